@@ -1,0 +1,160 @@
+"""Load balancers, listeners and target groups: request shapes of the Elastic Load Balancing v2 API.
+
+Names stand wherever the API wants an ARN: a scenario has one account and one region.
+
+Source: Elastic Load Balancing API Reference 2015-12-01, API_CreateLoadBalancer.html, API_CreateTargetGroup.html,
+API_ModifyTargetGroupAttributes.html, API_TargetGroupAttribute.html, API_LoadBalancerAttribute.html.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from fargsim.model.base import Json, PascalShape
+
+
+class Attribute(PascalShape):
+    """One key and value of ModifyTargetGroupAttributes or ModifyLoadBalancerAttributes."""
+
+    key: str
+    value: str
+
+
+class Matcher(PascalShape):
+    """The answers that pass a health check."""
+
+    http_code: str | None = "200"
+    grpc_code: str | None = None
+
+
+TARGET_GROUP_ATTRIBUTES: dict[str, tuple[float, float] | tuple[str, ...]] = {
+    "deregistration_delay.timeout_seconds": (0.0, 3600.0),
+    "slow_start.duration_seconds": (0.0, 900.0),
+    "load_balancing.algorithm.type": ("round_robin", "least_outstanding_requests", "weighted_random"),
+    "load_balancing.algorithm.anomaly_mitigation": ("on", "off"),
+    "load_balancing.cross_zone.enabled": ("true", "false", "use_load_balancer_configuration"),
+    "stickiness.enabled": ("true", "false"),
+    "stickiness.type": ("lb_cookie", "app_cookie", "source_ip"),
+    "stickiness.lb_cookie.duration_seconds": (1.0, 604800.0),
+}
+LOAD_BALANCER_ATTRIBUTES: dict[str, tuple[float, float] | tuple[str, ...]] = {
+    "idle_timeout.timeout_seconds": (1.0, 4000.0),
+    "client_keep_alive.seconds": (60.0, 604800.0),
+    "deletion_protection.enabled": ("true", "false"),
+    "load_balancing.cross_zone.enabled": ("true", "false"),
+    "routing.http2.enabled": ("true", "false"),
+    "access_logs.s3.enabled": ("true", "false"),
+}
+
+
+def check_attributes(
+    attributes: tuple[Attribute, ...], legal: dict[str, tuple[float, float] | tuple[str, ...]]
+) -> None:
+    """Raise ValueError for an unknown attribute or a value out of its range, naming what is legal."""
+    for attribute in attributes:
+        bounds = legal.get(attribute.key)
+        if bounds is None:
+            raise ValueError(f"unknown attribute '{attribute.key}': legal are {', '.join(legal)}")
+        if isinstance(bounds[0], str):
+            if attribute.value not in bounds:
+                raise ValueError(
+                    f"{attribute.key} must be one of {', '.join(map(str, bounds))}, not '{attribute.value}'"
+                )
+            continue
+        low, high = float(bounds[0]), float(bounds[1])
+        try:
+            number = float(attribute.value)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise ValueError(f"{attribute.key} must be from {low:g} to {high:g}, not '{attribute.value}'")
+
+
+class TargetGroup(PascalShape):
+    """CreateTargetGroup, with the attributes of ModifyTargetGroupAttributes beside it."""
+
+    name: str = Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9-]+$")
+    protocol: Literal["HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP"] = "HTTP"
+    protocol_version: Literal["HTTP1", "HTTP2", "GRPC"] | None = None
+    port: int = Field(default=80, ge=1, le=65535)
+    target_type: Literal["instance", "ip", "lambda", "alb"] = "ip"
+    vpc_id: str | None = None
+    health_check_enabled: bool = True
+    health_check_protocol: str | None = None
+    health_check_port: str | None = None
+    health_check_path: str | None = None
+    health_check_interval_seconds: int = Field(default=30, ge=5, le=300)
+    health_check_timeout_seconds: int = Field(default=5, ge=2, le=120)
+    healthy_threshold_count: int = Field(default=5, ge=2, le=10)
+    unhealthy_threshold_count: int = Field(default=2, ge=2, le=10)
+    matcher: Matcher | None = None
+    ip_address_type: str | None = None
+    tags: tuple[Json, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
+
+    @model_validator(mode="after")
+    def _attributes_legal(self) -> Self:
+        check_attributes(self.attributes, TARGET_GROUP_ATTRIBUTES)
+        if self.health_check_timeout_seconds > self.health_check_interval_seconds:
+            raise ValueError("HealthCheckTimeoutSeconds must not be above HealthCheckIntervalSeconds")
+        return self
+
+    def attribute(self, key: str, default: str) -> str:
+        """Return the attribute's value, or AWS's default."""
+        return next((a.value for a in self.attributes if a.key == key), default)
+
+    @property
+    def deregistration_delay_s(self) -> int:
+        """Seconds a target stays draining; AWS's default is 300."""
+        return int(self.attribute("deregistration_delay.timeout_seconds", "300"))
+
+    @property
+    def algorithm(self) -> str:
+        """The routing algorithm; AWS's default is round robin."""
+        return self.attribute("load_balancing.algorithm.type", "round_robin")
+
+
+class Action(PascalShape):
+    """What a listener does with a request."""
+
+    type: Literal["forward"]
+    target_group_arn: str | None = None
+    forward_config: Json = None
+    order: int | None = None
+
+
+class Listener(PascalShape):
+    """CreateListener, written inside its load balancer."""
+
+    protocol: Literal["HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP"] = "HTTP"
+    port: int = Field(default=80, ge=1, le=65535)
+    default_actions: tuple[Action, ...] = Field(min_length=1)
+    certificates: tuple[Json, ...] = ()
+    ssl_policy: str | None = None
+
+
+class LoadBalancer(PascalShape):
+    """CreateLoadBalancer, with its listeners and attributes beside it."""
+
+    name: str = Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9-]+$")
+    type: Literal["application", "network"] = "application"
+    scheme: Literal["internet-facing", "internal"] = "internet-facing"
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    ip_address_type: str | None = None
+    tags: tuple[Json, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
+
+    @model_validator(mode="after")
+    def _attributes_legal(self) -> Self:
+        check_attributes(self.attributes, LOAD_BALANCER_ATTRIBUTES)
+        return self
+
+    @property
+    def idle_timeout_s(self) -> int:
+        """Seconds without an answer after which the balancer answers 504; AWS's default is 60."""
+        value = next((a.value for a in self.attributes if a.key == "idle_timeout.timeout_seconds"), "60")
+        return int(value)

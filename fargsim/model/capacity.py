@@ -1,0 +1,199 @@
+"""Capacity: launch templates, Auto Scaling groups, capacity providers, clusters and the network.
+
+Source: Amazon ECS API Reference, API_CreateCapacityProvider.html, API_ManagedScaling.html; Amazon EC2 Auto Scaling API Reference,
+API_CreateAutoScalingGroup.html; Amazon EC2 API Reference, API_RequestLaunchTemplateData.html.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from fargsim.model.base import EcsShape, Json, Own, PascalShape
+from fargsim.model.placement import CapacityProviderStrategyItem, check_strategy
+
+
+class Ebs(PascalShape):
+    """A volume of a block device mapping."""
+
+    volume_size: int = Field(ge=1, le=16_384)
+    volume_type: Literal["gp3"] = "gp3"
+    delete_on_termination: bool = True
+    encrypted: bool | None = None
+    iops: int | None = None
+    throughput: int | None = None
+
+
+class BlockDeviceMapping(PascalShape):
+    """A volume of an instance; the first one is the root volume."""
+
+    device_name: str = "/dev/xvda"
+    ebs: Ebs
+
+
+class InstanceMarketOptions(PascalShape):
+    """Whether an instance is bought on the Spot market."""
+
+    market_type: Literal["spot"]
+    spot_options: Json = None
+
+
+class LaunchTemplateData(PascalShape):
+    """What an instance is launched with."""
+
+    instance_type: str
+    block_device_mappings: tuple[BlockDeviceMapping, ...] = ()
+    instance_market_options: InstanceMarketOptions | None = None
+    image_id: str | None = None
+    user_data: str | None = None
+    security_group_ids: tuple[str, ...] = ()
+    iam_instance_profile: Json = None
+    monitoring: Json = None
+    metadata_options: Json = None
+    network_interfaces: tuple[Json, ...] = ()
+    key_name: str | None = None
+    tag_specifications: tuple[Json, ...] = ()
+
+
+class LaunchTemplate(PascalShape):
+    """CreateLaunchTemplate."""
+
+    launch_template_name: str
+    launch_template_data: LaunchTemplateData
+    version_description: str | None = None
+
+
+class LaunchTemplateSpecification(PascalShape):
+    """A reference to a launch template."""
+
+    launch_template_name: str
+    version: str | None = None
+
+
+class ContainerAgent(Own):
+    """Settings of the container agent on the instances of a group (``/etc/ecs/ecs.config``).
+
+    Source: github.com/aws/amazon-ecs-agent, README.md.
+    """
+
+    ecs_reserved_memory_mib: int = Field(default=0, ge=0, alias="ECS_RESERVED_MEMORY")
+    ecs_instance_attributes: dict[str, str] = Field(default_factory=dict, alias="ECS_INSTANCE_ATTRIBUTES")
+    ecs_image_pull_behavior: Literal["default", "always", "once", "prefer-cached"] = Field(
+        default="default", alias="ECS_IMAGE_PULL_BEHAVIOR"
+    )
+    ecs_container_stop_timeout_s: int = Field(default=30, ge=1, alias="ECS_CONTAINER_STOP_TIMEOUT")
+
+
+class AutoScalingGroup(PascalShape):
+    """CreateAutoScalingGroup, with the cluster its instances join and its agents' settings as keys of our own."""
+
+    auto_scaling_group_name: str = Field(min_length=1, max_length=255)
+    min_size: int = Field(ge=0)
+    max_size: int = Field(ge=0)
+    desired_capacity: int | None = Field(default=None, ge=0)
+    launch_template: LaunchTemplateSpecification
+    vpc_zone_identifier: str | None = Field(default=None, alias="VPCZoneIdentifier")
+    availability_zones: tuple[str, ...] = ()
+    new_instances_protected_from_scale_in: bool = False
+    default_instance_warmup: int | None = None
+    health_check_type: str | None = None
+    health_check_grace_period: int | None = None
+    termination_policies: tuple[str, ...] = ()
+    capacity_rebalance: bool | None = None
+    tags: tuple[Json, ...] = ()
+    cluster: str = Field(default="default", alias="cluster")
+    registered: bool = Field(default=False, alias="registered_at_start")
+    """Whether the first instances are already registered when the run begins (a fleet that was there before)."""
+    awsvpc_trunking: bool = Field(default=False, alias="awsvpc_trunking")
+    public_ip: bool = Field(default=False, alias="public_ip")
+    agent: ContainerAgent = Field(default=ContainerAgent(), alias="agent")
+
+    @model_validator(mode="after")
+    def _sizes_ordered(self) -> Self:
+        if self.max_size < self.min_size:
+            raise ValueError(f"MaxSize ({self.max_size}) is below MinSize ({self.min_size})")
+        desired = self.desired_capacity
+        if desired is not None and not self.min_size <= desired <= self.max_size:
+            raise ValueError(f"DesiredCapacity ({desired}) is not between MinSize and MaxSize")
+        return self
+
+    @property
+    def subnets(self) -> tuple[str, ...]:
+        """The subnets of ``VPCZoneIdentifier``, in order."""
+        return tuple(s.strip() for s in (self.vpc_zone_identifier or "").split(",") if s.strip())
+
+
+class ManagedScaling(EcsShape):
+    """ECS cluster auto scaling of a provider's Auto Scaling group."""
+
+    status: Literal["ENABLED", "DISABLED"] = "DISABLED"
+    target_capacity: int = Field(default=100, ge=1, le=100)
+    minimum_scaling_step_size: int = Field(default=1, ge=1, le=10_000)
+    maximum_scaling_step_size: int = Field(default=10_000, ge=1, le=10_000)
+    instance_warmup_period: int = Field(default=300, ge=0, le=10_000)
+
+
+class AutoScalingGroupProvider(EcsShape):
+    """The group behind a capacity provider; a name or an ARN."""
+
+    auto_scaling_group_arn: str
+    managed_scaling: ManagedScaling = ManagedScaling()
+    managed_termination_protection: Literal["ENABLED", "DISABLED"] = "DISABLED"
+    managed_draining: Literal["ENABLED", "DISABLED"] = "ENABLED"
+
+
+class CapacityProvider(EcsShape):
+    """CreateCapacityProvider."""
+
+    name: str = Field(min_length=1, max_length=255)
+    auto_scaling_group_provider: AutoScalingGroupProvider
+    cluster: str | None = None
+    managed_instances_provider: Json = None
+    tags: tuple[Json, ...] = ()
+
+    @model_validator(mode="after")
+    def _name_free(self) -> Self:
+        if self.name.lower().startswith(("aws", "ecs", "fargate")):
+            raise ValueError("a capacity provider's name may not begin with aws, ecs or fargate")
+        return self
+
+
+class ClusterSetting(EcsShape):
+    """A setting of a cluster."""
+
+    name: Literal["containerInsights"]
+    value: Literal["enabled", "disabled", "enhanced"]
+
+
+class Cluster(EcsShape):
+    """CreateCluster."""
+
+    cluster_name: str = Field(default="default", min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_-]+$")
+    capacity_providers: tuple[str, ...] = Field(default=(), max_length=20)
+    default_capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] = Field(default=(), max_length=20)
+    settings: tuple[ClusterSetting, ...] = ()
+    configuration: Json = None
+    service_connect_defaults: Json = None
+    tags: tuple[Json, ...] = ()
+
+    @model_validator(mode="after")
+    def _strategy_legal(self) -> Self:
+        check_strategy(self.default_capacity_provider_strategy)
+        return self
+
+
+class Subnet(PascalShape):
+    """A subnet and the zone it lies in."""
+
+    subnet_id: str
+    availability_zone: str
+    available_ip_address_count: int = Field(default=251, ge=0)
+    map_public_ip_on_launch: bool = False
+
+
+class Network(Own):
+    """The VPC's subnets and NAT gateways. Without it a scenario has one subnet in each of three zones."""
+
+    subnets: tuple[Subnet, ...] = ()
+    nat_gateways: int = Field(default=0, ge=0, le=100)

@@ -1,0 +1,175 @@
+"""Services: the request shapes of CreateService, UpdateService and RunTask.
+
+Source: Amazon ECS API Reference, API_CreateService.html, API_UpdateService.html, API_RunTask.html,
+API_DeploymentConfiguration.html, API_AwsVpcConfiguration.html.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from fargsim.model.base import EcsShape, Json
+from fargsim.model.placement import (
+    CapacityProviderStrategyItem,
+    PlacementConstraint,
+    PlacementStrategy,
+    check_strategy,
+)
+
+LaunchType = Literal["EC2", "FARGATE", "EXTERNAL"]
+
+
+class AwsVpcConfiguration(EcsShape):
+    """Subnets and security groups of tasks in ``awsvpc`` mode."""
+
+    subnets: tuple[str, ...] = Field(min_length=1, max_length=16)
+    security_groups: tuple[str, ...] = Field(default=(), max_length=5)
+    assign_public_ip: Literal["ENABLED", "DISABLED"] = "DISABLED"
+
+
+class NetworkConfiguration(EcsShape):
+    """The network of a service's tasks."""
+
+    awsvpc_configuration: AwsVpcConfiguration
+
+
+class ServiceLoadBalancer(EcsShape):
+    """The target group a container of the service registers with; a name or an ARN."""
+
+    target_group_arn: str
+    container_name: str
+    container_port: int = Field(ge=1, le=65535)
+    load_balancer_name: str | None = None
+    advanced_configuration: Json = None
+
+
+class DeploymentCircuitBreaker(EcsShape):
+    """When a deployment is given up."""
+
+    enable: bool
+    rollback: bool
+    reset_on_healthy_task: bool = True
+    threshold_configuration: Json = None
+
+
+class DeploymentConfiguration(EcsShape):
+    """Bounds of a deployment. ``None`` stands for AWS's default of the scheduling strategy."""
+
+    maximum_percent: int | None = Field(default=None, ge=0, le=10_000)
+    minimum_healthy_percent: int | None = Field(default=None, ge=0, le=10_000)
+    deployment_circuit_breaker: DeploymentCircuitBreaker | None = None
+    alarms: Json = None
+    strategy: Literal["ROLLING", "BLUE_GREEN", "LINEAR", "CANARY"] = "ROLLING"
+    bake_time_in_minutes: int | None = None
+    lifecycle_hooks: tuple[Json, ...] = ()
+    linear_configuration: Json = None
+    canary_configuration: Json = None
+
+
+class DeploymentController(EcsShape):
+    """Who deploys."""
+
+    type: Literal["ECS", "CODE_DEPLOY", "EXTERNAL"] = "ECS"
+
+
+class CreateService(EcsShape):
+    """What ``aws ecs create-service --cli-input-json`` takes."""
+
+    service_name: str = Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_-]+$")
+    task_definition: str
+    cluster: str = "default"
+    desired_count: int = Field(default=0, ge=0, le=5_000)
+    launch_type: LaunchType | None = None
+    capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] = Field(default=(), max_length=20)
+    platform_version: str | None = None
+    network_configuration: NetworkConfiguration | None = None
+    load_balancers: tuple[ServiceLoadBalancer, ...] = Field(default=(), max_length=5)
+    deployment_configuration: DeploymentConfiguration = DeploymentConfiguration()
+    placement_constraints: tuple[PlacementConstraint, ...] = Field(default=(), max_length=10)
+    placement_strategy: tuple[PlacementStrategy, ...] = Field(default=(), max_length=5)
+    health_check_grace_period_seconds: int = Field(default=0, ge=0, le=2_147_483_647)
+    scheduling_strategy: Literal["REPLICA", "DAEMON"] = "REPLICA"
+    deployment_controller: DeploymentController = DeploymentController()
+    availability_zone_rebalancing: Literal["ENABLED", "DISABLED"] | None = None
+    # not read by the simulation
+    client_token: str | None = None
+    role: str | None = None
+    service_registries: tuple[Json, ...] = ()
+    tags: tuple[Json, ...] = ()
+    enable_ecs_managed_tags: bool = Field(default=False, alias="enableECSManagedTags")
+    propagate_tags: Literal["TASK_DEFINITION", "SERVICE", "NONE"] | None = None
+    enable_execute_command: bool = False
+    service_connect_configuration: Json = None
+    volume_configurations: tuple[Json, ...] = ()
+    vpc_lattice_configurations: tuple[Json, ...] = ()
+    monitoring: Json = None
+
+    @model_validator(mode="after")
+    def _one_way_to_launch(self) -> Self:
+        if self.launch_type is not None and self.capacity_provider_strategy:
+            raise ValueError("launchType and capacityProviderStrategy exclude each other")
+        check_strategy(self.capacity_provider_strategy)
+        return self
+
+
+class UpdateService(EcsShape):
+    """What ``aws ecs update-service --cli-input-json`` takes. ``None`` leaves a setting as it is."""
+
+    service: str
+    cluster: str = "default"
+    desired_count: int | None = Field(default=None, ge=0, le=5_000)
+    task_definition: str | None = None
+    capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = None
+    deployment_configuration: DeploymentConfiguration | None = None
+    availability_zone_rebalancing: Literal["ENABLED", "DISABLED"] | None = None
+    network_configuration: NetworkConfiguration | None = None
+    placement_constraints: tuple[PlacementConstraint, ...] | None = None
+    placement_strategy: tuple[PlacementStrategy, ...] | None = None
+    platform_version: str | None = None
+    force_new_deployment: bool = False
+    health_check_grace_period_seconds: int | None = Field(default=None, ge=0, le=2_147_483_647)
+    load_balancers: tuple[ServiceLoadBalancer, ...] | None = None
+    # not read by the simulation
+    enable_execute_command: bool | None = None
+    enable_ecs_managed_tags: bool | None = Field(default=None, alias="enableECSManagedTags")
+    propagate_tags: str | None = None
+    service_registries: tuple[Json, ...] | None = None
+    service_connect_configuration: Json = None
+    volume_configurations: tuple[Json, ...] | None = None
+    vpc_lattice_configurations: tuple[Json, ...] | None = None
+    deployment_controller: Json = None
+    monitoring: Json = None
+
+
+class RunTask(EcsShape):
+    """What ``aws ecs run-task --cli-input-json`` takes."""
+
+    task_definition: str
+    cluster: str = "default"
+    count: int = Field(default=1, ge=1, le=10)
+    launch_type: LaunchType | None = None
+    capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] = Field(default=(), max_length=20)
+    group: str | None = Field(default=None, max_length=255)
+    network_configuration: NetworkConfiguration | None = None
+    placement_constraints: tuple[PlacementConstraint, ...] = Field(default=(), max_length=10)
+    placement_strategy: tuple[PlacementStrategy, ...] = Field(default=(), max_length=5)
+    platform_version: str | None = None
+    started_by: str | None = Field(default=None, max_length=128)
+    client_token: str | None = Field(default=None, max_length=64)
+    # not read by the simulation
+    overrides: Json = None
+    tags: tuple[Json, ...] = ()
+    reference_id: str | None = None
+    enable_ecs_managed_tags: bool = Field(default=False, alias="enableECSManagedTags")
+    enable_execute_command: bool = False
+    propagate_tags: str | None = None
+    volume_configurations: tuple[Json, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_way_to_launch(self) -> Self:
+        if self.launch_type is not None and self.capacity_provider_strategy:
+            raise ValueError("launchType and capacityProviderStrategy exclude each other")
+        check_strategy(self.capacity_provider_strategy)
+        return self

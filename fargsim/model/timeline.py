@@ -1,0 +1,110 @@
+"""The timeline: what is done to the region during the run, in the same verbs that build it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fargsim.model.base import EcsShape, Own, PascalShape
+from fargsim.model.quantity import DurationUs
+from fargsim.model.service import CreateService, RunTask, UpdateService
+from fargsim.model.taskdef import TaskDefinition
+
+
+class StopTask(EcsShape):
+    """StopTask. In a timeline a task has no id yet: `service` and `count` say whose tasks, oldest first."""
+
+    task: str | None = None
+    cluster: str = "default"
+    reason: str | None = None
+    service: str | None = None
+    count: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _which(self) -> Self:
+        if (self.task is None) == (self.service is None):
+            raise ValueError("give either task or service")
+        return self
+
+
+class SetDesiredCapacity(PascalShape):
+    """SetDesiredCapacity of EC2 Auto Scaling."""
+
+    auto_scaling_group_name: str
+    desired_capacity: int = Field(ge=0)
+    honor_cooldown: bool = False
+
+
+class TaskCrash(Own):
+    """Essential containers of running tasks exit, oldest tasks first."""
+
+    service: str
+    cluster: str = "default"
+    count: int = Field(default=1, ge=1)
+    exit_code: int = Field(default=1, ge=0, le=255)
+
+
+class InstanceLoss(Own):
+    """Container instances vanish with all their tasks, oldest instances first."""
+
+    auto_scaling_group: str
+    count: int = Field(default=1, ge=1)
+
+
+class Fault(Own):
+    """Something that goes wrong; exactly one."""
+
+    task_crash: TaskCrash | None = None
+    instance_loss: InstanceLoss | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(getattr(self, name) is not None for name in type(self).model_fields) != 1:
+            raise ValueError(f"give exactly one of {', '.join(type(self).model_fields)}")
+        return self
+
+
+VERBS: dict[str, type[Any]] = {
+    "ecs.register_task_definition": TaskDefinition,
+    "ecs.create_service": CreateService,
+    "ecs.update_service": UpdateService,
+    "ecs.run_task": RunTask,
+    "ecs.stop_task": StopTask,
+    "autoscaling.set_desired_capacity": SetDesiredCapacity,
+}
+"""The verbs a timeline may use, with the shape of their argument."""
+
+
+class TimelineEntry(Own):
+    """One thing done at one instant: a verb of AWS's APIs or a fault."""
+
+    at: DurationUs
+    register_task_definition: TaskDefinition | None = Field(default=None, alias="ecs.register_task_definition")
+    create_service: CreateService | None = Field(default=None, alias="ecs.create_service")
+    update_service: UpdateService | None = Field(default=None, alias="ecs.update_service")
+    run_task: RunTask | None = Field(default=None, alias="ecs.run_task")
+    stop_task: StopTask | None = Field(default=None, alias="ecs.stop_task")
+    set_desired_capacity: SetDesiredCapacity | None = Field(default=None, alias="autoscaling.set_desired_capacity")
+    fault: Fault | None = None
+
+    @model_validator(mode="after")
+    def _one_action(self) -> Self:
+        given = [name for name in type(self).model_fields if name != "at" and getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of {', '.join(VERBS)}, fault")
+        return self
+
+    @property
+    def kind(self) -> Literal["verb", "fault"]:
+        """Whether it is a verb or a fault."""
+        return "verb" if self.fault is None else "fault"
+
+    @property
+    def verb(self) -> tuple[str, Any]:
+        """The verb's name and its argument."""
+        for verb, name in ((f.alias or n, n) for n, f in type(self).model_fields.items() if n not in ("at", "fault")):
+            argument = getattr(self, name)
+            if argument is not None:
+                return verb, argument
+        raise ValueError("this entry is a fault")
