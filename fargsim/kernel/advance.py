@@ -1,0 +1,367 @@
+"""The plane's clock: time-outs, slots' events and arrivals in order; and what the control plane does to a slot.
+
+Slots meet only in the router, so between two arrivals each slot's events can run on their own, in any order of
+slots. A calendar (a ring of buckets over time, one entry per slot) says which slots have one due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import numpy as np
+
+from fargsim.kernel import heap
+from fargsim.kernel.jit import entry, inlined, jit, source_digest
+from fargsim.kernel.layout import FIXED, FREE, QUEUED, RUNNING, SHARED, WAITING, Arrays, Chunk, Outcome
+from fargsim.kernel.router import add_outstanding, drop, enter, level_of, pick
+from fargsim.kernel.station import (
+    attain,
+    dequeue,
+    enqueue,
+    forget_user,
+    leave,
+    nanoseconds,
+    note,
+    set_next,
+    share,
+    start,
+    step,
+    stop_running,
+    write_outcome,
+)
+
+RUN, SETTLE, ROUTE, UNROUTE, CLOSE, RATE, REBUILD = range(7)
+CUT_OFF, TIMED_OUT = int(Outcome.CUT_OFF), int(Outcome.TIMED_OUT)
+REFUSED_FULL, NO_TARGET = int(Outcome.REFUSED_FULL), int(Outcome.NO_TARGET)
+FAR = 2.0**62
+
+
+@inlined
+def unlink(a: Arrays, row: int) -> None:
+    """Take a row out of the calendar."""
+    s = a.slots[row]
+    if s.bucket >= 0:
+        if s.calendar_prev >= 0:
+            a.slots[s.calendar_prev].calendar_next = s.calendar_next
+        else:
+            a.calendar[s.bucket] = s.calendar_next
+        if s.calendar_next >= 0:
+            a.slots[s.calendar_next].calendar_prev = s.calendar_prev
+        s.bucket = -1
+
+
+@inlined
+def relink(a: Arrays, row: int) -> None:
+    """Put a row where its next event says."""
+    s = a.slots[row]
+    place = s.next_us * a.plane[0].inverse_width
+    bucket = -1 if place >= FAR else np.int64(place) & (a.calendar.size - 1)
+    if bucket == s.bucket:
+        return
+    unlink(a, row)
+    if bucket >= 0:
+        head = a.calendar[bucket]
+        s.calendar_next = head
+        s.calendar_prev = -1
+        if head >= 0:
+            a.slots[head].calendar_prev = row
+        a.calendar[bucket] = row
+        s.bucket = bucket
+
+
+@inlined
+def catch_up(a: Arrays, row: int, until: float) -> None:
+    """Let all the slot's events up to an instant happen."""
+    while a.slots[row].next_us <= until:
+        step(a, row)
+    relink(a, row)
+
+
+@jit
+def take_out(a: Arrays, row: int, item: int, now: float) -> None:
+    """Take a request out of its slot before its work is done; its worker goes to the next in the queue."""
+    s = a.slots[row]
+    q = a.requests[item]
+    if q.phase == QUEUED:
+        dequeue(a, row, item)
+        s.in_task -= 1
+        s.in_system_ns += nanoseconds(now)
+        q.phase = FREE
+        q.next = a.plane[0].free
+        a.plane[0].free = item
+        a.plane[0].used -= 1
+        return
+    if q.phase == WAITING:
+        s.wait_root = heap.remove(a.requests, s.wait_root, item)
+    else:
+        s.run_root = heap.remove(a.requests, s.run_root, item)
+        if s.kind == FIXED:
+            s.fixed_ns += max(nanoseconds(now) - nanoseconds(q.cpu_start_us), 0)
+        else:
+            attain(a, row, now)
+            stop_running(a, row)
+    leave(a, row, item, now)
+
+
+@jit
+def time_out(a: Arrays, item: int, now: float) -> None:
+    """Answer 504 for a request at its deadline; its slot's events up to then have happened."""
+    row = a.requests[item].row
+    a.plane[0].timed_out += 1
+    a.slots[row].timed_out += 1
+    note(a, item, TIMED_OUT, now)
+    forget_user(a, item)
+    add_outstanding(a, row, -1)
+    if a.plane[0].cancel == 1:
+        take_out(a, row, item, now)
+        set_next(a, row)
+        relink(a, row)
+
+
+@jit
+def time_outs(a: Arrays, until: int) -> None:
+    """Let all deadlines up to an instant pass, in order of arrival."""
+    plane = a.plane[0]
+    while plane.oldest >= 0:
+        item = plane.oldest
+        deadline = a.requests[item].arrival_us + plane.idle_us
+        if deadline > until:
+            return
+        catch_up(a, a.requests[item].row, float(deadline))
+        if plane.oldest == item:
+            time_out(a, item, float(deadline))
+
+
+@inlined
+def settle(a: Arrays, until: int) -> None:
+    """Let everything but arrivals happen, up to and including an instant."""
+    plane = a.plane[0]
+    if plane.idle_us > 0 and plane.oldest >= 0:
+        first = a.requests[plane.oldest].arrival_us + plane.idle_us
+        if first <= until:
+            time_outs(a, until)
+    now = float(until)
+    mask = a.calendar.size - 1
+    last = np.int64(now * plane.inverse_width)
+    bucket = max(plane.bucket, last - mask)
+    while bucket <= last:
+        row = a.calendar[bucket & mask]
+        while row >= 0:
+            after = a.slots[row].calendar_next
+            if a.slots[row].next_us <= now:
+                catch_up(a, row, now)
+            row = after
+        bucket += 1
+    plane.bucket = last
+
+
+@inlined
+def admit(a: Arrays, arrival: int, cpu: float, wait: float, fails: int) -> None:
+    """Route one request and let it in, or refuse it."""
+    plane = a.plane[0]
+    number = plane.arrived
+    plane.arrived += 1
+    row = pick(a)
+    if row < 0:
+        plane.no_target += 1
+        if plane.sample > 0 and number % plane.sample == 0:
+            write_outcome(a, number, -1, NO_TARGET, arrival, -1.0, float(arrival))
+        return
+    s = a.slots[row]
+    s.routed += 1
+    if s.in_worker >= s.workers and s.queued >= s.queue_limit:
+        plane.refused_full += 1
+        s.refused_full += 1
+        if plane.sample > 0 and number % plane.sample == 0:
+            write_outcome(a, number, s.slot, REFUSED_FULL, arrival, -1.0, float(arrival))
+        return
+    item = plane.free
+    q = a.requests[item]
+    plane.free = q.next
+    plane.used += 1
+    q.arrival_us = arrival
+    q.number = number
+    q.cpu = cpu
+    q.wait_us = wait
+    q.start_us = -1.0
+    q.row = row
+    q.fails = fails
+    q.alive = 1
+    q.younger = -1
+    q.older = plane.newest
+    if plane.newest >= 0:
+        a.requests[plane.newest].younger = item
+    else:
+        plane.oldest = item
+    plane.newest = item
+    s.in_task += 1
+    s.in_system_ns -= arrival * 1000
+    add_outstanding(a, row, 1)
+    if s.in_worker < s.workers:
+        start(a, row, item, float(arrival))
+        set_next(a, row)
+        relink(a, row)
+    else:
+        enqueue(a, row, item)
+
+
+@jit
+def run_chunk(a: Arrays, chunk: Chunk, begin: int, until: int) -> int:
+    """Serve a chunk's arrivals before an instant; return where it stopped (earlier when a pool is full)."""
+    plane = a.plane[0]
+    has_wait = chunk.wait_us.size > 0
+    has_fails = chunk.fails.size > 0
+    i = begin
+    while i < chunk.arrivals_us.size:
+        arrival = chunk.arrivals_us[i]
+        if arrival >= until or plane.free < 0:
+            break
+        if plane.sample > 0 and a.outcomes.size - plane.recorded < plane.used + 1:
+            break
+        settle(a, arrival)
+        wait = chunk.wait_us[i] if has_wait else 0.0
+        fails = int(chunk.fails[i]) if has_fails else 0
+        admit(a, arrival, chunk.cpu_us[i], wait, fails)
+        i += 1
+    return i
+
+
+@jit
+def route(a: Arrays, row: int, routable: int) -> None:
+    """Let the router use a row, or no longer."""
+    plane = a.plane[0]
+    if a.slots[row].routable == routable:
+        return
+    a.slots[row].routable = routable
+    if routable == 1:
+        plane.routable += 1
+        enter(a, row, level_of(a, row))
+    else:
+        plane.routable -= 1
+        drop(a, row, level_of(a, row))
+
+
+@jit
+def close(a: Arrays, row: int, now: float) -> int:
+    """Cut off everything in a slot; return how many users lost their request."""
+    route(a, row, 0)
+    s = a.slots[row]
+    now_ns = nanoseconds(now)
+    lost = 0
+    if s.kind == SHARED:
+        attain(a, row, now)
+    for item in range(a.requests.size):
+        q = a.requests[item]
+        if q.phase == FREE or q.row != row:
+            continue
+        if q.alive == 1:
+            lost += 1
+            note(a, item, CUT_OFF, now)
+            forget_user(a, item)
+        if q.phase != QUEUED:
+            s.in_worker_ns += now_ns
+            if s.kind == FIXED:
+                s.fixed_ns += max(now_ns - nanoseconds(q.cpu_start_us), 0)
+        s.in_system_ns += now_ns
+        q.phase = FREE
+        q.next = a.plane[0].free
+        a.plane[0].free = item
+        a.plane[0].used -= 1
+    a.plane[0].cut_off += lost
+    s.cut_off += lost
+    s.outstanding = 0
+    s.in_task = 0
+    s.in_worker = 0
+    s.queued = 0
+    s.busy = 0
+    s.open = 0
+    s.next_us = np.inf
+    unlink(a, row)
+    return lost
+
+
+@jit
+def set_rate(a: Arrays, row: int, now: float, cores: float, speed: float) -> None:
+    """Change a slot's cores or speed; from then on its work is shared by attained service."""
+    s = a.slots[row]
+    if s.kind == SHARED:
+        attain(a, row, now)
+    else:
+        rate = share(s.cores, s.speed, 1)
+        held = s.run_root
+        s.kind = SHARED
+        s.run_root = -1
+        s.last_us = now
+        s.attained = 0.0
+        # the heap is taken apart by popping, so equal keys keep the order the twin cannot see either
+        while held >= 0:
+            item = held
+            held = heap.pop(a.requests, item)
+            q = a.requests[item]
+            if q.cpu_start_us > now:
+                q.phase = WAITING
+                q.key = q.cpu_start_us
+                s.wait_root = heap.push(a.requests, s.wait_root, item)
+            else:
+                q.phase = RUNNING
+                s.fixed_ns += nanoseconds(now) - nanoseconds(q.cpu_start_us)
+                s.busy += 1
+                q.key = (q.key - now) * rate
+                s.run_root = heap.push(a.requests, s.run_root, item)
+        s.busy_core_us = float(s.fixed_ns) / 1000.0 * min(1.0, s.cores)
+        s.fixed_ns = 0
+    s.cores = cores
+    s.speed = speed
+    s.rate = share(cores, speed, max(s.busy, 1))
+    set_next(a, row)
+    relink(a, row)
+
+
+@jit
+def rebuild(a: Arrays, rows: int, now: float, inverse_width: float) -> None:
+    """Fill the router's table and the calendar afresh, after either has changed its size."""
+    plane = a.plane[0]
+    a.levels[:] = 0
+    a.level_size[:] = 0
+    a.calendar[:] = -1
+    plane.lowest = 0
+    plane.inverse_width = inverse_width
+    plane.bucket = np.int64(now * inverse_width)
+    for row in range(rows):
+        s = a.slots[row]
+        s.bucket = -1
+        if s.open == 1:
+            relink(a, row)
+            if s.routable == 1:
+                enter(a, row, level_of(a, row))
+
+
+Operate = Callable[[int, Arrays, Chunk, int, int, float, float], int]
+
+
+def _with_cache_key(digest: int) -> Operate:
+    def operate(op: int, a: Arrays, chunk: Chunk, first: int, second: int, third: float, fourth: float) -> int:
+        if op == RUN:
+            return run_chunk(a, chunk, first, second)
+        if op == SETTLE:
+            settle(a, second)
+        elif op == ROUTE:
+            route(a, first, 1)
+        elif op == UNROUTE:
+            route(a, first, 0)
+        elif op == CLOSE:
+            return close(a, first, float(second))
+        elif op == RATE:
+            set_rate(a, first, float(second), third, fourth)
+        elif op == REBUILD:
+            rebuild(a, first, float(second), third)
+        else:
+            return digest  # never asked for: it makes the digest part of the cache's key
+        return 0
+
+    return cast(Operate, entry(operate))
+
+
+operate: Operate = _with_cache_key(source_digest())
+"""Do one thing to a plane: one compiled function, so that one entry of the cache holds all of the machine code."""

@@ -1,0 +1,229 @@
+"""The compiled plane's body: arrays, their growth, and calls into the compiled code."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fargsim.kernel.advance import CLOSE, RATE, REBUILD, ROUTE, RUN, SETTLE, UNROUTE, operate
+from fargsim.kernel.histogram import BUCKETS
+from fargsim.kernel.layout import (
+    FIXED,
+    FREE,
+    LEAST_OUTSTANDING,
+    LEVELS,
+    OUTCOMES,
+    PLANE,
+    REQUEST,
+    RUNNING,
+    SHARED,
+    SLOT,
+    Arrays,
+    Chunk,
+    Counters,
+    Ints,
+    Records,
+    SlotTable,
+)
+
+NOTHING = Chunk(np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.float64), np.empty(0, np.uint8))
+
+
+def _grown(old: Records, size: int) -> Records:
+    new = np.zeros(size, dtype=old.dtype)
+    new[: old.size] = old
+    return new
+
+
+class CompiledBody:
+    """State of one plane as `Arrays`; every method leaves them consistent."""
+
+    def __init__(self, routing: int, idle_us: int, cancel: bool, sample: int) -> None:
+        plane = np.zeros(1, dtype=PLANE)
+        plane["routing"] = routing
+        plane["idle_us"] = idle_us
+        plane["cancel"] = int(cancel)
+        plane["sample"] = sample
+        plane["inverse_width"] = 1e-3
+        plane["free"] = plane["oldest"] = plane["newest"] = -1
+        levels = LEVELS if routing == LEAST_OUTSTANDING else 1
+        self.arrays = Arrays(
+            plane=plane,
+            slots=np.zeros(64, dtype=SLOT),
+            requests=np.zeros(0, dtype=REQUEST),
+            levels=np.zeros((levels, 1), dtype=np.uint64),
+            level_size=np.zeros(levels, dtype=np.int64),
+            calendar=np.full(256, -1, dtype=np.int32),
+            histogram=np.zeros(BUCKETS, dtype=np.int64),
+            outcomes=np.zeros(0, dtype=OUTCOMES),
+        )
+        self._rows = 0  # rows ever used
+        self._unused: list[int] = []  # of these, closed ones
+        self._more_requests()
+
+    def open(
+        self, now: int, slot: int, cores: float, speed: float, workers: int, queue_limit: int, routable: bool
+    ) -> int:
+        """Open a slot; return its row, the lowest that is free."""
+        if self._unused:
+            row = min(self._unused)
+            self._unused.remove(row)
+        else:
+            row = self._rows
+            if row == self.arrays.slots.size:
+                self._more_rows(now)
+            self._rows += 1
+        s = np.zeros(1, dtype=SLOT)
+        s["slot"], s["cores"], s["speed"] = slot, cores, speed
+        s["workers"], s["queue_limit"] = workers, queue_limit
+        s["kind"] = FIXED if workers == 1 or workers <= cores else SHARED
+        s["rate"] = speed
+        s["next_us"] = np.inf
+        s["last_us"] = float(now)
+        s["open"] = 1
+        for link in ("run_root", "wait_root", "queue_head", "queue_tail", "bucket"):
+            s[link] = -1
+        self.arrays.slots[row] = s[0]
+        if routable:
+            operate(ROUTE, self.arrays, NOTHING, row, now, 0.0, 0.0)
+        return row
+
+    def set_routable(self, now: int, row: int, routable: bool) -> None:
+        """Let the router use a row, or no longer."""
+        operate(ROUTE if routable else UNROUTE, self.arrays, NOTHING, row, now, 0.0, 0.0)
+
+    def set_rate(self, now: int, row: int, cores: float, speed: float) -> None:
+        """Change a row's cores and speed."""
+        operate(RATE, self.arrays, NOTHING, row, now, cores, speed)
+
+    def close(self, now: int, row: int) -> int:
+        """Cut off what a row holds and free it; return how many users that hit."""
+        self._room_for_outcomes()
+        lost = operate(CLOSE, self.arrays, NOTHING, row, now, 0.0, 0.0)
+        self._unused.append(row)
+        return lost
+
+    def run(self, now: int, chunk: Chunk, begin: int, until: int) -> int:
+        """Serve a chunk's arrivals from `begin` on and before `until`; return how far it came."""
+        position = begin
+        if begin == 0:
+            self._tune(now, chunk.arrivals_us)
+        while True:
+            position = operate(RUN, self.arrays, chunk, position, until, 0.0, 0.0)
+            if position == chunk.arrivals_us.size or chunk.arrivals_us[position] >= until:
+                return position
+            if int(self.arrays.plane["free"][0]) < 0:
+                self._more_requests()
+            self._room_for_outcomes()
+
+    def settle(self, until: int) -> None:
+        """Let all but arrivals happen, up to and including an instant."""
+        self._room_for_outcomes()
+        operate(SETTLE, self.arrays, NOTHING, 0, until, 0.0, 0.0)
+
+    def counters(self) -> Counters:
+        """Count requests by ending."""
+        p = {name: int(self.arrays.plane[name][0]) for name in PLANE.names or () if name != "inverse_width"}
+        ended = p["served"] + p["refused_full"] + p["no_target"] + p["cut_off"] + p["timed_out"] + p["failed"]
+        in_flight = int(np.sum(self.arrays.slots["outstanding"][: self._rows]))
+        if ended + in_flight != p["arrived"]:
+            raise AssertionError(f"requests lost: {p['arrived']} arrived, {ended} ended, {in_flight} in flight")
+        return Counters(
+            arrived=p["arrived"],
+            served=p["served"],
+            refused_full=p["refused_full"],
+            no_target=p["no_target"],
+            cut_off=p["cut_off"],
+            timed_out=p["timed_out"],
+            failed=p["failed"],
+            in_flight=in_flight,
+            orphaned=p["used"] - in_flight,
+            latency_sum_us=p["latency_ns"] / 1000.0,
+            failed_latency_sum_us=p["failed_latency_ns"] / 1000.0,
+        )
+
+    def histogram(self) -> Ints:
+        """Copy the latency histogram."""
+        return self.arrays.histogram.copy()
+
+    def slots(self, now: int, rows: Ints) -> SlotTable:
+        """Return the columns of some rows, integrals up to `now` included."""
+        s = self.arrays.slots[rows]
+        busy = s["busy_core_us"] + np.minimum(s["busy"], s["cores"]) * (float(now) - s["last_us"])
+        fixed = s["kind"] == FIXED
+        if bool(np.any(fixed)):
+            busy = np.where(fixed, self._fixed_ns(now)[rows] / 1000.0 * np.minimum(1.0, s["cores"]), busy)
+        return SlotTable(
+            slot=s["slot"],
+            routable=s["routable"].astype(np.bool_),
+            cores=s["cores"],
+            speed=s["speed"],
+            outstanding=s["outstanding"],
+            in_task=s["in_task"],
+            in_worker=s["in_worker"],
+            routed=s["routed"],
+            refused_full=s["refused_full"],
+            started=s["started"],
+            served=s["served"],
+            failed=s["failed"],
+            timed_out=s["timed_out"],
+            cut_off=s["cut_off"],
+            worked=s["worked"],
+            busy_core_us=busy,
+            in_system_us=(s["in_system_ns"] + s["in_task"] * (now * 1000)) / 1000.0,
+            in_worker_us=(s["in_worker_ns"] + s["in_worker"] * (now * 1000)) / 1000.0,
+        )
+
+    def take_outcomes(self) -> Records:
+        """Hand over the recorded endings, by number of the request."""
+        count = int(self.arrays.plane["recorded"][0])
+        taken = self.arrays.outcomes[:count].copy()
+        self.arrays.plane["recorded"] = 0
+        return taken[np.argsort(taken["request"], kind="stable")]
+
+    def _fixed_ns(self, now: int) -> Ints:
+        """Cpu phases of FIXED rows, in request-nanoseconds: those ended, and the elapsed part of the others."""
+        total = self.arrays.slots["fixed_ns"].copy()
+        q = self.arrays.requests
+        running = q[q["phase"] == RUNNING]
+        elapsed = now * 1000 - np.rint(running["cpu_start_us"] * 1000.0).astype(np.int64)
+        np.add.at(total, running["row"], np.maximum(elapsed, 0))
+        return total
+
+    def _more_requests(self) -> None:
+        old = self.arrays.requests
+        new = _grown(old, max(256, 2 * old.size))
+        new["phase"][old.size :] = FREE
+        new["next"][old.size :] = np.arange(old.size + 1, new.size + 1)
+        new["next"][-1] = self.arrays.plane["free"][0]
+        self.arrays.plane["free"] = old.size
+        self.arrays = self.arrays._replace(requests=new)
+
+    def _room_for_outcomes(self) -> None:
+        plane, old = self.arrays.plane, self.arrays.outcomes
+        if plane["sample"][0] == 0:
+            return
+        wanted = int(plane["recorded"][0] + plane["used"][0]) + 1
+        if old.size < wanted:
+            self.arrays = self.arrays._replace(outcomes=_grown(old, max(1024, 2 * wanted)))
+
+    def _more_rows(self, now: int) -> None:
+        rows = 2 * self.arrays.slots.size
+        levels = self.arrays.levels.shape[0]
+        self.arrays = self.arrays._replace(
+            slots=_grown(self.arrays.slots, rows),
+            levels=np.zeros((levels, rows // 64), dtype=np.uint64),
+            calendar=np.full(4 * rows, -1, dtype=np.int32),
+        )
+        self._rebuild(now, float(self.arrays.plane["inverse_width"][0]))
+
+    def _rebuild(self, now: int, inverse_width: float) -> None:
+        operate(REBUILD, self.arrays, NOTHING, self._rows, now, inverse_width, 0.0)
+
+    def _tune(self, now: int, arrivals: Ints) -> None:
+        """Make a calendar bucket about as wide as the gap between two arrivals (speed only, never the answer)."""
+        if arrivals.size < 64:
+            return
+        gap = max(float(arrivals[-1] - arrivals[0]) / (arrivals.size - 1), 1e-3)
+        change = gap * float(self.arrays.plane["inverse_width"][0])
+        if not 0.5 < change < 2.0:
+            self._rebuild(now, 1.0 / gap)

@@ -1,0 +1,262 @@
+"""Shapes of the plane's state and of what leaves it: no code that runs per request.
+
+The state of a compiled plane is a handful of plain NumPy arrays (structured where fields of one thing are used
+together), so that it can be pickled, inspected and handed to another compiled language.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Records = np.ndarray[Any, Any]
+
+UNLIMITED = 2**31 - 1
+"""More workers or waiting room than any slot can fill."""
+
+NS = 1000.0
+"""Nanoseconds in a microsecond: integrals over time are summed as whole nanoseconds, exact in any order."""
+
+ROUND_ROBIN, LEAST_OUTSTANDING = 0, 1
+ROUTINGS = {"round_robin": ROUND_ROBIN, "least_outstanding_requests": LEAST_OUTSTANDING}
+
+FIXED, SHARED = 0, 1
+FREE, QUEUED, WAITING, RUNNING = 0, 1, 2, 3
+
+LEVELS = 1024
+"""Slots with this many outstanding requests or more (less one) share the top level of the router's table."""
+
+
+class Outcome(IntEnum):
+    """How a request ended, for its user."""
+
+    SERVED = 1
+    REFUSED_FULL = 2
+    NO_TARGET = 3
+    CUT_OFF = 4
+    TIMED_OUT = 5
+    FAILED = 6
+
+
+class Counters(NamedTuple):
+    """Requests since the plane was made.
+
+    ``arrived = served + refused_full + no_target + cut_off + timed_out + failed + in_flight``, always.
+    """
+
+    arrived: int
+    served: int
+    """Answered by a target."""
+    refused_full: int
+    """503 of a target: its workers busy and its queue full."""
+    no_target: int
+    """503 of the balancer: no routable slot."""
+    cut_off: int
+    """502: the slot was closed under the request."""
+    timed_out: int
+    """504: the idle time-out passed before the answer."""
+    failed: int
+    """Worked to the end, answered with an application error."""
+    in_flight: int
+    """Their users still wait."""
+    orphaned: int
+    """Timed out, yet their slot still works on them (not in flight, not an ending of its own)."""
+    latency_sum_us: float
+    """Sum of end - arrival over served requests."""
+    failed_latency_sum_us: float
+    """Sum of end - arrival over failed requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotUse:
+    """One slot: what it is, holds now, and has done since it was opened (cumulative)."""
+
+    slot: int
+    routable: bool
+    cores: float
+    speed: float
+    outstanding: int
+    """Requests whose users still wait for this slot."""
+    in_task: int
+    """Requests in the slot, queue included, orphaned work included."""
+    in_worker: int
+    """Of these, holding a worker."""
+    routed: int
+    """Requests the router sent here, refused ones included."""
+    refused_full: int
+    started: int
+    """Requests that were given a worker."""
+    served: int
+    failed: int
+    timed_out: int
+    cut_off: int
+    worked: int
+    """Requests worked to the end, orphaned ones included."""
+    busy_core_us: float
+    """Integral of cores in use (0 to `cores`), core-microseconds."""
+    in_system_us: float
+    """Integral of `in_task`, microseconds."""
+    in_worker_us: float
+    """Integral of `in_worker`, microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotTable:
+    """All open slots at one instant; the columns of `SlotUse`, each of shape ``(slots,)``, by slot id."""
+
+    slot: Ints
+    routable: Bools
+    cores: Floats
+    speed: Floats
+    outstanding: Ints
+    in_task: Ints
+    in_worker: Ints
+    routed: Ints
+    refused_full: Ints
+    started: Ints
+    served: Ints
+    failed: Ints
+    timed_out: Ints
+    cut_off: Ints
+    worked: Ints
+    busy_core_us: Floats
+    in_system_us: Floats
+    in_worker_us: Floats
+
+
+OUTCOMES = np.dtype(
+    [
+        ("request", np.int64),  # running number of the arrival, from 0
+        ("slot", np.int64),  # -1: none
+        ("outcome", np.int64),
+        ("arrival_us", np.int64),
+        ("start_us", np.int64),  # given a worker; -1: never
+        ("end_us", np.int64),  # the user's end
+    ]
+)
+
+PLANE = np.dtype(
+    [
+        ("routing", np.int64),
+        ("idle_us", np.int64),  # 0: no time-out
+        ("cancel", np.int64),
+        ("sample", np.int64),  # every how many requests one is recorded; 0: none
+        ("inverse_width", np.float64),  # calendar buckets per microsecond
+        ("bucket", np.int64),  # the calendar has been looked at up to this bucket
+        ("cursor", np.int64),  # the router looks for a slot from this row on
+        ("lowest", np.int64),  # no routable slot is on a level below
+        ("routable", np.int64),
+        ("free", np.int64),  # head of the list of unused request records
+        ("used", np.int64),
+        ("oldest", np.int64),  # requests whose users wait, in order of arrival
+        ("newest", np.int64),
+        ("recorded", np.int64),
+        ("arrived", np.int64),
+        ("served", np.int64),
+        ("refused_full", np.int64),
+        ("no_target", np.int64),
+        ("cut_off", np.int64),
+        ("timed_out", np.int64),
+        ("failed", np.int64),
+        ("latency_ns", np.int64),
+        ("failed_latency_ns", np.int64),
+    ]
+)
+
+SLOT = np.dtype(
+    [
+        ("next_us", np.float64),  # the slot's next event; inf: none
+        ("attained", np.float64),  # SHARED: work done for each request of the cpu phase since the phase was empty
+        ("last_us", np.float64),  # SHARED: instant of `attained`
+        ("rate", np.float64),  # SHARED: work per microsecond for each request of the cpu phase
+        ("cores", np.float64),
+        ("speed", np.float64),
+        ("busy_core_us", np.float64),
+        ("fixed_ns", np.int64),  # FIXED: cpu phases ended, in request-nanoseconds
+        ("in_system_ns", np.int64),  # exits - entries; the integral is this plus in_task x now
+        ("in_worker_ns", np.int64),
+        ("workers", np.int64),
+        ("queue_limit", np.int64),
+        ("outstanding", np.int64),
+        ("in_task", np.int64),
+        ("in_worker", np.int64),
+        ("busy", np.int64),  # SHARED: requests in the cpu phase
+        ("queued", np.int64),
+        ("bucket", np.int64),  # where the calendar holds this row; -1: nowhere
+        ("run_root", np.int32),  # heap by key: FIXED by end, SHARED by attained service at the end
+        ("wait_root", np.int32),  # SHARED: heap by the end of the wait
+        ("queue_head", np.int32),
+        ("queue_tail", np.int32),
+        ("calendar_next", np.int32),
+        ("calendar_prev", np.int32),
+        ("kind", np.int32),
+        ("wait_next", np.int32),  # SHARED: the next event is the end of a wait
+        ("routable", np.int32),
+        ("open", np.int32),
+        ("slot", np.int64),
+        ("routed", np.int64),
+        ("refused_full", np.int64),
+        ("started", np.int64),
+        ("served", np.int64),
+        ("failed", np.int64),
+        ("timed_out", np.int64),
+        ("cut_off", np.int64),
+        ("worked", np.int64),
+    ]
+)
+
+REQUEST = np.dtype(
+    [
+        ("key", np.float64),  # what orders it in its slot's heap
+        ("cpu", np.float64),
+        ("wait_us", np.float64),
+        ("start_us", np.float64),  # -1: not yet
+        ("cpu_start_us", np.float64),
+        ("arrival_us", np.int64),
+        ("number", np.int64),
+        ("child", np.int32),  # heap: first child
+        ("next", np.int32),  # heap: right sibling; queue: the one behind; free list
+        ("prev", np.int32),  # heap: left sibling or parent; queue: the one before
+        ("younger", np.int32),  # the list of waiting users
+        ("older", np.int32),
+        ("row", np.int32),
+        ("phase", np.int32),
+        ("fails", np.int32),
+        ("alive", np.int32),  # its user still waits
+    ],
+    align=True,
+)
+
+
+class Arrays(NamedTuple):
+    """The whole state of a compiled plane."""
+
+    plane: Records
+    """PLANE, shape (1,)."""
+    slots: Records
+    """SLOT, one row per open slot; a closed slot's row is used again."""
+    requests: Records
+    """REQUEST, a pool as large as the most that were ever in the plane at once."""
+    levels: npt.NDArray[np.uint64]
+    """Shape (levels, words): which routable rows have this many outstanding requests, a bit each."""
+    level_size: Ints
+    calendar: npt.NDArray[np.int32]
+    """First row of each bucket of slots' next events, a ring; -1: none."""
+    histogram: Ints
+    outcomes: Records
+
+
+class Chunk(NamedTuple):
+    """Requests in order of arrival; `wait_us` and `fails` may be empty."""
+
+    arrivals_us: Ints
+    cpu_us: Floats
+    wait_us: Floats
+    fails: npt.NDArray[np.uint8]

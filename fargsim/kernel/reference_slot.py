@@ -1,0 +1,106 @@
+"""The twin's slot and request: plain objects; the rules stand in `fargsim.kernel.reference`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from fargsim.kernel.layout import FIXED
+
+
+def nanoseconds(instant_us: float) -> int:
+    """Return an instant as whole nanoseconds, half to even."""
+    return round(instant_us * 1000.0)
+
+
+@dataclass(eq=False, slots=True)
+class Request:
+    """One request inside a slot."""
+
+    number: int
+    arrival: int
+    cpu: float
+    wait: float
+    fails: bool
+    slot: Slot
+    alive: bool = True
+    start: float = -1.0
+    cpu_start: float = math.inf
+    due: float = math.inf  # waiting: when it is over; running: end (fixed) or target (shared)
+
+
+@dataclass(eq=False, slots=True)
+class Slot:
+    """One station."""
+
+    slot: int
+    row: int
+    cores: float
+    speed: float
+    workers: int
+    queue_limit: int
+    kind: int
+    routable: bool
+    last: float
+    attained: float = 0.0
+    busy_core_us: float = 0.0
+    fixed_ns: int = 0
+    in_system_ns: int = 0  # of those who left
+    in_worker_ns: int = 0
+    queue: list[Request] = field(default_factory=list)
+    waiting: list[Request] = field(default_factory=list)
+    running: list[Request] = field(default_factory=list)
+    routed: int = 0
+    refused_full: int = 0
+    started: int = 0
+    served: int = 0
+    failed: int = 0
+    timed_out: int = 0
+    cut_off: int = 0
+    worked: int = 0
+
+    def rate(self, busy: int) -> float:
+        """Work per microsecond for each of `busy` running requests."""
+        return self.speed if busy <= self.cores else self.cores / busy * self.speed
+
+    def inside(self) -> list[Request]:
+        """All requests in the slot."""
+        return self.queue + self.waiting + self.running
+
+    def outstanding(self) -> int:
+        """Requests whose users still wait."""
+        return sum(request.alive for request in self.inside())
+
+    def next_end(self) -> tuple[float, Request | None]:
+        """When the next running request ends, and which."""
+        if not self.running:
+            return math.inf, None
+        first = min(self.running, key=lambda request: request.due)
+        if self.kind == FIXED:
+            return first.due, first
+        return self.last + max(first.due - self.attained, 0.0) / self.rate(len(self.running)), first
+
+    def next_wait_over(self) -> tuple[float, Request | None]:
+        """When the next wait is over, and whose."""
+        if not self.waiting:
+            return math.inf, None
+        first = min(self.waiting, key=lambda request: request.due)
+        return first.due, first
+
+    def next_event(self) -> float:
+        """When something happens here next."""
+        return min(self.next_end()[0], self.next_wait_over()[0])
+
+    def attain(self, now: float) -> None:
+        """Bring a shared slot's attained service forward."""
+        busy = len(self.running)
+        if busy > 0:
+            self.attained = self.attained + self.rate(busy) * (now - self.last)
+            self.busy_core_us = self.busy_core_us + min(float(busy), self.cores) * (now - self.last)
+        self.last = now
+
+    def stop_running(self, request: Request) -> None:
+        """Take a request out of the cpu phase."""
+        self.running.remove(request)
+        if not self.running:
+            self.attained = 0.0

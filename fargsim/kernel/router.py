@@ -1,0 +1,102 @@
+"""The router's table: routable rows by number of outstanding requests, a bit each, and a rotating cursor.
+
+Round robin keeps all rows on level 0, so that both rules are one search: on the lowest level in use, the first row
+from the cursor on, around the end; the cursor then stands behind the chosen row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fargsim.kernel.jit import inlined, jit
+from fargsim.kernel.layout import LEAST_OUTSTANDING, LEVELS, Arrays
+
+
+@inlined
+def lowest_bit(word: np.uint64) -> int:
+    """Return the position of the lowest bit set: a power of two is its own exponent."""
+    single = np.float64(word & (~word + np.uint64(1)))
+    bits: Any = single.view(np.int64)
+    exponent: int = (bits >> 52) - 1023
+    return exponent
+
+
+@inlined
+def level_of(a: Arrays, row: int) -> int:
+    """Return the level a row belongs on."""
+    if a.plane[0].routing == LEAST_OUTSTANDING:
+        level: int = min(a.slots[row].outstanding, LEVELS - 1)
+        return level
+    return 0
+
+
+@inlined
+def enter(a: Arrays, row: int, level: int) -> None:
+    """Put a row on a level."""
+    a.levels[level, row >> 6] |= np.uint64(1) << np.uint64(row & 63)
+    a.level_size[level] += 1
+    if level < a.plane[0].lowest:
+        a.plane[0].lowest = level
+
+
+@inlined
+def drop(a: Arrays, row: int, level: int) -> None:
+    """Take a row off its level."""
+    a.levels[level, row >> 6] &= ~(np.uint64(1) << np.uint64(row & 63))
+    a.level_size[level] -= 1
+
+
+@inlined
+def add_outstanding(a: Arrays, row: int, change: int) -> None:
+    """Count one outstanding request more or less, and move the row with it."""
+    before = level_of(a, row)
+    a.slots[row].outstanding += change
+    if a.slots[row].routable == 1:
+        after = level_of(a, row)
+        if after != before:
+            drop(a, row, before)
+            enter(a, row, after)
+
+
+@jit
+def least_of_top(a: Arrays) -> int:
+    """Search the top level, where rows differ in their number of outstanding requests."""
+    rows = a.levels.shape[1] << 6
+    cursor = a.plane[0].cursor
+    best = -1
+    for step in range(rows):
+        row = cursor + step
+        if row >= rows:
+            row -= rows
+        word = a.levels[LEVELS - 1, row >> 6] >> np.uint64(row & 63)
+        if word & np.uint64(1) and (best < 0 or a.slots[row].outstanding < a.slots[best].outstanding):
+            best = row
+    return best
+
+
+@inlined
+def pick(a: Arrays) -> int:
+    """Return the row that gets the next request and turn the cursor; -1 where no row is routable."""
+    plane = a.plane[0]
+    if plane.routable == 0:
+        return -1
+    level = plane.lowest
+    while a.level_size[level] == 0:
+        level += 1
+    plane.lowest = level
+    if level == LEVELS - 1:
+        row = least_of_top(a)
+    else:
+        words = a.levels.shape[1]
+        at = plane.cursor >> 6
+        word = a.levels[level, at] & (~np.uint64(0) << np.uint64(plane.cursor & 63))
+        while word == np.uint64(0):
+            at += 1
+            if at == words:
+                at = 0
+            word = a.levels[level, at]
+        row = (at << 6) + lowest_bit(word)
+    plane.cursor = row + 1 if row + 1 < a.levels.shape[1] << 6 else 0
+    return row

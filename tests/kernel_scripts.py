@@ -1,0 +1,174 @@
+"""Generated runs of a plane for the Hypothesis tests: what is asked of it, when, and everything it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from fargsim.kernel import UNLIMITED, Counters, Plane, SlotTable
+
+HORIZON_US = 4000
+
+# whole numbers and halves make ties, the others make rounding
+demands = st.one_of(
+    st.sampled_from([0.0, 1.0, 50.0, 100.0, 100.0, 250.0]), st.floats(0.0, 900.0, allow_subnormal=False)
+)
+cores_of_a_slot = st.one_of(st.sampled_from([0.25, 0.5, 1.0, 2.0, 4.0]), st.floats(0.1, 5.0))
+
+
+@dataclass(frozen=True)
+class Opening:
+    at: int
+    cores: float
+    speed: float
+    workers: int
+    queue_limit: int
+    routable: bool
+
+
+@dataclass(frozen=True)
+class Change:
+    at: int
+    what: str  # close, routable, unroutable, rate
+    which: int  # counts round the slots opened so far
+    cores: float
+    speed: float
+
+
+@dataclass(frozen=True)
+class Script:
+    routing: str
+    idle_timeout_us: int
+    cancel: bool
+    openings: tuple[Opening, ...]
+    changes: tuple[Change, ...]
+    requests: tuple[tuple[int, float, float, bool], ...]  # arrival, cpu, wait, fails
+
+    def actions(self) -> list[Opening | Change]:
+        """All of the control plane's actions in order; at one instant openings go first."""
+        return sorted((*self.openings, *self.changes), key=lambda action: action.at)
+
+
+def openings(fixed_only: bool = False) -> st.SearchStrategy[Opening]:
+    small = st.integers(1, 4)
+    workers = st.just(1) if fixed_only else st.one_of(small, st.just(UNLIMITED))
+    return st.builds(
+        Opening,
+        at=st.one_of(st.just(0), st.integers(0, HORIZON_US)),
+        cores=cores_of_a_slot,
+        speed=st.sampled_from([1.0, 1.0, 0.5, 1.3]),
+        workers=workers,
+        queue_limit=st.one_of(st.integers(0, 4), st.just(UNLIMITED)),
+        routable=st.sampled_from([True, True, True, False]),
+    )
+
+
+def many(one: st.SearchStrategy[Any], least: int, most: int) -> st.SearchStrategy[tuple[Any, ...]]:
+    """Tuples of every length alike: Hypothesis's own lists are mostly short, too short to crowd a station."""
+    return st.integers(least, most).flatmap(lambda n: st.lists(one, min_size=n, max_size=n)).map(tuple)
+
+
+def scripts(changes: tuple[str, ...] = ("close", "routable", "unroutable", "rate")) -> st.SearchStrategy[Script]:
+    change = st.builds(
+        Change,
+        at=st.integers(0, HORIZON_US),
+        what=st.sampled_from(changes),
+        which=st.integers(0, 5),
+        cores=cores_of_a_slot,
+        speed=st.sampled_from([1.0, 0.7, 2.0]),
+    )
+    request = st.tuples(
+        st.one_of(st.integers(0, 40).map(lambda i: 100 * i), st.integers(0, HORIZON_US - 1)),
+        demands,
+        st.one_of(st.just(0.0), demands),
+        st.sampled_from([False, False, False, True]),
+    )
+    return st.builds(
+        Script,
+        routing=st.sampled_from(["round_robin", "least_outstanding_requests"]),
+        idle_timeout_us=st.sampled_from([0, 0, 100, 350, 1000]),
+        cancel=st.booleans(),
+        openings=many(st.one_of(openings(), openings(fixed_only=True)), 1, 5),
+        changes=many(change, 0, 8),
+        requests=many(request, 1, 60).map(lambda rows: tuple(sorted(rows))),
+    )
+
+
+@dataclass
+class Answer:
+    counters: Counters
+    slots: SlotTable
+    closed: list[Any]
+    histogram: np.ndarray[Any, Any]
+    outcomes: np.ndarray[Any, Any]
+    on_the_way: list[Any] = field(default_factory=list)
+
+
+def bits(value: Any) -> Any:
+    """Everything an answer holds, as bytes and numbers that compare exactly."""
+    if isinstance(value, np.ndarray):
+        return (str(value.dtype), value.shape, value.tobytes())
+    if isinstance(value, SlotTable):
+        return tuple((f.name, bits(getattr(value, f.name))) for f in fields(value))
+    if isinstance(value, Answer):
+        return tuple(bits(getattr(value, f.name)) for f in fields(value))
+    if isinstance(value, list):
+        return tuple(bits(v) for v in value)
+    return repr(value)
+
+
+def play(
+    script: Script,
+    *,
+    compiled: bool,
+    cuts: tuple[int, ...] = (),
+    chunk: int = 1000,
+    until: int = 2 * HORIZON_US,
+    look: bool = False,
+) -> Answer:
+    """Run a script, cut at some more instants, its requests offered in chunks; `look` keeps what is seen on the way."""
+    plane = Plane(script.routing, script.idle_timeout_us, script.cancel, compiled=compiled, record_every=1)
+    rows = script.requests
+    for begin in range(0, len(rows), chunk):
+        arrivals, cpu, wait, fails = zip(*rows[begin : begin + chunk], strict=True)
+        plane.offer(np.array(arrivals), np.array(cpu), np.array(wait), np.array(fails))
+    seen: list[Any] = []
+    closed: list[Any] = []
+    actions = script.actions()
+    stops = sorted({action.at for action in actions} | set(cuts))
+    opened: list[int] = []
+    for stop in stops:
+        if stop > until:
+            break
+        plane.advance(stop)
+        for action in actions:
+            if action.at != stop:
+                continue
+            if isinstance(action, Opening):
+                opened.append(
+                    plane.open_slot(
+                        stop,
+                        cores=action.cores,
+                        speed=action.speed,
+                        workers=action.workers,
+                        queue_limit=action.queue_limit,
+                        routable=action.routable,
+                    )
+                )
+                continue
+            if not opened or opened[action.which % len(opened)] not in plane.open_slots:
+                continue
+            slot = opened[action.which % len(opened)]
+            if action.what == "close":
+                closed.append((plane.close_slot(stop, slot), plane.slot(slot)))
+            elif action.what == "rate":
+                plane.set_rate(stop, slot, cores=action.cores, speed=action.speed)
+            else:
+                plane.set_routable(stop, slot, action.what == "routable")
+        if look:
+            seen += [plane.counters(), plane.slots(), plane.histogram()]
+    plane.advance(until)
+    return Answer(plane.counters(), plane.slots(), closed, plane.histogram(), plane.take_outcomes(), seen)
