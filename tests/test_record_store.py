@@ -249,7 +249,7 @@ def test_reading_says_what_is_missing_or_damaged(tmp_path: Path):
 def test_a_damaged_csv_is_named(tmp_path: Path):
     out = write_tables(make_result(), tmp_path / "out", format="csv")
     text = (out / "latencies.csv").read_text(encoding="utf-8")
-    (out / "latencies.csv").write_text(text.replace("9007199254740993", "many"), encoding="utf-8")
+    (out / "latencies.csv").write_text(text.replace("9007199254740995", "many"), encoding="utf-8")
     with pytest.raises(ValueError, match=r"latencies\.csv is damaged"):
         load_result(out)
 

@@ -299,8 +299,8 @@ LATENCIES = Table(
     ("service", "lower_us"),
     (
         text("service", "Name of the service."),
-        whole("lower_us", "us", "Lower edge of the bucket, included."),
-        whole("upper_us", "us", "Upper edge of the bucket, excluded."),
+        real("lower_us", "us", "Lower edge of the bucket, included."),
+        real("upper_us", "us", "Upper edge of the bucket, excluded."),
         whole("requests", "requests", "Requests served with a latency in `[lower_us, upper_us)`."),
     ),
 )
