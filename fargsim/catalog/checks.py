@@ -1,0 +1,59 @@
+"""Checks that need facts: what AWS refuses although the shape is right."""
+
+from __future__ import annotations
+
+from fargsim.catalog.sizes import ephemeral_storage_fault, fargate_size_fault
+from fargsim.model.base import Issue
+from fargsim.model.taskdef import TaskDefinition
+
+
+def task_definition_faults(definition: TaskDefinition) -> list[Issue]:
+    """Return what RegisterTaskDefinition would refuse, with the legal values.
+
+    Source: Amazon ECS API Reference, API_RegisterTaskDefinition.html; Amazon ECS Developer Guide, task-cpu-memory-error.html.
+
+    Examples
+    --------
+    >>> from fargsim.model.taskdef import TaskDefinition
+    >>> wrong = TaskDefinition.model_validate(
+    ...     {
+    ...         "family": "web",
+    ...         "cpu": "256",
+    ...         "memory": "4096",
+    ...         "networkMode": "awsvpc",
+    ...         "requiresCompatibilities": ["FARGATE"],
+    ...         "containerDefinitions": [{"name": "web", "image": "httpd"}],
+    ...     }
+    ... )
+    >>> [issue.dotted() for issue in task_definition_faults(wrong)]
+    ['memory']
+    """
+    if "FARGATE" not in definition.requires_compatibilities:
+        return []
+    found = []
+    windows = definition.operating_system_family != "LINUX"
+    if definition.effective_network_mode != "awsvpc":
+        found.append(Issue(("networkMode",), "Fargate needs networkMode awsvpc"))
+    if definition.cpu is None:
+        found.append(Issue((), "Fargate needs cpu at the level of the task"))
+    if definition.memory is None:
+        found.append(Issue((), "Fargate needs memory at the level of the task"))
+    if definition.cpu is not None and definition.memory is not None:
+        fault = fargate_size_fault(definition.cpu, definition.memory, windows=windows)
+        if fault is not None:
+            found.append(Issue((fault_key(definition.cpu, windows),), fault))
+    if windows and definition.cpu_architecture == "ARM64":
+        found.append(Issue(("runtimePlatform", "cpuArchitecture"), "Windows on Fargate runs on X86_64 only"))
+    storage = definition.ephemeral_storage
+    if storage is not None:
+        message = ephemeral_storage_fault(storage.size_in_gi_b, windows=windows)
+        if message is not None:
+            found.append(Issue(("ephemeralStorage", "sizeInGiB"), message))
+    return found
+
+
+def fault_key(cpu_units: int, windows: bool) -> str:
+    """Return which of the two figures of an illegal size is to blame: the cpu if no size has it, otherwise the memory."""
+    from fargsim.catalog.sizes import fargate_sizes  # noqa: PLC0415 - only on the way to an error
+
+    return "memory" if any(s.cpu_units == cpu_units for s in fargate_sizes(windows=windows)) else "cpu"

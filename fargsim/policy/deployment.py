@@ -1,0 +1,289 @@
+"""How a replica service moves toward what is wanted: bounds, rolling updates, replacement of unhealthy and lost tasks.
+
+The published invariants are those of the Amazon ECS Developer Guide, deployment-type-ecs.html and ecs_services.html, and of the Amazon ECS
+API Reference, API_DeploymentConfiguration.html. The step itself is a model that satisfies them; AWS does not publish its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many tasks a service must keep healthy, and may have.
+
+    Parameters
+    ----------
+    lower
+        Healthy RUNNING tasks that must remain.
+    upper
+        Tasks that may exist: PENDING, RUNNING and (a parameter) STOPPING.
+    """
+
+    lower: int
+    upper: int
+
+
+def bounds(desired: int, minimum_healthy_percent: int, maximum_percent: int) -> Bounds:
+    """Return the bounds of a desired count: the lower one rounded up, the upper one rounded down.
+
+    Source: Amazon ECS API Reference, API_DeploymentConfiguration.html.
+
+    >>> bounds(4, 50, 200), bounds(2, 75, 100), bounds(3, 100, 125)
+    (Bounds(lower=2, upper=8), Bounds(lower=2, upper=2), Bounds(lower=3, upper=3))
+    """
+    return Bounds(
+        math.ceil(Fraction(desired * minimum_healthy_percent, 100)),
+        math.floor(Fraction(desired * maximum_percent, 100)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionView:
+    """The living tasks of one service revision.
+
+    Parameters
+    ----------
+    deployment
+        Its deployment.
+    wanted
+        How many of its tasks should live: the memory of the scheduler. A deployment that is being replaced wants what is left of it.
+    pending
+        Tasks on the way to RUNNING.
+    undecided
+        RUNNING tasks that count neither as healthy nor as unhealthy yet.
+    healthy
+        RUNNING tasks that count as healthy.
+    unhealthy
+        RUNNING tasks that must be replaced.
+    protected
+        Tasks of `healthy` and `undecided` that scale-in protection keeps.
+    failed
+        Whether the deployment has failed: it starts nothing.
+    """
+
+    deployment: str
+    wanted: int
+    pending: int = 0
+    undecided: int = 0
+    healthy: int = 0
+    unhealthy: int = 0
+    protected: int = 0
+    failed: bool = False
+
+    @property
+    def alive(self) -> int:
+        """All its tasks that are not being stopped."""
+        return self.pending + self.undecided + self.healthy + self.unhealthy
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """What one step of the service scheduler sees.
+
+    Parameters
+    ----------
+    desired
+        The desired count.
+    bounds
+        Its bounds.
+    revisions
+        The newest first (the PRIMARY deployment), then those being replaced from the newest to the oldest.
+    stopping
+        Tasks whose desired status is STOPPED and that have not stopped yet.
+    count_stopping
+        Whether they count for the upper bound.
+    launches
+        How many launches the rate limits allow now.
+    """
+
+    desired: int
+    bounds: Bounds
+    revisions: tuple[RevisionView, ...]
+    stopping: int = 0
+    count_stopping: bool = True
+    launches: int = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class StartTasks:
+    """Start tasks of a deployment."""
+
+    deployment: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopTasks:
+    """Stop tasks of a deployment.
+
+    Parameters
+    ----------
+    unhealthy
+        Whether the unhealthy ones are meant (they are being replaced); otherwise those that are surplus: not healthy ones first.
+    """
+
+    deployment: str
+    number: int
+    unhealthy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step decides.
+
+    Parameters
+    ----------
+    wanted
+        The memory for the next step: by deployment, how many of its tasks should live.
+    complete
+        The newest deployment has all its tasks healthy and no other is left.
+    stalled
+        Something is left to do, nothing may be started or stopped, and nothing is in flight: the configuration forbids it.
+    """
+
+    starts: tuple[StartTasks, ...] = ()
+    stops: tuple[StopTasks, ...] = ()
+    wanted: dict[str, int] = field(default_factory=dict)
+    complete: bool = False
+    stalled: bool = False
+
+
+def rolling_step(view: ServiceView) -> Step:
+    """Decide what to start and stop now.
+
+    Examples
+    --------
+    Four tasks of an old revision, default bounds: four new ones may start first.
+
+    >>> old = RevisionView("old", wanted=4, healthy=4)
+    >>> new = RevisionView("new", wanted=0)
+    >>> rolling_step(ServiceView(4, bounds(4, 100, 200), (new, old))).starts
+    (StartTasks(deployment='new', number=4),)
+    """
+    primary, others = view.revisions[0], view.revisions[1:]
+    wanted = {r.deployment: r.wanted for r in view.revisions}
+    total = sum(r.alive for r in view.revisions) + (view.stopping if view.count_stopping else 0)
+    room = max(0, min(view.bounds.upper - total, view.launches))
+    # a service of one or two tasks with maximumPercent 100 has no room above desired, yet what was lost is replaced
+    starts: dict[str, int] = {}
+    stops: list[StopTasks] = []
+
+    def start(deployment: str, number: int) -> int:
+        nonlocal room
+        granted = min(number, room)
+        if granted > 0:
+            starts[deployment] = starts.get(deployment, 0) + granted
+            room -= granted
+        return max(granted, 0)
+
+    # 1. what is lost or unhealthy is replaced by its own revision, the replacement first where the upper bound allows
+    for revision in view.revisions:
+        if revision is primary:
+            wanted[revision.deployment] = min(revision.wanted, view.desired)
+        lacking = wanted[revision.deployment] - (revision.alive - revision.unhealthy)
+        started = 0 if revision.failed or lacking <= 0 else start(revision.deployment, lacking)
+        stop_unhealthy = _unhealthy_to_stop(revision, wanted[revision.deployment], lacking, started, view)
+        if stop_unhealthy:
+            stops.append(StopTasks(revision.deployment, stop_unhealthy, unhealthy=True))
+
+    # 2. the newest deployment grows toward the desired count
+    if not primary.failed:
+        grow = start(primary.deployment, view.desired - wanted[primary.deployment])
+        wanted[primary.deployment] += grow
+
+    # 3. what is surplus is stopped, the oldest revision first, as far as enough healthy tasks remain
+    healthy = sum(r.healthy for r in view.revisions)
+    may_stop = max(0, healthy - view.bounds.lower)
+    for revision in reversed(others):
+        number, may_stop = _surplus(revision, revision.alive - revision.unhealthy, may_stop)
+        unhealthy = revision.unhealthy
+        if unhealthy:
+            stops = [s for s in stops if s.deployment != revision.deployment]
+            stops.append(StopTasks(revision.deployment, unhealthy, unhealthy=True))
+        if number:
+            stops.append(StopTasks(revision.deployment, number))
+        wanted[revision.deployment] = max(0, min(wanted[revision.deployment], revision.alive - unhealthy) - number)
+    number, may_stop = _surplus(primary, primary.alive - primary.unhealthy - view.desired, may_stop)
+    if number:
+        stops.append(StopTasks(primary.deployment, number))
+
+    left = sum(r.alive for r in others)
+    complete = not left and not starts and primary.healthy >= view.desired and primary.alive == view.desired
+    in_flight = view.stopping or any(r.pending or r.undecided for r in view.revisions) or view.launches <= 0
+    stalled = not (complete or starts or stops or in_flight) and (left > 0 or primary.alive != view.desired)
+    return Step(tuple(StartTasks(d, n) for d, n in starts.items()), tuple(stops), wanted, complete, stalled)
+
+
+def _unhealthy_to_stop(revision: RevisionView, wanted: int, lacking: int, started: int, view: ServiceView) -> int:
+    """Return how many unhealthy tasks of a revision are stopped now."""
+    if not revision.unhealthy:
+        return 0
+    replaced = max(0, revision.healthy - max(0, wanted - revision.unhealthy))
+    number = min(revision.unhealthy, replaced)
+    if number == 0 and not revision.pending and not revision.undecided and not started:
+        # every replacement has been judged: those beyond the wanted count go, or one makes room for its replacement
+        surplus = min(revision.unhealthy, max(0, revision.alive - wanted))
+        no_room = lacking > 0 and view.launches > 0
+        number = surplus or (1 if no_room else 0)
+    return number
+
+
+def _surplus(revision: RevisionView, surplus: int, may_stop: int) -> tuple[int, int]:
+    """Return how many surplus tasks of a revision are stopped, and how many healthy ones may still go after that."""
+    if surplus <= 0:
+        return 0, may_stop
+    surplus = min(surplus, revision.pending + revision.undecided + revision.healthy - revision.protected)
+    not_healthy = min(max(0, surplus), revision.pending + revision.undecided)
+    healthy = min(max(0, surplus - not_healthy), may_stop)
+    return not_healthy + healthy, may_stop - healthy
+
+
+def scaled_wanted(wanted: int, before: int, after: int) -> int:
+    """Return what a deployment that is being replaced wants after the desired count has grown: scale-out reaches both revisions.
+
+    Source: https://aws.amazon.com/about-aws/whats-new/2025/11/amazon-ecs-service-availability-rolling-deployments.
+
+    >>> scaled_wanted(2, 4, 6), scaled_wanted(2, 4, 3)
+    (3, 2)
+    """
+    if after <= before or before <= 0:
+        return wanted
+    return math.ceil(Fraction(wanted * after, before))
+
+
+def breaker_threshold(
+    desired: int, *, kind: str = "BOUNDED_PERCENT", value: float = 50, minimum: int = 3, maximum: int = 200
+) -> int:
+    """Return after how many failed tasks the circuit breaker fails a deployment.
+
+    Parameters
+    ----------
+    kind
+        ``BOUNDED_PERCENT``, ``UNBOUNDED_PERCENT`` or ``COUNT``.
+    minimum
+        3 since 2024-01-08; 10 before.
+
+    Source: Amazon ECS Developer Guide, deployment-circuit-breaker.html.
+
+    >>> [breaker_threshold(d) for d in (1, 25, 400, 800)]
+    [3, 13, 200, 200]
+    """
+    if kind == "COUNT":
+        return int(value)
+    share = math.ceil(Fraction(value) * desired / 100)
+    return share if kind == "UNBOUNDED_PERCENT" else max(minimum, min(maximum, share))
+
+
+def throttle_delay_s(failures: int, *, base_s: float = 12.65625, factor: float = 2.0, cap_s: float = 1620.0) -> float:
+    """Return how long the scheduler waits after so many tasks in a row that never reached RUNNING.
+
+    The cap of 27 minutes is published (Amazon ECS Developer Guide, service-throttle-logic.html), the growth is a model.
+
+    >>> [throttle_delay_s(n) for n in (0, 1, 2, 8, 9)]
+    [0.0, 12.65625, 25.3125, 1620.0, 1620.0]
+    """
+    return 0.0 if failures <= 0 else min(cap_s, base_s * factor ** min(failures - 1, 64))
