@@ -1,0 +1,191 @@
+"""What a bill needs to know beside the tables: region, prices to use, balancers, gateways, traffic assumptions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from fargsim.catalog import (
+    FARGATE_ITEMS,
+    FARGATE_TABLES,
+    SPOT_TABLES,
+    CatalogError,
+    Parameters,
+    Price,
+    ec2_on_demand_price,
+    ec2_spot_price,
+    fargate_price,
+    fargate_spot_price,
+    instance_types,
+    parameters,
+    region,
+    surrounding_items,
+    surrounding_price,
+)
+from fargsim.catalog.store import unknown
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_us(instant: datetime) -> int:
+    """Return an instant as whole microseconds since 1970.
+
+    Raises
+    ------
+    ValueError
+        For an instant without a time zone.
+    """
+    if instant.tzinfo is None:
+        raise ValueError(f"{instant} has no time zone")
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBalancer:
+    """A load balancer that is charged for.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    kind
+        ``application`` or ``network``.
+    created_at, deleted_at
+        Its life; None for one that outlives the run.
+    services
+        ``(cluster, service)`` of every service behind it.
+    public_ipv4_addresses
+        Addresses it holds: one for each zone of an internet-facing balancer, none for an internal one.
+    """
+
+    name: str
+    kind: Literal["application", "network"]
+    created_at: datetime
+    deleted_at: datetime | None
+    services: tuple[tuple[str, str], ...]
+    public_ipv4_addresses: int
+
+
+@dataclass(frozen=True, slots=True)
+class NatGateway:
+    """A NAT gateway: charged by the hour, its public address, and (through :class:`BillingTerms`) by the GB."""
+
+    name: str
+    created_at: datetime
+    deleted_at: datetime | None = None
+    public_ipv4_addresses: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class BillingTerms:
+    """Everything a bill depends on that is not in the record tables.
+
+    Parameters
+    ----------
+    region
+        AWS region.
+    start_at, end_at
+        The run; nothing is charged outside it, but whole-hour charges and minimum charges that begin inside it are
+        charged in full.
+    fargate_table, windows_table, spot_table
+        Price tables of :func:`fargsim.catalog.fargate_price` and :func:`fargsim.catalog.fargate_spot_price`.
+    price_overrides
+        USD per unit by name, in place of the catalogue's: ``fargate_<item>`` and ``fargate_spot_<item>`` per hour
+        (items of :data:`fargsim.catalog.FARGATE_ITEMS`), ``ec2:<instance type>`` and ``ec2_spot:<instance type>``
+        per hour, or a name of :func:`fargsim.catalog.surrounding_items`.
+    load_balancers, nat_gateways
+        What is charged beside compute.
+    nat_bytes_per_request
+        Bytes through the NAT gateways for each request of a service (calls to other systems).
+    nat_bytes_per_pull
+        Bytes through the NAT gateways for each image pull: zero where layers come through the free S3 gateway endpoint.
+    parameters
+        Assumptions: ``bytes_per_request``, ``connections_per_request``, ``connection_lifetime_s``,
+        ``rules_per_listener``, ``hours_per_month``, ``ipv4_billing_granularity_s``.
+
+    Raises
+    ------
+    CatalogError
+        For an unknown region, price table or override, or a price below zero.
+    """
+
+    region: str
+    start_at: datetime
+    end_at: datetime
+    fargate_table: str = "price-list"
+    windows_table: str = "price-list"
+    spot_table: str = "latest"
+    price_overrides: Mapping[str, float] = field(default_factory=dict)
+    load_balancers: tuple[LoadBalancer, ...] = ()
+    nat_gateways: tuple[NatGateway, ...] = ()
+    nat_bytes_per_request: float = 0.0
+    nat_bytes_per_pull: float = 0.0
+    parameters: Parameters = field(default_factory=parameters)
+
+    def __post_init__(self) -> None:
+        region(self.region)
+        if to_us(self.end_at) < to_us(self.start_at):
+            raise ValueError("a run cannot end before it starts")
+        for name, legal in (
+            (self.fargate_table, FARGATE_TABLES),
+            (self.windows_table, FARGATE_TABLES),
+            (self.spot_table, SPOT_TABLES),
+        ):
+            if name not in legal:
+                raise unknown("price table", name, legal)
+        for name, usd in self.price_overrides.items():
+            _check_override(name, usd)
+
+    @property
+    def start_us(self) -> int:
+        """Start of the run in microseconds since 1970."""
+        return to_us(self.start_at)
+
+    @property
+    def end_us(self) -> int:
+        """End of the run in microseconds since 1970."""
+        return to_us(self.end_at)
+
+    def _choose(self, name: str, otherwise: Price) -> Price:
+        usd = self.price_overrides.get(name)
+        if usd is None:
+            return otherwise
+        return Price(usd, otherwise.unit, "scenario", "set by the scenario", otherwise.as_of)
+
+    def fargate(self, item: str, *, spot: bool = False) -> Price:
+        """Return the hourly price of a Fargate item."""
+        if spot:
+            price = fargate_spot_price(item, self.region, table_name=self.spot_table)
+            return self._choose(f"fargate_spot_{item}", price)
+        name = self.windows_table if item.startswith("windows") else self.fargate_table
+        return self._choose(f"fargate_{item}", fargate_price(item, self.region, table_name=name).per_hour())
+
+    def ec2(self, instance_type: str, *, spot: bool = False) -> Price:
+        """Return the hourly price of an instance."""
+        if spot:
+            return self._choose(f"ec2_spot:{instance_type}", ec2_spot_price(instance_type, self.region))
+        return self._choose(f"ec2:{instance_type}", ec2_on_demand_price(instance_type, self.region))
+
+    def other(self, item: str) -> Price:
+        """Return the price of something beside compute."""
+        return self._choose(item, surrounding_price(item, self.region))
+
+
+def override_names() -> tuple[str, ...]:
+    """Return the names that ``price_overrides`` takes, the instance types aside."""
+    spot = [f"fargate_spot_{i}" for i in FARGATE_ITEMS if i.startswith(("x86", "arm64"))]
+    return (*(f"fargate_{i}" for i in FARGATE_ITEMS), *spot, *surrounding_items())
+
+
+def _check_override(name: str, usd: float) -> None:
+    market, colon, instance = name.partition(":")
+    if colon and market in ("ec2", "ec2_spot"):
+        if instance not in instance_types():
+            raise unknown("instance type", instance, instance_types())
+    elif name not in override_names():
+        raise unknown("price", name, override_names())
+    if isinstance(usd, bool) or not isinstance(usd, int | float) or not 0 <= usd < math.inf:
+        raise CatalogError(f"the price {name} must be a number of at least 0, not {usd!r}")
