@@ -7,6 +7,7 @@ fargsim's own keys are ``snake_case``. The class a value derives from says which
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,3 +68,21 @@ class Issue:
         for part in self.path:
             text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
         return text
+
+
+class Faults(ValueError):
+    """Several faults of one value at once, each with the path inside that value.
+
+    A validator raises it where a rule spans several keys; readers of files take the paths to find the lines.
+    """
+
+    def __init__(self, issues: Iterable[Issue]) -> None:
+        self.issues = tuple(issues)
+        super().__init__("; ".join(f"{i.dotted()}: {i.message}" if i.path else i.message for i in self.issues))
+
+
+def raise_faults(issues: Iterable[Issue]) -> None:
+    """Raise :class:`Faults` if there are any."""
+    found = tuple(issues)
+    if found:
+        raise Faults(found)

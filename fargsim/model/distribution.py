@@ -144,10 +144,13 @@ class LognormalShape(Own):
         if self.sigma is not None:
             sigma = self.sigma
         elif self.mean is not None:
-            assert self.quantile is not None and self.p is not None
+            assert self.quantile is not None
+            assert self.p is not None
             sigma = lognormal_sigma(self.mean, self.quantile, self.p)
         else:
-            assert self.quantile is not None and self.p is not None and self.median is not None
+            assert self.quantile is not None
+            assert self.p is not None
+            assert self.median is not None
             z = NormalDist().inv_cdf(self.p)
             ratio = math.log(self.quantile / self.median)
             if ratio and (z == 0 or ratio / z < 0):

@@ -5,16 +5,18 @@ A scenario is built in a test, read from YAML by ``fargsim.load`` or taken from 
 
 from __future__ import annotations
 
+import difflib
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from fargsim.model.balancing import LoadBalancer, TargetGroup
-from fargsim.model.base import Own
+from fargsim.model.base import Issue, Own, raise_faults
 from fargsim.model.behaviour import Behaviour
 from fargsim.model.capacity import AutoScalingGroup, CapacityProvider, Cluster, LaunchTemplate, Network
-from fargsim.model.quantity import US_PER_S, DurationUs
+from fargsim.model.quantity import US_PER_S, DurationUs, format_duration
 from fargsim.model.scaling import ScalableTarget, Slo
 from fargsim.model.service import CreateService
 from fargsim.model.taskdef import TaskDefinition
@@ -24,8 +26,33 @@ from fargsim.model.traffic import Jobs, Traffic
 SCHEMA_VERSION = 1
 
 
+_NAMED_ZONE = re.compile(r"(\S+?)(?:\s+|\[)([A-Za-z_]+(?:/[A-Za-z0-9_+-]+)*)\]?")
+
+
+def _in_named_zone(text: str) -> datetime | str:
+    """Read ``2026-03-02T00:00:00[Europe/Berlin]`` (RFC 9557) or the same with a space; anything else comes back as it is."""
+    found = _NAMED_ZONE.fullmatch(text)
+    if found is None:
+        return text
+    import zoneinfo  # noqa: PLC0415 - reads the zones of the system, and few scenarios name one
+
+    name = found.group(2)
+    try:
+        zone = zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        close = difflib.get_close_matches(name, sorted(zoneinfo.available_timezones()), n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "write an IANA name like Europe/Berlin, or an offset"
+        raise ValueError(f"there is no time zone '{name}': {hint}") from None
+    local = datetime.fromisoformat(found.group(1))
+    if local.tzinfo is not None:
+        raise ValueError(f"'{text}' says its zone twice")
+    return local.replace(tzinfo=zone)
+
+
 def _instant(value: Any) -> Any:
     """Read an ISO 8601 instant that says its zone."""
+    if isinstance(value, str):
+        value = _in_named_zone(value)
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
@@ -98,9 +125,12 @@ class Scenario(Own):
 
     @model_validator(mode="after")
     def _timeline_inside(self) -> Self:
-        for entry in self.timeline:
-            if entry.at > self.duration:
-                raise ValueError("timeline: an entry lies beyond the end of the run")
+        raise_faults(
+            Issue(("timeline", n, "at"), f"{format_duration(entry.at)} is beyond the end of the run, {length}")
+            for length in (format_duration(self.duration),)
+            for n, entry in enumerate(self.timeline)
+            if entry.at > self.duration
+        )
         return self
 
     @property

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from fargsim.model.base import EcsShape, Json
+from fargsim.model.base import EcsShape, Issue, Json, raise_faults
 
 NetworkMode = Literal["bridge", "host", "awsvpc", "none"]
 
@@ -206,81 +206,93 @@ class TaskDefinition(EcsShape):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for message in self.faults():
-            raise ValueError(message)
+        raise_faults(self.faults())
         return self
 
-    def faults(self) -> list[str]:
-        """Return what contradicts itself inside the definition, in AWS's terms."""
+    def faults(self) -> list[Issue]:
+        """Return what contradicts itself inside the definition, in AWS's terms, with paths inside the definition."""
         found = []
         names = [c.name for c in self.container_definitions]
-        if len(set(names)) < len(names):
-            twice = sorted({n for n in names if names.count(n) > 1})
-            found.append(f"container names must be unique: {', '.join(twice)} stands twice")
+        for at, name in enumerate(names):
+            if name in names[:at]:
+                path = ("containerDefinitions", at, "name")
+                found.append(Issue(path, f"container names must be unique: {name} stands twice"))
         if not any(c.essential for c in self.container_definitions):
-            found.append("at least one container must be essential")
-        found += self._size_faults() + self._port_faults() + self._dependency_faults()
-        return found
+            found.append(Issue(("containerDefinitions",), "at least one container must be essential"))
+        return found + self._size_faults() + self._port_faults() + self._dependency_faults()
 
-    def _size_faults(self) -> list[str]:
+    def _size_faults(self) -> list[Issue]:
         found = []
         if self.cpu is not None:
             cpu = sum(c.cpu for c in self.container_definitions)
             if cpu > self.cpu:
-                found.append(f"the containers' cpu adds up to {cpu} units, more than the task's {self.cpu}")
-        for container in self.container_definitions:
-            if self.memory is None and container.memory is None and container.memory_reservation is None:
-                found.append(
-                    f"container {container.name} needs memory or memoryReservation, since the task has no memory"
+                message = f"the containers' cpu adds up to {cpu} units, more than the task's {self.cpu}"
+                found.append(Issue(("cpu",), message))
+        if self.memory is None:
+            return found + [
+                Issue(
+                    ("containerDefinitions", at),
+                    f"container {c.name} needs memory or memoryReservation, since the task has no memory",
                 )
-        if self.memory is not None:
-            memory = sum(c.placement_memory_mib for c in self.container_definitions)
-            largest = max(c.memory or 0 for c in self.container_definitions)
-            if memory > self.memory:
-                found.append(f"the containers' memory adds up to {memory} MiB, more than the task's {self.memory} MiB")
-            elif largest > self.memory:
-                found.append(f"a container's memory ({largest} MiB) is above the task's {self.memory} MiB")
+                for at, c in enumerate(self.container_definitions)
+                if c.memory is None and c.memory_reservation is None
+            ]
+        for at, c in enumerate(self.container_definitions):
+            for key, value in (("memory", c.memory), ("memoryReservation", c.memory_reservation)):
+                if value is not None and value > self.memory:
+                    message = f"container {c.name} has {value} MiB, more than the task's memory of {self.memory} MiB"
+                    found.append(Issue(("containerDefinitions", at, key), message))
+        total = sum(c.placement_memory_mib for c in self.container_definitions)
+        if total > self.memory and not any(i.path[0] == "containerDefinitions" for i in found):
+            message = f"the containers' memory adds up to {total} MiB, more than the task's {self.memory} MiB"
+            found.append(Issue(("memory",), message))
         return found
 
-    def _port_faults(self) -> list[str]:
+    def _port_faults(self) -> list[Issue]:
         if self.effective_network_mode not in ("awsvpc", "host"):
             return []
         return [
-            f"container {c.name}: in {self.effective_network_mode} mode hostPort ({p.host_port}) must be "
-            f"left out or equal containerPort ({p.container_port})"
-            for c in self.container_definitions
-            for p in c.port_mappings
+            Issue(
+                ("containerDefinitions", at, "portMappings", n, "hostPort"),
+                f"container {c.name}: in {self.effective_network_mode} mode hostPort ({p.host_port}) must be "
+                f"left out or equal containerPort ({p.container_port})",
+            )
+            for at, c in enumerate(self.container_definitions)
+            for n, p in enumerate(c.port_mappings)
             if p.host_port not in (None, 0, p.container_port)
         ]
 
-    def _dependency_faults(self) -> list[str]:
+    def _dependency_faults(self) -> list[Issue]:
         by_name = {c.name: c for c in self.container_definitions}
         found = []
-        for container in self.container_definitions:
-            for need in container.depends_on:
+        for at, container in enumerate(self.container_definitions):
+            for n, need in enumerate(container.depends_on):
+                path = ("containerDefinitions", at, "dependsOn", n)
                 other = by_name.get(need.container_name)
                 if other is None:
-                    found.append(
+                    message = (
                         f"container {container.name} depends on '{need.container_name}', which is not one of "
                         f"{', '.join(by_name)}"
                     )
+                    found.append(Issue((*path, "containerName"), message))
                 elif need.condition in ("COMPLETE", "SUCCESS") and other.essential:
-                    found.append(
+                    message = (
                         f"container {container.name} waits for {need.condition} of the essential container "
                         f"{other.name}, which would end the task"
                     )
+                    found.append(Issue((*path, "condition"), message))
                 elif need.condition == "HEALTHY" and other.health_check is None:
-                    found.append(
-                        f"container {container.name} waits for {other.name} to be HEALTHY: it has no health check"
-                    )
+                    message = f"container {container.name} waits for {other.name} to be HEALTHY: it has no health check"
+                    found.append(Issue((*path, "condition"), message))
         return found or self._cycle()
 
-    def _cycle(self) -> list[str]:
+    def _cycle(self) -> list[Issue]:
         waits = {c.name: {d.container_name for d in c.depends_on} for c in self.container_definitions}
         while waits:
             free = [n for n, on in waits.items() if not on & waits.keys()]
             if not free:
-                return [f"dependsOn runs in a circle through {', '.join(sorted(waits))}"]
+                message = f"dependsOn runs in a circle through {', '.join(sorted(waits))}"
+                return [Issue(("containerDefinitions",), message)]
             for name in free:
                 del waits[name]
         return []

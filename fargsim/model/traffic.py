@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from fargsim.model.base import Own
+from fargsim.model.base import Issue, Own, raise_faults
 from fargsim.model.distribution import Distribution
+from fargsim.model.packed import pack_instants, unpack_instants
 from fargsim.model.quantity import RATE_UNITS_PER_S, DurationUs, RatePerS
 from fargsim.model.service import RunTask
 
@@ -53,6 +54,41 @@ class TraceFile(Own):
     start: str | None = None
 
 
+class Counts(Own):
+    """Numbers of requests in periods of equal length, one behind the other.
+
+    Parameters
+    ----------
+    period
+        Length of a period.
+    at
+        Instant of the run at which the first period begins.
+    values
+        Requests in each period; they arrive evenly at random inside it. Nothing arrives before and behind the periods.
+    """
+
+    period: DurationUs = Field(gt=0)
+    at: DurationUs = 0
+    values: tuple[Annotated[float, Field(ge=0, le=1e12)], ...] = Field(min_length=1, max_length=1_000_000)
+
+
+Instants = Annotated[
+    tuple[int, ...],
+    BeforeValidator(unpack_instants),
+    PlainSerializer(pack_instants, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "description": "Durations since the start of the run, in order; or the packed text of a stored scenario",
+            "anyOf": [
+                {"type": "array", "items": {"type": "string", "examples": ["1.5 s"]}},
+                {"type": "string"},
+            ],
+        }
+    ),
+]
+"""Instants of the run in microseconds, in order."""
+
+
 class TimestampsFile(Own):
     """A CSV file with one row per request."""
 
@@ -67,7 +103,7 @@ class Users(Own):
     think: Distribution
 
 
-RATE_KINDS = ("constant", "daily", "steps", "trace", "timestamps", "users")
+RATE_KINDS = ("constant", "daily", "steps", "counts", "instants", "trace", "timestamps", "users")
 
 
 class Rate(Own):
@@ -83,10 +119,14 @@ class Rate(Own):
         With `daily`: scale the figures so that the largest is this rate.
     steps
         Rates that hold from an instant of the run on.
+    counts
+        Requests per period.
+    instants
+        Arrivals one by one, as durations since the start of the run.
     trace
-        Counts or rates of a CSV file.
+        Counts or rates of a CSV file; ``fargsim.load`` puts `counts` or `steps` in its place.
     timestamps
-        Arrival instants of a CSV file.
+        Arrival instants of a CSV file; ``fargsim.load`` puts `instants` in its place.
     users
         A closed loop of users.
     process
@@ -98,6 +138,8 @@ class Rate(Own):
     unit: RateUnit = "/s"
     peak: RatePerS | None = Field(default=None, gt=0)
     steps: tuple[Step, ...] | None = Field(default=None, min_length=1)
+    counts: Counts | None = None
+    instants: Instants | None = None
     trace: TraceFile | None = None
     timestamps: TimestampsFile | None = None
     users: Users | None = None
@@ -113,8 +155,12 @@ class Rate(Own):
             )
         if self.peak is not None and (self.daily is None or max(self.daily) <= 0):
             raise ValueError("peak scales the figures of daily, which must not all be zero")
-        if self.steps is not None and any(b.at <= a.at for a, b in zip(self.steps, self.steps[1:], strict=False)):
-            raise ValueError("the instants of steps must increase")
+        steps = self.steps or ()
+        raise_faults(
+            Issue(("steps", n, "at"), "the instants of steps must increase")
+            for n in range(1, len(steps))
+            if steps[n].at <= steps[n - 1].at
+        )
         return self
 
     def daily_per_s(self) -> tuple[float, ...]:
