@@ -11,6 +11,8 @@ import pytest
 from cost_tables import START, at, instance, period, tables, task, terms
 
 from fargsim import catalog
+from fargsim.record.frames import STRING, arrow_column, pandas_dtype
+from fargsim.record.schema import COSTS
 from fargsim.report import cost
 from fargsim.report.cost import BillingTerms, LoadBalancer, NatGateway, bill, usd_by
 
@@ -276,6 +278,24 @@ def test_bad_tables_are_explained():
         bill(broken, terms())
     with pytest.raises(ValueError, match="'i-9', which is not in the table"):
         bill(tables([task(launch_type="EC2", instance_id="i-9")], [instance()]), terms())
+
+
+def test_the_lines_are_the_declared_table():
+    t = terms(hours=2, load_balancers=(balancer(services=()),))
+    for costs in (bill(tables([task()], [instance()]), t), bill({}, terms())):
+        assert list(costs.columns) == list(COSTS.names)
+        assert [str(costs[c.name].dtype) for c in COSTS.columns] == [str(pandas_dtype(c)) for c in COSTS.columns]
+        for column in COSTS.columns:
+            assert len(arrow_column(COSTS, column, costs[column.name])) == len(costs)
+
+
+def test_tables_as_the_record_keeps_them():
+    plain = tables(
+        [task("f", end=3600.0), task("e", launch_type="EC2", instance_id="i-1")], [instance()], [period(0.0, 10)]
+    )
+    text = dict.fromkeys(("task_id", "cluster", "service", "capacity_provider", "instance_id", "launch_type"), STRING)
+    kept = {name: frame.astype({c: d for c, d in text.items() if c in frame}) for name, frame in plain.items()}
+    assert bill(kept, terms()).equals(bill(plain, terms()))
 
 
 def test_no_tables_no_bill():

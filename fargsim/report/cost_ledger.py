@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fargsim.catalog import Price
+from fargsim.record.frames import STRING
 from fargsim.report.cost_meter import HOUR_US
 
 Ints = npt.NDArray[np.int64]
@@ -189,7 +190,7 @@ class Ledger:
         rate = np.array([c.price.value for c in chunks], dtype=np.float64)[chunk]
         usd = quantity * rate
         usd = on_grid(usd, grid_of(float(usd.sum())))
-        return pd.DataFrame(
+        table = pd.DataFrame(
             {
                 "hour_at": pd.DatetimeIndex(pd.to_datetime(hour * HOUR_US, unit="us", utc=True)).as_unit("us"),
                 "item": _named(items, item),
@@ -204,6 +205,9 @@ class Ledger:
                 "price_basis": _named([c.price.basis for c in chunks], chunk),
             },
             columns=list(COST_COLUMNS),
+        )
+        return table.astype(
+            {c: STRING for c in COST_COLUMNS if c not in ("hour_at", "quantity", "usd_per_unit", "usd")}
         )
 
     def _owner_column(
