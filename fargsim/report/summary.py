@@ -37,6 +37,10 @@ SUMMARY_KEYS = (
     "cost_compute_usd",
     "cost_per_million_requests_usd",
 )
+COUNTS = frozenset(
+    {"requests", "tasks_started", "tasks_stopped", "running_tasks_max", "placement_failures", "scaling_actions"}
+)
+"""Keys whose values are whole numbers."""
 ERRORS = (
     "requests_failed",
     "requests_refused_503",
