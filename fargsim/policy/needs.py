@@ -1,0 +1,77 @@
+"""What a task asks of the instance it is placed on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fargsim.model.taskdef import TaskDefinition
+from fargsim.policy.views import HostPort
+
+
+@dataclass(frozen=True, slots=True)
+class TaskNeeds:
+    """What placement subtracts from an instance, and what it must have.
+
+    Parameters
+    ----------
+    cpu_units, memory_mib
+        Task-level size, otherwise the sum over the containers (``memoryReservation`` before ``memory``).
+    host_ports
+        Fixed ports of the host; each can be used once per instance and protocol.
+    enis
+        Interfaces to attach: 1 in ``awsvpc`` mode, otherwise 0.
+    gpus
+        Number of GPUs.
+    zones
+        Zones of the subnets a task in ``awsvpc`` mode may use; None where any zone will do.
+    attributes
+        Names and values the instance must have; a value of None asks for the name only.
+
+    Notes
+    -----
+    Source: Amazon ECS Developer Guide, task-placement.html and api_failures_messages.html; Amazon ECS API Reference,
+    API_ContainerDefinition.html.
+    """
+
+    cpu_units: int
+    memory_mib: int
+    host_ports: tuple[HostPort, ...] = ()
+    enis: int = 0
+    gpus: int = 0
+    zones: tuple[str, ...] | None = None
+    attributes: tuple[tuple[str, str | None], ...] = ()
+
+
+def needs_of(definition: TaskDefinition, zones: tuple[str, ...] | None = None) -> TaskNeeds:
+    """Return what placement asks for a task of a definition.
+
+    Parameters
+    ----------
+    zones
+        Zones of the subnets of the network configuration; read in ``awsvpc`` mode only.
+
+    Notes
+    -----
+    Of the attributes that registration derives from a definition, those of ``runtimePlatform`` are asked for
+    (``ecs.cpu-architecture``, ``ecs.os-type``). Agent capabilities (log drivers, task IAM roles) are not: the simulated instances
+    all run a current agent.
+    """
+    awsvpc = definition.effective_network_mode == "awsvpc"
+    attributes: list[tuple[str, str | None]] = []
+    platform = definition.runtime_platform
+    if platform is not None:
+        architecture = "arm64" if platform.cpu_architecture == "ARM64" else "x86_64"
+        attributes.append(("ecs.cpu-architecture", architecture))
+        attributes.append(("ecs.os-type", "linux" if platform.operating_system_family == "LINUX" else "windows"))
+    gpus = sum(
+        int(r.value) for c in definition.container_definitions for r in c.resource_requirements if r.type == "GPU"
+    )
+    return TaskNeeds(
+        cpu_units=definition.cpu_units,
+        memory_mib=definition.memory_mib,
+        host_ports=definition.host_ports,
+        enis=1 if awsvpc else 0,
+        gpus=gpus,
+        zones=zones if awsvpc else None,
+        attributes=tuple(attributes),
+    )
