@@ -63,7 +63,7 @@ class RequestBehaviour(Own):
     cpu: Distribution
     wait: Distribution | None = None
     workers: int | None = Field(default=None, ge=1, le=1_000_000)
-    queue: int | None = Field(default=None, ge=0, le=10_000_000)
+    queue: int = Field(default=1024, ge=0, le=10_000_000)
     memory: Bytes = 0
     error_rate: Share = 0.0
     cancel_on_timeout: bool = False

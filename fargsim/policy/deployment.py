@@ -180,12 +180,21 @@ def rolling_step(view: ServiceView) -> Step:
             room -= granted
         return max(granted, 0)
 
-    # 1. what is lost or unhealthy is replaced by its own revision, the replacement first where the upper bound allows
+    # 1. what is lost or unhealthy is replaced by its own revision, the replacement first where the upper bound allows;
+    # a revision that is being replaced only as far as the lower bound needs it
+    healthy = sum(r.healthy for r in view.revisions)
+    needed = view.bounds.lower - healthy - sum(r.pending + r.undecided for r in others)
     for revision in view.revisions:
         if revision is primary:
             wanted[revision.deployment] = min(revision.wanted, view.desired)
         lacking = wanted[revision.deployment] - (revision.alive - revision.unhealthy)
+        if revision is not primary:
+            lacking = min(lacking, needed)
         started = 0 if revision.failed or lacking <= 0 else start(revision.deployment, lacking)
+        if revision is not primary:
+            needed -= started
+            if healthy >= view.bounds.lower:
+                continue  # its unhealthy tasks go as surplus below
         stop_unhealthy = _unhealthy_to_stop(revision, wanted[revision.deployment], lacking, started, view)
         if stop_unhealthy:
             stops.append(StopTasks(revision.deployment, stop_unhealthy, unhealthy=True))
@@ -196,17 +205,15 @@ def rolling_step(view: ServiceView) -> Step:
         wanted[primary.deployment] += grow
 
     # 3. what is surplus is stopped, the oldest revision first, as far as enough healthy tasks remain
-    healthy = sum(r.healthy for r in view.revisions)
     may_stop = max(0, healthy - view.bounds.lower)
-    for revision in reversed(others):
-        number, may_stop = _surplus(revision, revision.alive - revision.unhealthy, may_stop)
-        unhealthy = revision.unhealthy
-        if unhealthy:
-            stops = [s for s in stops if s.deployment != revision.deployment]
-            stops.append(StopTasks(revision.deployment, unhealthy, unhealthy=True))
-        if number:
-            stops.append(StopTasks(revision.deployment, number))
-        wanted[revision.deployment] = max(0, min(wanted[revision.deployment], revision.alive - unhealthy) - number)
+    if healthy >= view.bounds.lower:
+        for revision in reversed(others):
+            if revision.unhealthy:
+                stops.append(StopTasks(revision.deployment, revision.unhealthy, unhealthy=True))
+            number, may_stop = _surplus(revision, revision.alive - revision.unhealthy, may_stop)
+            if number:
+                stops.append(StopTasks(revision.deployment, number))
+            wanted[revision.deployment] = max(0, wanted[revision.deployment] - number - revision.unhealthy)
     number, may_stop = _surplus(primary, primary.alive - primary.unhealthy - view.desired, may_stop)
     if number:
         stops.append(StopTasks(primary.deployment, number))

@@ -1,0 +1,194 @@
+"""From a scenario to a region: the first state and the timeline, through the same verbs that a user has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fargsim.model.scenario import Scenario
+from fargsim.model.timeline import Fault, StopTask, TimelineEntry
+from fargsim.model.traffic import Jobs
+from fargsim.record.buffer import Recorder
+from fargsim.sim.errors import AwsError, ClientException, ThrottlingException
+from fargsim.sim.kit import US_PER_S
+from fargsim.sim.region import Region
+from fargsim.sim.sources import Source, source
+from fargsim.sim.state import Stop, TaskRun
+from fargsim.sim.task_life import stop_task
+
+RETRY_FIRST_S = 2
+RETRY_LONGEST_S = 300
+"""A client that is throttled backs off from 2 seconds to 5 minutes: Amazon ECS API Reference, API_RunTask.html."""
+
+
+def build(scenario: Scenario, seed: int | None = None, replication: int = 0) -> Region:
+    """Build the region of a scenario at the instant at which the run starts.
+
+    Raises
+    ------
+    AwsError
+        When a verb refuses what the scenario asks for.
+    """
+    region = Region(
+        scenario.region,
+        seed=scenario.seed if seed is None else seed,
+        start=scenario.start,
+        subnet_facts=scenario.network.subnets,
+        quotas=scenario.quotas,
+        assumptions=scenario.assumptions,
+        replication=replication,
+        record=scenario.record,
+    )
+    for name, behaviour in scenario.behaviour.items():
+        region.behave(name, behaviour)
+    for definition in scenario.task_definitions:
+        region.ecs.register_task_definition(**_arguments(definition))
+
+    for cluster in scenario.clusters:
+        plain = cluster.model_copy(update={"capacity_providers": (), "default_capacity_provider_strategy": ()})
+        region.ecs.create_cluster(**_arguments(plain))
+    for template in scenario.launch_templates:
+        region.autoscaling.create_launch_template(**_arguments(template))
+    for group in scenario.auto_scaling_groups:
+        region.autoscaling.create_auto_scaling_group(**_arguments(group))
+    for provider in scenario.capacity_providers:
+        region.ecs.create_capacity_provider(**_arguments(provider))
+    for cluster in scenario.clusters:
+        if cluster.capacity_providers:
+            region.ecs.put_cluster_capacity_providers(
+                cluster=cluster.cluster_name,
+                capacityProviders=list(cluster.capacity_providers),
+                defaultCapacityProviderStrategy=[_arguments(i) for i in cluster.default_capacity_provider_strategy],
+            )
+    for target_group in scenario.target_groups:
+        region.elbv2.create_target_group(**_arguments(target_group))
+    for balancer in scenario.load_balancers:
+        region.elbv2.create_load_balancer(**_arguments(balancer))
+    for service in scenario.services:
+        region.ecs.create_service(**_arguments(service))
+    for target in scenario.scaling:
+        region.application_autoscaling.register_scalable_target(**_arguments(target))
+    for traffic in scenario.traffic:
+        region.send_traffic(
+            traffic.to, traffic.rate, cluster=traffic.cluster, name=traffic.stream, until=scenario.duration
+        )
+    for jobs in scenario.jobs:
+        _Submission(region, scenario, jobs)
+    for entry in scenario.timeline:
+        region.kit.at(entry.at, lambda entry=entry: _happen(region, entry))  # type: ignore[misc]
+    return region
+
+
+def simulate(
+    scenario: Scenario,
+    seed: int | None = None,
+    replication: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Recorder:
+    """Run a scenario to its end and return what was recorded.
+
+    Parameters
+    ----------
+    seed
+        Another seed than the scenario's.
+    replication
+        Number of the replication.
+    progress
+        Called with the instant of the run, in microseconds, as it goes on.
+    """
+    region = build(scenario, seed, replication)
+    region.run(scenario.duration, progress)
+    return region.finish()
+
+
+def _arguments(shape: Any) -> dict[str, Any]:
+    """Return a model value as the arguments of a verb."""
+    dumped: dict[str, Any] = shape.model_dump(mode="python", by_alias=True, exclude_unset=True)
+    return dumped
+
+
+def _happen(region: Region, entry: TimelineEntry) -> None:
+    if entry.fault is not None:
+        _break(region, entry.fault)
+        return
+    verb, argument = entry.verb
+    try:
+        if isinstance(argument, StopTask):
+            _stop(region, argument)
+            return
+        room, name = verb.split(".")
+        getattr(getattr(region, room), name)(**_arguments(argument))
+    except AwsError as error:
+        # a user's mistake during the run is an answer of the API, not the end of the run
+        cluster = str(getattr(argument, "cluster", "default"))
+        region.kit.event(cluster, None, f"{verb}: {error.code}: {error}", "API_ERROR", "ERROR")
+
+
+def _stop(region: Region, spec: StopTask) -> None:
+    reason = spec.reason or "Task stopped by user"
+    if spec.task is not None:
+        region.ecs.stop_task(task=spec.task, cluster=spec.cluster, reason=reason)
+        return
+    for task in _oldest(region, spec.cluster, spec.service, spec.count):
+        region.ecs.stop_task(task=task.task_id, cluster=spec.cluster, reason=reason)
+
+
+def _oldest(region: Region, cluster: str, service: str | None, number: int) -> list[TaskRun]:
+    assert service is not None
+    tasks = region.registry.service(cluster, service).tasks.values()
+    running = [t for t in tasks if t.alive and t.last_status == "RUNNING"]
+    return sorted(running, key=lambda t: t.number)[:number]
+
+
+def _break(region: Region, fault: Fault) -> None:
+    if fault.task_crash is not None:
+        crash = fault.task_crash
+        for task in _oldest(region, crash.cluster, crash.service, crash.count):
+            task.exit_code = crash.exit_code
+            reason = "Essential container in task exited"
+            stop_task(region.kit, task, Stop("EssentialContainerExited", reason, crash.exit_code, drain=False))
+    if fault.instance_loss is not None:
+        group = region.registry.group(fault.instance_loss.auto_scaling_group)
+        for instance in sorted(group.in_service, key=lambda i: i.number)[: fault.instance_loss.count]:
+            group.lose(instance, "fault: instance_loss")
+
+
+class _Submission:
+    """A client that calls RunTask at the arrivals of a rate and, when it is refused, tries again later."""
+
+    def __init__(self, region: Region, scenario: Scenario, jobs: Jobs) -> None:
+        self._region = region
+        self._arguments = _arguments(jobs.run_task)
+        day_us = 86_400 * US_PER_S
+        start_us = round(scenario.start.timestamp() * US_PER_S) % day_us
+        stream = region.kit.streams[f"arrivals/{jobs.name}"]
+        self._source: Source = source(jobs.rate, stream, start_us, scenario.duration)
+        self._block: list[int] = []
+        self._arm()
+
+    def _arm(self) -> None:
+        """Wait for the next arrival, drawing a block when the last one is used up."""
+        while not self._block:
+            block = self._source.block()
+            if block is None:
+                return
+            self._block = block[::-1].tolist()
+        self._region.kit.at(self._block.pop(), self._arrive)
+
+    def _arrive(self) -> None:
+        self._arm()
+        self._call(self._arguments, RETRY_FIRST_S)
+
+    def _call(self, arguments: dict[str, Any], wait_s: int) -> None:
+        kit = self._region.kit
+        try:
+            answer = self._region.ecs.run_task(**arguments)
+            left = len(answer["failures"])
+        except (ThrottlingException, ClientException):
+            left = int(arguments.get("count", 1))
+        if left:
+            again = {**arguments, "count": left}
+            kit.at(
+                kit.now + wait_s * US_PER_S,
+                lambda: self._call(again, min(RETRY_LONGEST_S, wait_s * 2)),
+            )

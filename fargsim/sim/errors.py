@@ -1,0 +1,71 @@
+"""Errors of the verbs, under AWS's exception names."""
+
+from __future__ import annotations
+
+
+class AwsError(Exception):
+    """An error answer of an AWS API.
+
+    Its class has AWS's name for it; the message says what a person can do about it.
+    """
+
+    @property
+    def code(self) -> str:
+        """AWS's name for the error."""
+        return type(self).__name__
+
+
+class ClientException(AwsError):
+    """A client action the service refuses."""
+
+
+class InvalidParameterException(AwsError):
+    """A parameter that is not valid."""
+
+
+class ClusterNotFoundException(AwsError):
+    """No such cluster."""
+
+
+class ServiceNotFoundException(AwsError):
+    """No such service in the cluster."""
+
+
+class ServiceNotActiveException(AwsError):
+    """The service has been deleted."""
+
+
+class ResourceNotFoundException(AwsError):
+    """No such resource."""
+
+
+class ResourceInUseException(AwsError):
+    """The resource exists or is in use."""
+
+
+class ThrottlingException(AwsError):
+    """The rate of calls or launches is over its limit."""
+
+
+class LimitExceededException(AwsError):
+    """A quota is reached."""
+
+
+class ValidationException(AwsError):
+    """Application Auto Scaling: a parameter that is not valid."""
+
+
+class ValidationError(AwsError):
+    """EC2 Auto Scaling: a parameter that is not valid."""
+
+
+class ObjectNotFoundException(AwsError):
+    """Application Auto Scaling: no such scalable target."""
+
+
+class TargetGroupNotFoundException(AwsError):
+    """Elastic Load Balancing: no such target group."""
+
+
+class LoadBalancerNotFoundException(AwsError):
+    """Elastic Load Balancing: no such load balancer."""

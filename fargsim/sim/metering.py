@@ -1,0 +1,301 @@
+"""Metrics of services and clusters: sampled every 20 s, one datapoint a period.
+
+``CPUUtilization`` is the CPU units used over the CPU units reserved by the service's tasks, ``MemoryUtilization`` likewise; both are
+sampled every 20 seconds, and minimum and maximum are those of single tasks: Amazon ECS Developer Guide, service_utilization.html.
+``RequestCountPerTarget`` is the requests for which a target was chosen over the healthy targets, or over the registered ones when none is
+healthy: Elastic Load Balancing, load-balancer-cloudwatch-metrics.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import simpy
+
+from fargsim.kernel import Counters, bucket_edges_us, quantiles_from_histogram
+from fargsim.sim.kit import PERIOD_END, US_PER_S, Kit
+from fargsim.sim.registry import Registry
+
+if TYPE_CHECKING:
+    from fargsim.sim.service_scheduler import ServiceRun
+    from fargsim.sim.targets import TargetGroupRun
+
+NO_REQUESTS = Counters(0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
+BYTES_PER_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Datapoint:
+    """What the period that ended said of a service; ``None`` where there is no data."""
+
+    start_us: int
+    end_us: int
+    running_mean: float
+    cpu_utilization: float | None
+    memory_utilization: float | None
+    request_count_per_target: float | None
+
+    def value(self, metric: str) -> float | None:
+        """Return the value of a predefined metric."""
+        if metric == "ECSServiceAverageCPUUtilization":
+            return self.cpu_utilization
+        if metric == "ECSServiceAverageMemoryUtilization":
+            return self.memory_utilization
+        return self.request_count_per_target
+
+
+@dataclass(slots=True)
+class _Extremes:
+    low: float = float("inf")
+    high: float = float("-inf")
+
+    def see(self, values: npt.NDArray[np.float64]) -> None:
+        if values.size:
+            self.low = min(self.low, float(values.min()))
+            self.high = max(self.high, float(values.max()))
+
+    def pair(self) -> tuple[float | None, float | None]:
+        return (None, None) if self.high < self.low else (self.low, self.high)
+
+
+class ServiceMeter:
+    """Meters one service."""
+
+    def __init__(self, kit: Kit, service: ServiceRun) -> None:
+        self._kit = kit
+        self._service = service
+        self._sampled_at = kit.now
+        self._running_us = 0.0
+        self._begin(kit.now)
+        self._counters = NO_REQUESTS
+        self._histogram: npt.NDArray[np.int64] | None = None
+        self._busy: dict[str, float] = {}
+        self._inside: dict[str, float] = {}
+
+    def _begin(self, now: int) -> None:
+        self._start = now
+        self._cpu, self._memory = _Extremes(), _Extremes()
+        self._used_cpu_us = self._reserved_cpu_us = 0.0
+        self._used_memory = self._reserved_memory = 0.0
+        self._inside_us = 0.0
+
+    def forget(self, task_id: str, busy_us: float, inside_us: float) -> None:
+        """Take what a target did since the last sample, when it leaves."""
+        task = self._service.tasks.get(task_id)
+        busy = busy_us - self._busy.pop(task_id, 0.0)
+        inside = inside_us - self._inside.pop(task_id, 0.0)
+        self._used_cpu_us += busy
+        self._inside_us += inside
+        if task is not None:
+            request = task.revision.behaviour.request
+            self._used_memory += inside * (request.memory if request else 0)
+
+    def sample(self) -> None:
+        """Read every task's use since the last sample."""
+        service, now = self._service, self._kit.now
+        span = now - self._sampled_at
+        group = service.group_with_requests()
+        table = None
+        if group is not None and group.bridge is not None:
+            group.bridge.advance(now)
+            table = group.bridge.plane.slots()
+        self._sampled_at = now
+        if span <= 0:
+            return
+        row_of = {} if table is None else {int(slot): row for row, slot in enumerate(table.slot)}
+        cpu, memory = [], []
+        for task in service.tasks.values():
+            if task.started_at is None or task.execution_stopped_at is not None:
+                continue
+            there = min(span, now - task.started_at)
+            if there <= 0:
+                continue
+            behaviour, definition = task.revision.behaviour, task.revision.definition
+            busy = inside = 0.0
+            target = next((t for g, t in task.targets if g is group), None)
+            if table is not None and target is not None and target.slot in row_of:
+                row = row_of[target.slot]
+                total_busy, total_inside = float(table.busy_core_us[row]), float(table.in_system_us[row])
+                busy = total_busy - self._busy.get(task.task_id, 0.0)
+                inside = total_inside - self._inside.get(task.task_id, 0.0)
+                self._busy[task.task_id], self._inside[task.task_id] = total_busy, total_inside
+            used = busy + behaviour.idle_cpu * there
+            reserved = definition.cpu_units / 1024 * there
+            per_request = behaviour.request.memory if behaviour.request else 0
+            bytes_us = behaviour.memory * there + per_request * inside
+            reserved_bytes_us = definition.memory_mib * BYTES_PER_MIB * there
+            self._inside_us += inside
+            self._used_cpu_us += used
+            self._reserved_cpu_us += reserved
+            self._used_memory += bytes_us
+            self._reserved_memory += reserved_bytes_us
+            if reserved:
+                cpu.append(100 * used / reserved)
+            if reserved_bytes_us:
+                memory.append(100 * bytes_us / reserved_bytes_us)
+        self._cpu.see(np.asarray(cpu))
+        self._memory.see(np.asarray(memory))
+
+    def close(self) -> Datapoint:
+        """End the period: write its row and return its datapoint."""
+        self.sample()
+        service, now = self._service, self._kit.now
+        span = now - self._start
+        running_us = service.running_integral_us()
+        running_mean = (running_us - self._running_us) / span
+        self._running_us = running_us
+        group = service.group_with_requests()
+        counters = NO_REQUESTS
+        latency: tuple[float | None, ...] = (None, None, None, None)
+        if group is not None and group.bridge is not None:
+            counters = group.bridge.plane.counters()
+            latency = self._latency(group, counters)
+        before, self._counters = self._counters, counters
+        arrived = counters.arrived - before.arrived
+        no_target = counters.no_target - before.no_target
+        cpu_utilization = 100 * self._used_cpu_us / self._reserved_cpu_us if self._reserved_cpu_us else None
+        memory_utilization = 100 * self._used_memory / self._reserved_memory if self._reserved_memory else None
+        per_target = None
+        if group is not None and arrived > no_target:
+            targets = group.healthy or len(group.targets)
+            per_target = (arrived - no_target) / targets if targets else None
+        low_cpu, high_cpu = self._cpu.pair()
+        low_memory, high_memory = self._memory.pair()
+        first = next(iter(service.groups), None)
+        balancer = None if first is None or first.balancer is None else first.balancer.spec.name
+        self._kit.recorder.services.append(
+            (
+                self._start,
+                span / US_PER_S,
+                service.cluster.name,
+                service.name,
+                balancer,
+                service.desired,
+                service.running,
+                service.pending,
+                service.healthy,
+                running_mean,
+                arrived,
+                counters.served - before.served,
+                counters.failed - before.failed,
+                counters.refused_full - before.refused_full,
+                no_target,
+                counters.cut_off - before.cut_off,
+                counters.timed_out - before.timed_out,
+                counters.in_flight,
+                self._inside_us / span,
+                *latency,
+                cpu_utilization,
+                low_cpu,
+                high_cpu,
+                memory_utilization,
+                low_memory,
+                high_memory,
+                per_target,
+            )
+        )
+        start = self._start
+        self._begin(now)
+        return Datapoint(start, now, running_mean, cpu_utilization, memory_utilization, per_target)
+
+    def _latency(self, group: TargetGroupRun, counters: Counters) -> tuple[float | None, ...]:
+        assert group.bridge is not None
+        histogram = group.bridge.plane.histogram()
+        new = histogram if self._histogram is None else histogram - self._histogram
+        self._histogram = histogram
+        served = counters.served - self._counters.served
+        if not served:
+            return (None, None, None, None)
+        mean = (counters.latency_sum_us - self._counters.latency_sum_us) / served
+        quantiles = quantiles_from_histogram(new, (0.5, 0.95, 0.99))
+        return (mean / 1e3, *(float(q) / 1e3 for q in quantiles))
+
+
+class Metering:
+    """Closes the periods of the whole region and hands every service's datapoint to whoever asked."""
+
+    def __init__(self, registry: Registry, period_us: int) -> None:
+        self._kit = registry.kit
+        self._registry = registry
+        self._period_us = period_us
+        self._sample_us = min(period_us, registry.kit.us("metric_sample_s"))
+        self.on_period: list[Callable[[], None]] = []
+        self.datapoints: dict[tuple[str, str], Datapoint] = {}
+        self._began = 0
+        self._arm(self._sample_us)
+
+    def _arm(self, at_us: int) -> None:
+        env = self._kit.env
+        event = simpy.Event(env)
+        event._ok, event._value = True, None
+        event.callbacks = [lambda _: self._tick()]
+        env.schedule(event, priority=PERIOD_END, delay=at_us - self._kit.now)  # type: ignore[arg-type]
+
+    def _tick(self) -> None:
+        now = self._kit.now
+        if now % self._period_us == 0:
+            self.close()
+        else:
+            for cluster in self._registry.clusters.values():
+                for service in cluster.services.values():
+                    service.meter.sample()
+        next_sample = (now // self._sample_us + 1) * self._sample_us
+        self._arm(min(next_sample, (now // self._period_us + 1) * self._period_us))
+
+    def close(self) -> None:
+        """End the period of every service and cluster, now."""
+        now = self._kit.now
+        if now == self._began:
+            return
+        for cluster in self._registry.clusters.values():
+            for service in cluster.services.values():
+                self.datapoints[cluster.name, service.name] = service.meter.close()
+        for act in self.on_period:
+            act()
+        self._cluster_rows(now)
+        self._began = now
+
+    def _cluster_rows(self, now: int) -> None:
+        for cluster in self._registry.clusters.values():
+            counts = cluster.counts
+            reservations = [
+                p.reservation for p in self._registry.providers.values() if p.group.cluster is cluster and p.managed
+            ]
+            known = [r for r in reservations if r is not None]
+            cpu, memory = cluster.registered_cpu_units, cluster.registered_memory_mib
+            self._kit.recorder.clusters.append(
+                (
+                    self._began,
+                    (now - self._began) / US_PER_S,
+                    cluster.name,
+                    counts["RUNNING"],
+                    counts["PENDING"] + counts["ACTIVATING"],
+                    counts["PROVISIONING"],
+                    len(cluster.instances_by_row),
+                    cpu,
+                    memory,
+                    cluster.reserved_cpu_units,
+                    cluster.reserved_memory_mib,
+                    100 * cluster.reserved_cpu_units / cpu if cpu else None,
+                    100 * cluster.reserved_memory_mib / memory if memory else None,
+                    cluster.fargate_cpu_units / 1024,
+                    max(known) if known else None,
+                )
+            )
+
+    def record_latencies(self) -> None:
+        """Write every service's histogram of latencies and the requests that were kept."""
+        edges = bucket_edges_us()
+        for cluster in self._registry.clusters.values():
+            for service in cluster.services.values():
+                group = service.group_with_requests()
+                if group is None or group.bridge is None:
+                    continue
+                counts = group.bridge.plane.histogram()
+                for bucket in np.flatnonzero(counts):
+                    row = (service.name, float(edges[bucket]), float(edges[bucket + 1]), int(counts[bucket]))
+                    self._kit.recorder.latencies.append(row)

@@ -1,0 +1,53 @@
+"""Giving places back: the scheduler's ledger at once, the host's when the task has stopped."""
+
+from __future__ import annotations
+
+from fargsim.policy.needs import needs_of
+from fargsim.sim.kit import Kit
+from fargsim.sim.state import TaskRun
+
+
+def reserve(task: TaskRun) -> None:
+    """Reserve a placed task's resources in the scheduler's ledger."""
+    cluster = task.cluster
+    definition = task.revision.definition
+    if task.instance is not None:
+        assert task.instance.row is not None
+        cluster.fleet.take(task.instance.row, needs_of(definition), task.group)
+        task.instance.tasks[task.task_id] = task
+        cluster.reserved_cpu_units += definition.cpu_units
+        cluster.reserved_memory_mib += definition.memory_mib
+    else:
+        cluster.fargate_cpu_units += definition.cpu_units
+        zones = cluster.zones_of(task)
+        assert task.zone is not None
+        zones[task.zone] = zones.get(task.zone, 0) + 1
+    task.reserved = True
+
+
+def release_reservation(kit: Kit, task: TaskRun) -> None:
+    """Give a task's resources back to the scheduler; the second call does nothing."""
+    if not task.reserved:
+        return
+    task.reserved = False
+    cluster = task.cluster
+    definition = task.revision.definition
+    if task.instance is not None:
+        assert task.instance.row is not None
+        cluster.fleet.release(task.instance.row, needs_of(definition), task.group)
+        cluster.reserved_cpu_units -= definition.cpu_units
+        cluster.reserved_memory_mib -= definition.memory_mib
+    elif task.zone is not None:
+        cluster.zones_of(task)[task.zone] -= 1
+    if not task.fargate:
+        cluster.capacity_changed()
+
+
+def free_place(kit: Kit, task: TaskRun) -> None:
+    """Give a stopped task's resources back to its host, or its vCPUs to the account."""
+    if task.instance is not None:
+        del task.instance.tasks[task.task_id]
+        task.instance.host_free(task)
+    elif task.zone is not None:
+        task.cluster.fargate_cpu_units -= task.revision.definition.cpu_units
+        task.cluster.fargate_freed(task)

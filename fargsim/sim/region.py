@@ -1,0 +1,196 @@
+"""The simulated region: what can be done to it is what AWS lets a user do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import simpy
+
+from fargsim.catalog.parameters import parameters
+from fargsim.catalog.quotas import quotas as account_quotas
+from fargsim.catalog.regions import availability_zones
+from fargsim.model.behaviour import Behaviour
+from fargsim.model.capacity import Subnet
+from fargsim.model.quantity import parse_duration_us
+from fargsim.model.scenario import Record
+from fargsim.model.traffic import Rate
+from fargsim.record.buffer import Recorder
+from fargsim.sim.account import FargateAccount
+from fargsim.sim.application_autoscaling import ApplicationAutoScaling
+from fargsim.sim.autoscaling import AutoScaling
+from fargsim.sim.cluster_autoscaling import ClusterAutoScaling
+from fargsim.sim.ecs import Ecs
+from fargsim.sim.elbv2 import ElbV2
+from fargsim.sim.errors import InvalidParameterException
+from fargsim.sim.kit import US_PER_S, Kit
+from fargsim.sim.launching import Launcher
+from fargsim.sim.metering import Metering
+from fargsim.sim.records import record_instance, record_task
+from fargsim.sim.registry import Registry
+from fargsim.sim.sources import source
+from fargsim.sim.streams import Streams
+
+DAY_US = 86_400 * US_PER_S
+
+
+class Region:
+    """One account in one region, empty at first but for the cluster ``default``.
+
+    Parameters
+    ----------
+    name
+        Name of the region.
+    seed
+        Seed of every random number of the run.
+    start
+        The instant at which the run starts; in UTC.
+    subnets
+        Zones by subnet; by default ``subnet-a``, ``subnet-b`` and ``subnet-c`` in the first three zones.
+    quotas
+        Limits of the account by name; a new account may run 6 Fargate vCPUs.
+    assumptions
+        Catalogue parameters by name.
+    replication
+        Number of the replication: another one draws other numbers from the same seed.
+
+    Examples
+    --------
+    >>> region = Region("us-east-1", seed=7)
+    >>> _ = region.ecs.register_task_definition(
+    ...     family="web", cpu="256", memory="512", networkMode="awsvpc", requiresCompatibilities=["FARGATE"],
+    ...     containerDefinitions=[{"name": "web", "image": "httpd:2.4"}],
+    ... )
+    >>> _ = region.ecs.create_service(
+    ...     serviceName="web", taskDefinition="web", desiredCount=2, launchType="FARGATE",
+    ...     networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-a", "subnet-b"]}},
+    ... )
+    >>> region.run(until="3 min")
+    >>> service = region.ecs.describe_services(services=["web"])["services"][0]
+    >>> service["runningCount"], service["events"][0]["message"]
+    (2, '(service web) has reached a steady state.')
+    """
+
+    def __init__(
+        self,
+        name: str = "us-east-1",
+        *,
+        seed: int = 1,
+        start: datetime = datetime(2026, 1, 5, tzinfo=UTC),
+        subnets: Mapping[str, str] | None = None,
+        quotas: Mapping[str, float] | None = None,
+        assumptions: Mapping[str, Any] | None = None,
+        replication: int = 0,
+        record: Record = Record(),  # noqa: B008 - frozen
+        subnet_facts: tuple[Subnet, ...] = (),
+    ) -> None:
+        facts = subnet_facts or tuple(
+            Subnet(subnet_id=subnet, availability_zone=zone)
+            for subnet, zone in (subnets or _default_subnets(name)).items()
+        )
+        start_us = round(start.timestamp() * US_PER_S)
+        zones = tuple(dict.fromkeys(s.availability_zone for s in facts))
+        self._start_us = start_us
+        self.kit = Kit(
+            env=simpy.Environment(),
+            region=name,
+            zones=zones,
+            parameters=parameters(assumptions),
+            quotas=account_quotas(name, overrides=quotas),
+            streams=Streams(seed, replication),
+            recorder=Recorder(start_us),
+        )
+        self.registry = Registry(
+            kit=self.kit,
+            start=start,
+            fargate=FargateAccount(self.kit),
+            record=record,
+            subnets={s.subnet_id: s.availability_zone for s in facts},
+            free_addresses={s.subnet_id: s.available_ip_address_count for s in facts},
+        )
+        self.metering = Metering(self.registry, record.period)
+        launcher = Launcher(self.registry)
+        self.ecs = Ecs(self.registry, launcher)
+        self.elbv2 = ElbV2(self.registry)
+        self.autoscaling = AutoScaling(self.registry)
+        self.application_autoscaling = ApplicationAutoScaling(self.registry, self.metering)
+        self.cluster_autoscaling = ClusterAutoScaling(self.registry, self.metering)
+        self.ecs.create_cluster(clusterName="default")
+        self._closed = False
+
+    @property
+    def now_us(self) -> int:
+        """Microseconds since the start of the run."""
+        return self.kit.now
+
+    def behave(self, task_definition: str, behaviour: Behaviour | Mapping[str, Any]) -> None:
+        """Say how the containers of a family (``web``) or of one revision (``web:2``) behave, before it is registered."""
+        value = behaviour if isinstance(behaviour, Behaviour) else Behaviour.model_validate(behaviour)
+        self.registry.behaviours[task_definition] = value
+
+    def send_traffic(
+        self,
+        service: str,
+        rate: Rate | Mapping[str, Any],
+        *,
+        cluster: str = "default",
+        name: str | None = None,
+        until: str | int = "1 d",
+    ) -> None:
+        """Send requests to a service's target group from now on, until an instant of the run."""
+        value = rate if isinstance(rate, Rate) else Rate.model_validate(rate)
+        found = self.registry.service(cluster, service)
+        request = found.revision.behaviour.request
+        if not found.groups:
+            raise InvalidParameterException(f"service {service} has no load balancer: requests cannot reach it")
+        if request is None:
+            raise InvalidParameterException(f"the behaviour of {found.revision.name} does not say what a request costs")
+        group = found.groups[0]
+        stream = name or service
+        end = parse_duration_us(until) if isinstance(until, str) else until
+        every = {"off": 0, "sampled": self.registry.record.sample_every, "full": 1}[self.registry.record.requests]
+        arrivals = source(value, self.kit.streams[f"arrivals/{stream}"], self._start_us % DAY_US, end, self.kit.now)
+        group.feed(arrivals, request, stream, every)
+
+    def run(self, until: str | int, progress: Callable[[int], None] | None = None) -> None:
+        """Let time pass until an instant of the run (a duration since its start, or microseconds)."""
+        end = parse_duration_us(until) if isinstance(until, str) else int(until)
+        env = self.kit.env
+        if end < self.kit.now:
+            raise ValueError(f"the run is at {self.kit.now} us already")
+        while True:
+            upcoming = env.peek()
+            if upcoming > end:
+                break
+            env.step()
+            if progress is not None and upcoming != self.kit.now:
+                progress(self.kit.now)
+        if self.kit.now < end:
+            env.run(until=end)
+
+    def finish(self) -> Recorder:
+        """Close the last period, record what is still there and return the tables."""
+        if self._closed:
+            raise ValueError("the run is finished already")
+        self._closed = True
+        self.metering.close()
+        kit = self.kit
+        for group in self.registry.target_groups.values():
+            for target in list(group.targets.values()):
+                group.settle(target)
+        for cluster in self.registry.clusters.values():
+            for task in list(cluster.tasks.values()):
+                record_task(kit, task)
+            for service in cluster.services.values():
+                service.finish()
+        for asg in self.registry.groups.values():
+            for instance in list(asg.instances.values()):
+                record_instance(kit, instance)
+        self.metering.record_latencies()
+        return kit.recorder
+
+
+def _default_subnets(region: str) -> dict[str, str]:
+    zones = availability_zones(region)[:3]
+    return {f"subnet-{zone[-1]}": zone for zone in zones}

@@ -1,0 +1,130 @@
+"""Everything that exists in one region, by name, and how names and ARNs are resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from fargsim.model.behaviour import Behaviour
+from fargsim.model.capacity import LaunchTemplateData
+from fargsim.model.scenario import Record
+from fargsim.model.service import NetworkConfiguration
+from fargsim.sim.account import FargateAccount
+from fargsim.sim.errors import (
+    ClientException,
+    ClusterNotFoundException,
+    InvalidParameterException,
+    ResourceNotFoundException,
+    ServiceNotFoundException,
+    TargetGroupNotFoundException,
+)
+from fargsim.sim.groups import AutoScalingGroupRun
+from fargsim.sim.kit import Kit
+from fargsim.sim.state import ClusterRun, ProviderRun, Revision, TaskRun
+from fargsim.sim.targets import LoadBalancerRun, TargetGroupRun
+
+if TYPE_CHECKING:
+    from fargsim.sim.service_scheduler import ServiceRun
+
+FARGATE_PROVIDERS = ("FARGATE", "FARGATE_SPOT")
+
+
+def tail(name_or_arn: str) -> str:
+    """Return the name at the end of an ARN, or the name itself."""
+    if not name_or_arn.startswith("arn:"):
+        return name_or_arn
+    resource = name_or_arn.split(":", 5)[-1]
+    if resource.startswith("targetgroup/") or resource.startswith("loadbalancer/"):
+        return resource.split("/")[-2]
+    return resource.rsplit("/", 1)[-1]
+
+
+@dataclass(slots=True)
+class Registry:
+    """The region's resources."""
+
+    kit: Kit
+    start: datetime
+    fargate: FargateAccount
+    record: Record
+    subnets: dict[str, str]
+    """Zones by subnet."""
+    free_addresses: dict[str, int]
+    clusters: dict[str, ClusterRun] = field(default_factory=dict)
+    revisions: dict[str, list[Revision]] = field(default_factory=dict)
+    behaviours: dict[str, Behaviour] = field(default_factory=dict)
+    launch_templates: dict[str, LaunchTemplateData] = field(default_factory=dict)
+    groups: dict[str, AutoScalingGroupRun] = field(default_factory=dict)
+    providers: dict[str, ProviderRun] = field(default_factory=dict)
+    balancers: dict[str, LoadBalancerRun] = field(default_factory=dict)
+    target_groups: dict[str, TargetGroupRun] = field(default_factory=dict)
+    stopped: dict[str, TaskRun] = field(default_factory=dict)
+    """Tasks that stopped in the last hour of the run, as DescribeTasks still shows them."""
+
+    def cluster(self, name: str) -> ClusterRun:
+        """Return a cluster; ClusterNotFoundException if there is none."""
+        found = self.clusters.get(tail(name))
+        if found is None:
+            raise ClusterNotFoundException(
+                f"Cluster not found: '{name}'. Clusters: {', '.join(self.clusters) or 'none'}."
+            )
+        return found
+
+    def service(self, cluster: str, name: str) -> ServiceRun:
+        """Return a service; ServiceNotFoundException if there is none."""
+        services = self.cluster(cluster).services
+        found = services.get(tail(name))
+        if found is None:
+            raise ServiceNotFoundException(f"Service not found: '{name}'. Services: {', '.join(services) or 'none'}.")
+        return found
+
+    def revision(self, name: str) -> Revision:
+        """Return a revision given as ``family``, ``family:revision`` or an ARN; the family alone is its newest."""
+        family, _, number = tail(name).partition(":")
+        known = self.revisions.get(family)
+        if not known:
+            raise ClientException(
+                f"TaskDefinition not found: '{name}'. Families: {', '.join(self.revisions) or 'none'}."
+            )
+        if not number:
+            return known[-1]
+        if not number.isdigit() or not 1 <= int(number) <= len(known):
+            raise ClientException(f"TaskDefinition not found: '{name}'. Newest revision: {known[-1].name}.")
+        return known[int(number) - 1]
+
+    def target_group(self, name: str) -> TargetGroupRun:
+        """Return a target group."""
+        found = self.target_groups.get(tail(name))
+        if found is None:
+            raise TargetGroupNotFoundException(f"Target group '{name}' not found.")
+        return found
+
+    def group(self, name: str) -> AutoScalingGroupRun:
+        """Return an Auto Scaling group."""
+        found = self.groups.get(tail(name))
+        if found is None:
+            raise ResourceNotFoundException(f"AutoScalingGroup '{name}' not found.")
+        return found
+
+    def behaviour(self, family: str, number: int) -> Behaviour:
+        """Return how a revision behaves: its own entry, the family's, or one that does nothing but run."""
+        return self.behaviours.get(f"{family}:{number}") or self.behaviours.get(family) or Behaviour()
+
+    def zones_of_subnets(self, network: NetworkConfiguration | None) -> tuple[str, ...]:
+        """Return the zones of a network configuration's subnets, in order, each once."""
+        if network is None:
+            return ()
+        zones = []
+        for subnet in network.awsvpc_configuration.subnets:
+            if subnet not in self.subnets:
+                raise InvalidParameterException(
+                    f"The subnet ID '{subnet}' does not exist. Subnets: {', '.join(self.subnets)}."
+                )
+            zones.append(self.subnets[subnet])
+        return tuple(dict.fromkeys(zones))
+
+    def find_task(self, cluster: ClusterRun, name: str) -> TaskRun | None:
+        """Return a task by id or ARN, alive or stopped."""
+        task_id = tail(name)
+        return cluster.tasks.get(task_id) or self.stopped.get(task_id)

@@ -1,0 +1,95 @@
+"""What CreateService, UpdateService and RunTask refuse."""
+
+from __future__ import annotations
+
+from fargsim.model.service import CreateService, RunTask
+from fargsim.policy.cluster_query import QueryError, parse
+from fargsim.sim.errors import ClientException, InvalidParameterException
+from fargsim.sim.registry import FARGATE_PROVIDERS, Registry
+from fargsim.sim.state import ClusterRun, Revision
+
+
+def uses_fargate(cluster: ClusterRun, spec: CreateService | RunTask) -> bool:
+    """Whether tasks of this request run on Fargate: by launch type, by strategy, or by the cluster's default strategy."""
+    if spec.launch_type is not None:
+        return spec.launch_type == "FARGATE"
+    strategy = spec.capacity_provider_strategy or cluster.spec.default_capacity_provider_strategy
+    return bool(strategy) and all(item.capacity_provider in FARGATE_PROVIDERS for item in strategy)
+
+
+def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService | RunTask, revision: Revision) -> None:
+    """Check launch type, network and placement of a request.
+
+    Raises
+    ------
+    InvalidParameterException, ClientException
+        As the ECS API does.
+    """
+    fargate = uses_fargate(cluster, spec)
+    definition = revision.definition
+    if fargate and "FARGATE" not in definition.requires_compatibilities:
+        raise InvalidParameterException(
+            f"Task definition {revision.name} does not support the FARGATE launch type: "
+            "its requiresCompatibilities must include FARGATE."
+        )
+    if fargate and (spec.placement_strategy or spec.placement_constraints):
+        raise InvalidParameterException(
+            "Placement strategies and constraints are not supported with FARGATE launch type."
+        )
+    if definition.effective_network_mode == "awsvpc" and spec.network_configuration is None:
+        raise InvalidParameterException(
+            "Network Configuration must be provided when networkMode 'awsvpc' is specified."
+        )
+    if definition.effective_network_mode != "awsvpc" and spec.network_configuration is not None:
+        raise InvalidParameterException(
+            "Network Configuration is not valid for the given networkMode of this task definition."
+        )
+    registry.zones_of_subnets(spec.network_configuration)
+    for item in spec.capacity_provider_strategy:
+        if item.capacity_provider not in FARGATE_PROVIDERS and item.capacity_provider not in registry.providers:
+            raise InvalidParameterException(
+                f"The specified capacity provider '{item.capacity_provider}' was not found."
+            )
+    expressions = [c.expression for c in spec.placement_constraints]
+    expressions += [c.expression for c in definition.placement_constraints]
+    for expression in expressions:
+        if expression is not None:
+            try:
+                parse(expression)
+            except QueryError as fault:
+                raise InvalidParameterException(f"Invalid expression: {fault}") from None
+
+
+def check_service(registry: Registry, cluster: ClusterRun, spec: CreateService, revision: Revision) -> None:
+    """Check what a service adds: balancers, scheduling strategy, controller, deployment configuration."""
+    check_network(registry, cluster, spec, revision)
+    if spec.scheduling_strategy == "DAEMON":
+        if uses_fargate(cluster, spec):
+            raise InvalidParameterException("The daemon scheduling strategy is not supported with FARGATE launch type.")
+        raise ClientException("schedulingStrategy DAEMON is not simulated yet: use REPLICA")
+    if spec.deployment_controller.type != "ECS":
+        raise ClientException(f"deploymentController {spec.deployment_controller.type} is not simulated yet: use ECS")
+    if spec.deployment_configuration.strategy != "ROLLING":
+        raise ClientException(
+            f"deployment strategy {spec.deployment_configuration.strategy} is not simulated yet: use ROLLING"
+        )
+    for balancer in spec.load_balancers:
+        registry.target_group(balancer.target_group_arn)
+        container = next(
+            (c for c in revision.definition.container_definitions if c.name == balancer.container_name), None
+        )
+        if container is None:
+            raise InvalidParameterException(
+                f"The container {balancer.container_name} does not exist in the task definition {revision.name}."
+            )
+        if balancer.container_port not in {p.container_port for p in container.port_mappings}:
+            raise InvalidParameterException(
+                f"The container {balancer.container_name} did not have a container port {balancer.container_port} defined."
+            )
+        group = registry.target_group(balancer.target_group_arn).spec
+        awsvpc = revision.definition.effective_network_mode == "awsvpc"
+        if awsvpc and group.target_type != "ip":
+            raise InvalidParameterException(
+                f"The provided target group {group.name} has target type {group.target_type}, "
+                "which is incompatible with the awsvpc network mode: use ip."
+            )

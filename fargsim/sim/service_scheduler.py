@@ -1,0 +1,467 @@
+"""The service scheduler: keeps a service's tasks alive and moves it from one revision to the next.
+
+One control loop: observe (counts per deployment), decide (`fargsim.policy.deployment.rolling_step`), act. The loop runs at ticks of the
+scheduler's grid at which something may have changed; a settled service costs nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from fargsim.model.service import CreateService
+from fargsim.policy.deployment import ServiceView, Step, bounds, rolling_step, scaled_wanted, throttle_delay_s
+from fargsim.sim.account import Window
+from fargsim.sim.deployments import DeploymentRun
+from fargsim.sim.kit import US_PER_S, Kit
+from fargsim.sim.service_events import ServiceEvents
+from fargsim.sim.shapes import instant
+from fargsim.sim.state import ClusterRun, Revision, Stop, TaskRun
+from fargsim.sim.task_life import stop_task
+
+if TYPE_CHECKING:
+    from fargsim.sim.launching import Launcher
+    from fargsim.sim.metering import ServiceMeter
+    from fargsim.sim.registry import Registry
+    from fargsim.sim.targets import TargetGroupRun
+
+
+class ServiceRun:
+    """One service."""
+
+    meter: ServiceMeter
+
+    def __init__(
+        self,
+        kit: Kit,
+        registry: Registry,
+        launcher: Launcher,
+        cluster: ClusterRun,
+        spec: CreateService,
+        groups: tuple[TargetGroupRun, ...],
+    ) -> None:
+        self.name = spec.service_name
+        self.cluster = cluster
+        self.spec = spec
+        self.groups = groups
+        self.desired = spec.desired_count
+        self.tasks: dict[str, TaskRun] = {}
+        self.deployments: list[DeploymentRun] = []
+        self.deleted = False
+        self.running = 0
+        self.events = ServiceEvents(kit, cluster.name, self.name)
+        self._kit = kit
+        self._registry = registry
+        self._launcher = launcher
+        self._due: int | None = None
+        self._steady = False
+        self._failures = 0
+        self._not_before = 0
+        self._running_us = 0.0
+        self._running_at = kit.now
+        limit = (
+            "fargate_service_launches_per_min" if launcher.fargate(cluster, spec) else "ec2_service_launches_per_min"
+        )
+        self._window = Window(kit.quotas[limit])
+        self.created_at = kit.now
+        cluster.on_capacity.append(self._capacity_changed)
+        registry.fargate.on_freed.append(self._capacity_changed)
+        self._refused = False
+
+    # what others read
+
+    @property
+    def group_name(self) -> str:
+        """The task group of the service."""
+        return f"service:{self.name}"
+
+    @property
+    def primary(self) -> DeploymentRun:
+        """The newest deployment."""
+        return self.deployments[0]
+
+    @property
+    def revision(self) -> Revision:
+        """The revision of the newest deployment."""
+        return self.primary.revision
+
+    @property
+    def pending(self) -> int:
+        """Tasks on the way to RUNNING."""
+        return sum(d.counts["pending"] for d in self.deployments)
+
+    @property
+    def healthy(self) -> int:
+        """Tasks that count as healthy."""
+        return sum(d.counts["healthy"] for d in self.deployments)
+
+    @property
+    def deploying(self) -> bool:
+        """Whether a deployment is in progress."""
+        return self.primary.rollout_state == "IN_PROGRESS"
+
+    def target_groups(self, task: TaskRun) -> tuple[TargetGroupRun, ...]:
+        """Return the target groups a task registers with."""
+        return self.groups
+
+    def group_with_requests(self) -> TargetGroupRun | None:
+        """Return the target group that traffic reaches, if any."""
+        return next((g for g in self.groups if g.bridge is not None), None)
+
+    def running_integral_us(self) -> float:
+        """Return the time integral of the RUNNING tasks so far, in task-microseconds."""
+        now = self._kit.now
+        self._running_us += self.running * (now - self._running_at)
+        self._running_at = now
+        return self._running_us
+
+    # what users change
+
+    def deploy(self, revision: Revision) -> None:
+        """Start a deployment."""
+        for old in self.deployments:
+            old.status = "ACTIVE"
+        number = int(self._kit.identifier("deployment", 16), 16) % 10**19
+        self.deployments.insert(0, DeploymentRun(f"ecs-svc/{number:019d}", revision, self._kit.now))
+        self._steady = False
+        self._failures, self._not_before = 0, 0
+        self._react_to_user()
+
+    def update(self, spec: CreateService, revision: Revision, new_deployment: bool) -> None:
+        """Take a changed specification."""
+        self.spec = spec
+        if spec.desired_count != self.desired:
+            self.set_desired(spec.desired_count)
+        if new_deployment:
+            self.deploy(revision)
+        else:
+            self._react_to_user()
+
+    def set_desired(self, desired: int) -> None:
+        """Change the desired count, as UpdateService and Application Auto Scaling do."""
+        if desired == self.desired:
+            return
+        for old in self.deployments[1:]:
+            old.wanted = scaled_wanted(old.wanted, self.desired, desired)
+        self.desired = desired
+        self.spec = self.spec.model_copy(update={"desired_count": desired})
+        self._steady = False
+        self._react_to_user()
+
+    def delete(self) -> None:
+        """Drain and delete the service."""
+        self.deleted = True
+        self.set_desired(0)
+
+    def _react_to_user(self) -> None:
+        low, high = self._kit.us("scheduler_delay_min_s"), self._kit.us("scheduler_delay_max_s")
+        delay = round(self._kit.streams[f"scheduler/{self.name}"].uniform(low, high))
+        self.attend(self._kit.now + delay)
+
+    # what tasks tell
+
+    def task_moved(self, task: TaskRun) -> None:
+        """Take note of a task's new status."""
+        if task.last_status == "RUNNING":
+            self.running_integral_us()
+            self.running += 1
+            self._failures, self._not_before = 0, 0
+        elif task.started_at is not None and task.last_status in (
+            "DEACTIVATING",
+            "STOPPING",
+            "DEPROVISIONING",
+            "STOPPED",
+        ):
+            self._count_out(task)
+        if not task.alive:
+            self._gone(task)
+
+    def _count_out(self, task: TaskRun) -> None:
+        if task.counted_running:
+            self.running_integral_us()
+            self.running -= 1
+            task.counted_running = False
+
+    def task_started(self, task: TaskRun, health_checked: bool) -> None:
+        """Watch a task that has just reached RUNNING until it counts as healthy."""
+        task.counted_running = True
+        task.health_checked = health_checked
+        deployment = self._deployment(task)
+        if deployment is not None and task in deployment.standing:
+            deployment.put(task, "undecided")
+        if not self.groups and not health_checked:
+            wait = self._kit.us("no_health_check_wait_s")
+            self._kit.at(self._kit.now + wait, lambda: self._judge(task))
+        grace = self.spec.health_check_grace_period_seconds
+        if grace:
+            self._kit.at(self._kit.now + grace * US_PER_S, lambda: self._judge(task))
+        for group, _ in task.targets:
+            self.events.say(f"registered 1 targets in (target-group {group.arn})")
+        self.attend(self._kit.now)
+
+    def target_health_changed(self, task: TaskRun) -> None:
+        """Judge a task whose target changed its health."""
+        self._judge(task)
+
+    def health_changed(self, task: TaskRun) -> None:
+        """Judge a task whose container health changed."""
+        self._judge(task)
+
+    def host_draining(self, task: TaskRun) -> None:
+        """Replace a task because its instance drains; one that has not started is stopped at once."""
+        if task.started_at is None:
+            self._stop(task, "Task stopped: its container instance is draining", "ServiceSchedulerInitiated")
+        else:
+            task.host_drains = True
+            self._judge(task)
+        self.attend(self._kit.now + self._kit.us("service_reaction_s"))
+
+    def task_stopped(self, task: TaskRun) -> None:
+        """Forget a task that has stopped."""
+        self._count_out(task)
+        self.tasks.pop(task.task_id, None)
+        self._registry.stopped[task.task_id] = task
+        if task.started_at is None and task.stop_wanted is not None and task.stop_wanted.code == "TaskFailedToStart":
+            self._failures += 1
+            parameters = self._kit.parameters
+            delay = throttle_delay_s(
+                self._failures,
+                base_s=parameters.number("throttle_base_s"),
+                factor=parameters.number("throttle_factor"),
+                cap_s=parameters.number("throttle_cap_s"),
+            )
+            self._not_before = self._kit.now + round(delay * US_PER_S)
+            self.primary.failed_tasks += 1
+            self.events.once(
+                "is unable to consistently start tasks successfully.", "SERVICE_TASK_START_IMPAIRED", "WARN"
+            )
+        self.attend(self._kit.now)
+
+    def _gone(self, task: TaskRun) -> None:
+        deployment = self._deployment(task)
+        if deployment is None or not deployment.leave(task):
+            return
+        # nobody here asked for it: the task was lost
+        self._steady = False
+        self.attend(self._kit.now + self._kit.us("service_reaction_s"))
+
+    def _judge(self, task: TaskRun) -> None:
+        """Decide whether a running task counts as healthy, must be replaced, or neither yet."""
+        deployment = self._deployment(task)
+        if deployment is None or task not in deployment.standing or task.started_at is None:
+            return
+        kit = self._kit
+        states = [target.state for _, target in task.targets]
+        checks_pass = not task.health_checked or task.health_status == "HEALTHY"
+        targets_pass = all(state == "healthy" for state in states)
+        waited = states or task.health_checked or kit.now >= task.started_at + kit.us("no_health_check_wait_s")
+        failing = task.health_status == "UNHEALTHY" or "unhealthy" in states
+        in_grace = kit.now < task.started_at + self.spec.health_check_grace_period_seconds * US_PER_S
+        if task.host_drains or (failing and not in_grace):
+            standing = "unhealthy"
+        elif checks_pass and targets_pass and waited:
+            standing = "healthy"
+        else:
+            standing = "undecided"
+        if standing == deployment.standing[task]:
+            return
+        deployment.put(task, standing)  # type: ignore[arg-type]
+        task.healthy = standing == "healthy"
+        if task.healthy and task.healthy_at is None:
+            task.healthy_at = kit.now
+        if standing == "unhealthy" and not task.host_drains:
+            where = next((f"(target-group {g.arn})" for g, t in task.targets if t.state == "unhealthy"), "container")
+            self.events.say(
+                f"(task {task.task_id}) is unhealthy in {where} due to (reason Health checks failed).", kind="WARN"
+            )
+        self._steady = False
+        self.attend(kit.now)
+
+    def _deployment(self, task: TaskRun) -> DeploymentRun | None:
+        return next((d for d in self.deployments if d.deployment_id == task.deployment_id), None)
+
+    def _capacity_changed(self) -> None:
+        if self._refused:
+            self.attend(self._kit.now)
+
+    # the loop
+
+    def attend(self, at_us: int) -> None:
+        """Have the scheduler look at the service at the first tick not before an instant."""
+        due = max(self._kit.grid(at_us), self._kit.grid(self._kit.now))
+        if self._due is not None and self._due <= due:
+            return
+        self._due = due
+        self._kit.at(due, lambda: self._look(due))
+
+    def _look(self, due: int) -> None:
+        if self._due != due:
+            return
+        self._due = None
+        self._step()
+
+    def _step(self) -> None:
+        now = self._kit.now
+        configuration = self.spec.deployment_configuration
+        low = configuration.minimum_healthy_percent
+        high = configuration.maximum_percent
+        in_window = self._window.available(now)
+        throttled = now < self._not_before
+        view = ServiceView(
+            self.desired,
+            bounds(self.desired, 100 if low is None else low, 200 if high is None else high),
+            tuple(d.view() for d in self.deployments),
+            stopping=len(self.tasks) - sum(len(d.standing) for d in self.deployments),
+            count_stopping=self._kit.parameters.flag("count_stopping_in_max"),
+            launches=0 if throttled else in_window,
+        )
+        step = rolling_step(view)
+        for deployment in self.deployments:
+            deployment.wanted = step.wanted[deployment.deployment_id]
+        self._act(step)
+        if throttled:
+            self.attend(self._not_before)
+        elif view.launches == 0:
+            self.attend(now + self._kit.us("scheduler_tick_s"))
+        if step.stalled:
+            self.events.once(
+                "was unable to stop or start tasks during a deployment because of the service deployment configuration. "
+                "Update the minimumHealthyPercent or maximumPercent value and try again.",
+                "",
+                "WARN",
+            )
+        if step.complete:
+            self._complete()
+
+    def _act(self, step: Step) -> None:
+        by_id = {d.deployment_id: d for d in self.deployments}
+        stopped: list[TaskRun] = []
+        for order in step.stops:
+            deployment = by_id[order.deployment]
+            for task in self._launcher.victims(self, deployment, order.number, order.unhealthy):
+                reason = f"Scaling activity initiated by (deployment {self.primary.deployment_id})"
+                if order.unhealthy and not task.host_drains:
+                    group = next((g for g, t in task.targets if t.state == "unhealthy"), None)
+                    reason = (
+                        f"Task failed ELB health checks in (target-group {group.arn})"
+                        if group
+                        else "Task failed container health checks"
+                    )
+                self._stop(task, reason, "ServiceSchedulerInitiated")
+                stopped.append(task)
+        if stopped:
+            self.events.name_tasks("has stopped", "running tasks", stopped)
+            drained = [t for t in stopped if t.targets]
+            if drained:
+                self.events.say(f"has begun draining connections on {len(drained)} tasks.")
+        for begin in step.starts:
+            self._start(by_id[begin.deployment], begin.number)
+
+    def _start(self, deployment: DeploymentRun, number: int) -> None:
+        now = self._kit.now
+        started: list[TaskRun] = []
+        self._refused = False
+        for _ in range(number):
+            outcome = self._launcher.launch_for_service(self, deployment)
+            if not isinstance(outcome, TaskRun):
+                self._refused = True
+                if outcome.event:
+                    self.events.once(outcome.event, outcome.event_name, "ERROR")
+                wait = self._kit.us("placement_retry_s") if outcome.event else self._kit.us("scheduler_tick_s")
+                self.attend(now + wait)
+                break
+            self.tasks[outcome.task_id] = outcome
+            deployment.put(outcome, "pending")
+            started.append(outcome)
+        self._window.take(now, len(started))
+        if started:
+            self.events.solved()
+            self.events.name_tasks("has started", "tasks", started)
+
+    def _stop(self, task: TaskRun, reason: str, code: str) -> None:
+        deployment = self._deployment(task)
+        if deployment is not None:
+            deployment.leave(task)
+        stop_task(self._kit, task, Stop(code, reason))
+
+    def _complete(self) -> None:
+        now = self._kit.now
+        if self.primary.rollout_state == "IN_PROGRESS":
+            self.primary.rollout_state = "COMPLETED"
+            self.primary.completed_at = now
+            self.primary.rollout_reason = f"ECS deployment {self.primary.deployment_id} completed."
+            self.events.say(
+                f"(deployment {self.primary.deployment_id}) deployment completed.", "SERVICE_DEPLOYMENT_COMPLETED"
+            )
+        for old in self.deployments[1:]:
+            old.status = "INACTIVE"
+            self._record(old)
+        del self.deployments[1:]
+        if not self._steady and len(self.tasks) == self.desired:
+            self._steady = True
+            self._say_steady(now)
+
+    def _say_steady(self, since: int) -> None:
+        """Say so now, and again every six hours while it lasts."""
+        self._steady_since = since
+        self.events.say("has reached a steady state.", "SERVICE_STEADY_STATE")
+
+        def again() -> None:
+            if self._steady and self._steady_since == since:
+                self._say_steady(since)
+
+        self._kit.at(self._kit.now + self._kit.us("steady_state_event_period_s"), again)
+
+    # what is written down
+
+    def finish(self) -> None:
+        """Record the deployments that are still there at the end of the run."""
+        for deployment in self.deployments:
+            self._record(deployment)
+
+    def _record(self, deployment: DeploymentRun) -> None:
+        self._kit.recorder.deployments.append(
+            (
+                deployment.deployment_id,
+                self.cluster.name,
+                self.name,
+                deployment.revision.name,
+                deployment.created_at,
+                deployment.completed_at,
+                deployment.status,
+                deployment.rollout_state,
+                deployment.rollout_reason,
+                self.desired,
+                deployment.failed_tasks,
+            )
+        )
+
+    def describe(self, arn: str, start: datetime) -> dict[str, Any]:
+        """Return the service as DescribeServices does."""
+        return {
+            "serviceArn": arn,
+            "serviceName": self.name,
+            "clusterArn": self._kit.arn("cluster", self.cluster.name),
+            "status": ("DRAINING" if self.tasks else "INACTIVE") if self.deleted else "ACTIVE",
+            "desiredCount": self.desired,
+            "runningCount": self.running,
+            "pendingCount": self.pending,
+            "taskDefinition": self.revision.arn,
+            "createdAt": instant(start, self.created_at),
+            "deployments": [
+                {
+                    "id": d.deployment_id,
+                    "status": d.status,
+                    "taskDefinition": d.revision.arn,
+                    "desiredCount": self.desired if d is self.primary else 0,
+                    "pendingCount": d.counts["pending"],
+                    "runningCount": d.counts["undecided"] + d.counts["healthy"] + d.counts["unhealthy"],
+                    "failedTasks": d.failed_tasks,
+                    "rolloutState": d.rollout_state,
+                    "rolloutStateReason": d.rollout_reason,
+                    "createdAt": instant(start, d.created_at),
+                }
+                for d in self.deployments
+            ],
+            "events": self.events.newest(start),
+        }

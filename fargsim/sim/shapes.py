@@ -1,0 +1,81 @@
+"""Reading the arguments of a verb into a model value, and writing answers in boto3's shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from fargsim.sim.errors import AwsError, InvalidParameterException
+from fargsim.sim.kit import Kit
+from fargsim.sim.state import TaskRun
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+def read(shape: type[Shape], arguments: Mapping[str, Any], error: type[AwsError] = InvalidParameterException) -> Shape:
+    """Validate a verb's arguments.
+
+    Raises
+    ------
+    AwsError
+        Of the class `error`, naming every field at fault.
+    """
+    try:
+        return shape.model_validate(dict(arguments))
+    except ValidationError as fault:
+        texts = []
+        for one in fault.errors():
+            where = ".".join(str(part) for part in one["loc"])
+            text = one["msg"].removeprefix("Value error, ")
+            texts.append(f"{where}: {text}" if where else text)
+        raise error("; ".join(texts)) from None
+
+
+def instant(start: datetime, at_us: int | None) -> datetime | None:
+    """Return an instant of the run as a date and time in UTC."""
+    return None if at_us is None else (start + timedelta(microseconds=at_us)).astimezone(UTC)
+
+
+def describe_task(kit: Kit, start: datetime, task: TaskRun) -> dict[str, Any]:
+    """Return a task as DescribeTasks does; what is absent is left out."""
+    answer: dict[str, Any] = {
+        "taskArn": kit.arn("task", f"{task.cluster.name}/{task.task_id}"),
+        "clusterArn": kit.arn("cluster", task.cluster.name),
+        "taskDefinitionArn": task.revision.arn,
+        "group": task.group,
+        "launchType": task.launch_type,
+        "capacityProviderName": task.capacity_provider,
+        "availabilityZone": task.zone,
+        "containerInstanceArn": None
+        if task.instance is None
+        else kit.arn("container-instance", f"{task.cluster.name}/{task.instance.instance_id}"),
+        "lastStatus": task.last_status,
+        "desiredStatus": task.desired_status,
+        "healthStatus": task.health_status,
+        "cpu": str(task.revision.definition.cpu_units),
+        "memory": str(task.revision.definition.memory_mib),
+        "startedBy": task.started_by,
+        "stopCode": task.stop_wanted.code if task.stop_wanted else None,
+        "stoppedReason": task.stop_wanted.reason if task.stop_wanted else None,
+        "createdAt": instant(start, task.created_at),
+        "connectivityAt": instant(start, task.connectivity_at),
+        "pullStartedAt": instant(start, task.pull_started_at),
+        "pullStoppedAt": instant(start, task.pull_stopped_at),
+        "startedAt": instant(start, task.started_at),
+        "stoppingAt": instant(start, task.stopping_at),
+        "executionStoppedAt": instant(start, task.execution_stopped_at),
+        "stoppedAt": instant(start, task.stopped_at),
+        "containers": [
+            {
+                "name": container.name,
+                "image": container.image,
+                "lastStatus": task.last_status if task.last_status in ("RUNNING", "STOPPED") else "PENDING",
+                **({"exitCode": task.exit_code} if task.exit_code is not None and container.essential else {}),
+            }
+            for container in task.revision.definition.container_definitions
+        ],
+    }
+    return {key: value for key, value in answer.items() if value is not None}

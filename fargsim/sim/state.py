@@ -1,0 +1,176 @@
+"""Run-time state: what exists in the region at this instant. Plain slotted values; the processes change them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import simpy
+
+from fargsim.model.behaviour import Behaviour
+from fargsim.model.capacity import CapacityProvider, Cluster
+from fargsim.model.service import CreateService, RunTask
+from fargsim.model.taskdef import TaskDefinition
+
+if TYPE_CHECKING:
+    from fargsim.policy.fleet import Fleet
+    from fargsim.sim.groups import AutoScalingGroupRun, InstanceRun
+    from fargsim.sim.service_scheduler import ServiceRun
+    from fargsim.sim.targets import TargetGroupRun
+
+LIFECYCLE = (
+    "PROVISIONING",
+    "PENDING",
+    "ACTIVATING",
+    "RUNNING",
+    "DEACTIVATING",
+    "STOPPING",
+    "DEPROVISIONING",
+    "STOPPED",
+)
+
+
+@dataclass(slots=True)
+class Revision:
+    """One registered revision of a task definition, with how its containers behave."""
+
+    number: int
+    arn: str
+    definition: TaskDefinition
+    behaviour: Behaviour
+    image_mib: float
+    zstd: bool
+    soci: bool
+
+    @property
+    def name(self) -> str:
+        """``family:revision``."""
+        return f"{self.definition.family}:{self.number}"
+
+
+@dataclass(slots=True)
+class Stop:
+    """Why a task is being stopped."""
+
+    code: str
+    reason: str
+    exit_code: int | None = None
+    drain: bool = True
+    """Whether its target is deregistered before its containers are signalled."""
+    kill: bool = False
+    """Whether it vanishes with its host, without any signal."""
+
+
+@dataclass(slots=True, eq=False)
+class TaskRun:
+    """One task."""
+
+    task_id: str
+    number: int
+    cluster: ClusterRun
+    group: str
+    revision: Revision
+    launch_type: str
+    spec: CreateService | RunTask
+    created_at: int
+    capacity_provider: str | None = None
+    service: ServiceRun | None = None
+    deployment_id: str | None = None
+    started_by: str | None = None
+    zone: str | None = None
+    subnet: str | None = None
+    instance: InstanceRun | None = None
+    host_ports: tuple[tuple[int, str], ...] = ()
+    public_ip: bool = False
+    image_cached: bool = False
+    reserved: bool = False
+    """Whether it holds resources in the scheduler's ledger."""
+    on_host: bool = False
+    """Whether it holds resources of its host."""
+    last_status: str = "PROVISIONING"
+    desired_status: str = "RUNNING"
+    health_status: str = "UNKNOWN"
+    healthy: bool = False
+    health_checked: bool = False
+    host_drains: bool = False
+    counted_running: bool = False
+    stop_wanted: Stop | None = None
+    process: simpy.Process | None = None
+    placed: simpy.Event | None = None
+    connectivity_at: int | None = None
+    pull_started_at: int | None = None
+    pull_stopped_at: int | None = None
+    started_at: int | None = None
+    boot_done_at: int | None = None
+    healthy_at: int | None = None
+    stopping_at: int | None = None
+    execution_stopped_at: int | None = None
+    stopped_at: int | None = None
+    exit_code: int | None = None
+    targets: list[tuple[TargetGroupRun, Any]] = field(default_factory=list)
+    requests_served: int = 0
+    busy_core_us: float = 0.0
+
+    @property
+    def fargate(self) -> bool:
+        """Whether it runs on Fargate."""
+        return self.launch_type == "FARGATE"
+
+    @property
+    def arn(self) -> str:
+        """The task's Amazon Resource Name is built by the verbs; here only its tail."""
+        return f"{self.cluster.name}/{self.task_id}"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is wanted and not on its way out."""
+        return self.desired_status == "RUNNING"
+
+
+@dataclass(slots=True, eq=False)
+class ProviderRun:
+    """A capacity provider of an Auto Scaling group."""
+
+    spec: CapacityProvider
+    group: AutoScalingGroupRun
+    reservation: float | None = None
+
+    @property
+    def managed(self) -> bool:
+        """Whether ECS scales the group."""
+        return self.spec.auto_scaling_group_provider.managed_scaling.status == "ENABLED"
+
+
+@dataclass(slots=True, eq=False)
+class ClusterRun:
+    """A cluster."""
+
+    name: str
+    spec: Cluster
+    fleet: Fleet
+    tasks: dict[str, TaskRun] = field(default_factory=dict)
+    services: dict[str, ServiceRun] = field(default_factory=dict)
+    waiting: dict[str, TaskRun] = field(default_factory=dict)
+    """Tasks in PROVISIONING that wait for instances of a provider with managed scaling, in order of arrival."""
+    on_capacity: list[Callable[[], None]] = field(default_factory=list)
+    """Called when an instance registers or a task frees its place."""
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LIFECYCLE, 0))
+    fargate_cpu_units: int = 0
+    zone_counts: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
+    instances_by_row: dict[int, InstanceRun] = field(default_factory=dict)
+    registered_cpu_units: int = 0
+    registered_memory_mib: int = 0
+    reserved_cpu_units: int = 0
+    reserved_memory_mib: int = 0
+    fargate_freed: Callable[[TaskRun], None] = lambda task: None
+    """Called when a Fargate task has given its vCPUs back."""
+
+    def zones_of(self, task: TaskRun) -> dict[str, int]:
+        """Return the tasks by zone of a Fargate task's group and provider: each provider is spread on its own."""
+        return self.zone_counts.setdefault((task.group, task.capacity_provider or task.launch_type), {})
+
+    def capacity_changed(self) -> None:
+        """Tell everyone who waits for a place."""
+        for act in self.on_capacity:
+            act()
