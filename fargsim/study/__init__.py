@@ -1,1 +1,1 @@
-"""."""
+"""Many runs: one scenario, its variants, its replications."""

@@ -1,0 +1,150 @@
+"""One run: simulate, bill, certify."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fargsim.catalog.parameters import parameters
+from fargsim.model.scenario import Scenario
+from fargsim.record import result as record
+from fargsim.record.store import load_result, write_tables
+from fargsim.report.cost import bill
+from fargsim.report.cost_terms import BillingTerms, LoadBalancer, NatGateway
+from fargsim.report.summary import summarize
+from fargsim.sim.build import simulate
+from fargsim.study.provenance import provenance
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fargsim.report.style import Picture
+
+
+class Result:
+    """What a user holds after a run: tables, summary and plots.
+
+    Attributes
+    ----------
+    record
+        Tables and provenance, and nothing else.
+    """
+
+    def __init__(self, kept: record.Result) -> None:
+        self.record = kept
+
+    @property
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """Every table as a DataFrame; ``docs/tables.md`` describes them."""
+        return self.record.tables
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """The birth certificate."""
+        return self.record.provenance
+
+    @cached_property
+    def summary(self) -> dict[str, int | float | bool | None]:
+        """One number for each question; ``docs/metrics.md`` defines them."""
+        return summarize(self.record)
+
+    def plot(self, kind: str) -> Picture:
+        """Draw ``traffic``, ``latency``, ``cpu``, ``cost`` or ``gantt``; in a notebook the picture shows itself."""
+        from fargsim.report.plots import plot  # noqa: PLC0415 - matplotlib is slow to import
+
+        return plot(self.record, kind)
+
+    def save(self, folder: str | Path, *, format: str = "parquet", force: bool = False) -> Path:
+        """Write the tables and the birth certificate into a folder of their own."""
+        return write_tables(self.record, folder, format=format, force=force)  # type: ignore[arg-type]
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Result:
+        """Read what :meth:`save` wrote."""
+        return cls(load_result(folder))
+
+    def __repr__(self) -> str:
+        scenario = self.provenance["scenario"]
+        variant = f", variant {scenario['variant']}" if scenario.get("variant") else ""
+        return f"<fargsim.Result of {scenario['name']}{variant}, seed {self.provenance['seed']}>"
+
+
+def run(
+    scenario: Scenario,
+    seed: int | None = None,
+    *,
+    replication: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Result:
+    """Run a scenario to its end and bill it.
+
+    Parameters
+    ----------
+    scenario
+        What to simulate: from `fargsim.load`, or built in Python.
+    seed
+        Another seed than the scenario's.
+    replication
+        Number of the replication: the same seed with other random numbers.
+    progress
+        Called with the instant of the run, in microseconds, as it goes on.
+
+    Examples
+    --------
+    >>> import fargsim
+    >>> result = fargsim.run(fargsim.load("scenarios/quickstart.yaml"))
+    >>> result.summary["tasks_started"], result.summary["running_tasks_max"]
+    (2, 2)
+    """
+    chosen = scenario.seed if seed is None else seed
+    recorder = simulate(scenario, chosen, replication, progress)
+    tables = recorder.tables()
+    tables["costs"] = bill(tables, billing_terms(scenario))
+    return Result(record.Result(tables, provenance(scenario, chosen, replication)))
+
+
+def billing_terms(scenario: Scenario) -> BillingTerms:
+    """Return what the bill of a scenario depends on beside its tables."""
+    overrides = {
+        name: value
+        for name, value in (
+            ("bytes_per_request", scenario.billing.bytes_per_request),
+            ("connections_per_request", scenario.billing.connections_per_request),
+        )
+        if value is not None
+    }
+    end = scenario.start + timedelta(microseconds=scenario.duration)
+    zones = {s.availability_zone for s in scenario.network.subnets}
+    return BillingTerms(
+        region=scenario.region,
+        start_at=scenario.start,
+        end_at=end,
+        load_balancers=tuple(
+            LoadBalancer(
+                balancer.name,
+                balancer.type,
+                scenario.start,
+                None,
+                _services_behind(scenario, balancer.name),
+                (len(balancer.subnets) or len(zones) or 3) if balancer.scheme == "internet-facing" else 0,
+            )
+            for balancer in scenario.load_balancers
+        ),
+        nat_gateways=tuple(
+            NatGateway(f"nat-{number + 1}", scenario.start) for number in range(scenario.network.nat_gateways)
+        ),
+        parameters=parameters({**scenario.assumptions, **overrides}),
+    )
+
+
+def _services_behind(scenario: Scenario, name: str) -> tuple[tuple[str, str], ...]:
+    balancer = next(b for b in scenario.load_balancers if b.name == name)
+    groups = {a.target_group_arn for listener in balancer.listeners for a in listener.default_actions}
+    return tuple(
+        (service.cluster, service.service_name)
+        for service in scenario.services
+        if any(b.target_group_arn in groups for b in service.load_balancers)
+    )
