@@ -1,0 +1,75 @@
+"""Every plot by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from fargsim.record.result import Result
+from fargsim.report.facts import facts_of
+from fargsim.report.plot_cost import plot_cost
+from fargsim.report.plot_gantt import plot_gantt
+from fargsim.report.plot_time import plot_cpu, plot_latency, plot_traffic
+from fargsim.report.style import Picture
+
+PLOTS: Mapping[str, Callable[[Result], Picture]] = MappingProxyType(
+    {
+        "traffic": plot_traffic,
+        "latency": plot_latency,
+        "cpu": plot_cpu,
+        "cost": lambda result: plot_cost([result]),
+        "gantt": plot_gantt,
+    }
+)
+"""What :func:`plot` can draw of one run, in the order of a report."""
+
+
+def plot(result: Result, kind: str) -> Picture:
+    """Draw one run.
+
+    Parameters
+    ----------
+    result
+        The run.
+    kind
+        ``traffic`` (requests, errors, running tasks over time), ``latency`` (percentiles over time), ``cpu``
+        (utilisation over time), ``cost`` (by line item) or ``gantt`` (task states).
+
+    Returns
+    -------
+    Picture
+        A Matplotlib figure; ``.png()`` gives it as bytes, ``.savefig(path)`` writes it.
+
+    Raises
+    ------
+    ValueError
+        If there is no plot of that kind.
+    """
+    if kind not in PLOTS:
+        raise ValueError(f"no plot is called {kind!r}; the plots are {', '.join(PLOTS)}")
+    return PLOTS[kind](result)
+
+
+def draw_all(results: Sequence[Result]) -> dict[str, bytes]:
+    """Draw every plot of every run, as PNG by file name: what a report folder holds under ``plots/``.
+
+    Parameters
+    ----------
+    results
+        Results of one scenario; of several replications of a variant the first is drawn, but the costs are the mean
+        of all.
+
+    Returns
+    -------
+    dict
+        ``cost.png`` for all variants together, then ``VARIANT-KIND.png``; without variants, ``KIND.png``.
+    """
+    pictures = {"cost.png": plot_cost(results).png()}
+    for result in results:
+        facts = facts_of(result)
+        prefix = f"{facts.variant}-" if facts.variant else ""
+        for kind, draw in PLOTS.items():
+            name = f"{prefix}{kind}.png"
+            if kind != "cost" and name not in pictures:
+                pictures[name] = draw(result).png()
+    return pictures
