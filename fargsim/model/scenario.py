@@ -34,7 +34,7 @@ def _in_named_zone(text: str) -> datetime | str:
     found = _NAMED_ZONE.fullmatch(text)
     if found is None:
         return text
-    import zoneinfo  # noqa: PLC0415 - reads the zones of the system, and few scenarios name one
+    import zoneinfo  # reads the zones of the system, and few scenarios name one
 
     name = found.group(2)
     try:
@@ -100,6 +100,8 @@ class Scenario(Own):
     start: Instant = datetime(2026, 1, 5, tzinfo=UTC)
     duration: DurationUs = Field(gt=0, le=366 * 86_400 * US_PER_S)
     seed: int = Field(default=1, ge=0, lt=2**63)
+    initial_state: Literal["empty", "running"] = "empty"
+    """``running``: the services' tasks run and are healthy when the run begins; ``empty``: they start then."""
     network: Network = Network()
     clusters: tuple[Cluster, ...] = (Cluster(),)
     task_definitions: tuple[TaskDefinition, ...] = Field(default=(), alias="taskDefinitions")

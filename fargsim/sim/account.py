@@ -103,9 +103,10 @@ class FargateAccount:
         """Return the launches the bucket allows now."""
         return self._buckets[option].available(now_us)
 
-    def launch(self, option: str, now_us: int, cpu_units: int) -> None:
-        """Count a launched task."""
-        self._buckets[option].take(now_us, 1)
+    def launch(self, option: str, now_us: int, cpu_units: int, token: bool = True) -> None:
+        """Count a launched task, and take its token from the bucket."""
+        if token:
+            self._buckets[option].take(now_us, 1)
         self._units[option] += cpu_units
         self._tasks[option] += 1
 

@@ -66,6 +66,8 @@ def build(scenario: Scenario, seed: int | None = None, replication: int = 0) -> 
         region.elbv2.create_load_balancer(**_arguments(balancer))
     for service in scenario.services:
         region.ecs.create_service(**_arguments(service))
+        if scenario.initial_state == "running":
+            region.registry.service(service.cluster, service.service_name).settle()
     for target in scenario.scaling:
         region.application_autoscaling.register_scalable_target(**_arguments(target))
     for traffic in scenario.traffic:

@@ -62,7 +62,7 @@ class ManagedProvider:
         there = group.in_service
         view = ProviderView(
             instances=len(there),
-            empty=sum(1 for i in there if i.registered_at is not None and not i.busy),
+            empty=sum(1 for i in there if not i.busy),
             booting=sum(1 for i in there if i.registered_at is None),
             shapes=(self._shape,),
             waiting=tuple(WaitingGroup(needs[key], number, key[1]) for key, number in waiting.items()),
@@ -74,7 +74,7 @@ class ManagedProvider:
         for side, alarm in (("high", self._high), ("low", self._low)):
             self._alarm(side, evaluate(alarm, values, self._states[side]))
         warmup_us = self._spec.instance_warmup_period * US_PER_S
-        warming = any(i.launched_at + warmup_us > kit.now and not group.spec.registered for i in there)
+        warming = any(i.launched_at + warmup_us > kit.now and not i.there_before for i in there)
         decision, self._memory = scale_group(
             self._spec,
             GroupView(

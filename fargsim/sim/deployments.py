@@ -28,6 +28,8 @@ class DeploymentRun:
     rollout_reason: str = ""
     completed_at: int | None = None
     failed_tasks: int = 0
+    unnoticed: int = 0
+    """Tasks that were lost so recently that the scheduler still believes in them."""
     standing: dict[TaskRun, Standing] = field(default_factory=dict)
     counts: dict[Standing, int] = field(
         default_factory=lambda: {"pending": 0, "undecided": 0, "healthy": 0, "unhealthy": 0}
@@ -58,7 +60,7 @@ class DeploymentRun:
         return RevisionView(
             self.deployment_id,
             self.wanted,
-            self.counts["pending"],
+            self.counts["pending"] + self.unnoticed,
             self.counts["undecided"],
             self.counts["healthy"],
             self.counts["unhealthy"],

@@ -148,7 +148,7 @@ class Ecs:
         check_service(self._registry, cluster, spec, revision)
         groups = tuple(self._registry.target_group(b.target_group_arn) for b in spec.load_balancers)
         service = ServiceRun(self._kit, self._registry, self._launcher, cluster, spec, groups)
-        service.meter = ServiceMeter(self._kit, service)
+        service.meter = ServiceMeter(self._kit, service, self._registry.record_every)
         for group in groups:
             group.on_health = service.target_health_changed
         cluster.services[name] = service

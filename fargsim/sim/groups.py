@@ -56,6 +56,7 @@ class InstanceRun:
         self.pull_behaviour = agent.ecs_image_pull_behavior
         self.stop_timeout_s = agent.ecs_container_stop_timeout_s
         self.launched_at = kit.now
+        self.there_before = False
         self.running_at: int | None = None
         self.registered_at: int | None = None
         self.draining_at: int | None = None
@@ -207,6 +208,7 @@ class AutoScalingGroupRun:
         instance = InstanceRun(self._kit, self, zone)
         self.instances[instance.instance_id] = instance
         if at_once:
+            instance.there_before = True
             instance.running_at = self._kit.now
             self._register(instance)
         else:

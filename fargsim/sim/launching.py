@@ -76,14 +76,23 @@ class Launcher:
 
     # starting
 
-    def launch_for_service(self, service: ServiceRun, deployment: DeploymentRun) -> TaskRun | Refusal:
-        """Start one task of a service's deployment, or say why not."""
+    def launch_for_service(
+        self, service: ServiceRun, deployment: DeploymentRun, settled: bool = False
+    ) -> TaskRun | Refusal:
+        """Start one task of a service's deployment, or say why not; `settled`: let it be there already, whatever the launch rate."""
         items = self.strategy(service.cluster, service.spec)
         provider = None
         if items:
             provider = items[next_provider(items, _by_provider(items, deployment.standing))].capacity_provider
         outcome = self._launch(
-            service.cluster, service.spec, deployment.revision, service.group_name, provider, service, deployment
+            service.cluster,
+            service.spec,
+            deployment.revision,
+            service.group_name,
+            provider,
+            service,
+            deployment,
+            settled,
         )
         return outcome
 
@@ -122,17 +131,19 @@ class Launcher:
         provider: str | None,
         service: ServiceRun | None,
         deployment: DeploymentRun | None,
+        settled: bool = False,
     ) -> TaskRun | Refusal:
         fargate = provider in FARGATE_PROVIDERS if provider is not None else spec.launch_type == "FARGATE"
         if fargate:
             option = self._registry.fargate.option(provider)
             units = revision.definition.cpu_units
-            if self._registry.fargate.tokens(option, self._kit.now) < 1:
+            if not settled and self._registry.fargate.tokens(option, self._kit.now) < 1:
                 return Refusal("THROTTLED")
             if not self._registry.fargate.room(option, units):
                 return Refusal("LIMIT:VCPU", VCPU_LIMIT, detail="vCPU limit reached")
             task = self._new(cluster, spec, revision, group, "FARGATE", provider, service, deployment)
-            self._registry.fargate.launch(option, self._kit.now, units)
+            task.settled = settled
+            self._registry.fargate.launch(option, self._kit.now, units, token=not settled)
             self._to_zone(task)
             self._begin(task)
             return task
@@ -140,6 +151,7 @@ class Launcher:
         task = self._new(cluster, spec, revision, group, "EC2", provider, service, deployment)
         found = self._find(task, managed)
         if isinstance(found, Place):
+            task.settled = settled
             self._to_instance(task, found)
             self._begin(task)
             return task

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import simpy
 
-from fargsim.kernel import Counters, bucket_edges_us, quantiles_from_histogram
+from fargsim.kernel import Counters, Outcome, bucket_edges_us, quantiles_from_histogram
 from fargsim.sim.kit import PERIOD_END, US_PER_S, Kit
 from fargsim.sim.registry import Registry
 
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 
 NO_REQUESTS = Counters(0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
 BYTES_PER_MIB = 2**20
+OUTCOME_NAMES = {
+    Outcome.SERVED: "served",
+    Outcome.REFUSED_FULL: "refused_503",
+    Outcome.NO_TARGET: "no_target_503",
+    Outcome.CUT_OFF: "cut_502",
+    Outcome.TIMED_OUT: "timeout_504",
+    Outcome.FAILED: "failed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +73,9 @@ class _Extremes:
 class ServiceMeter:
     """Meters one service."""
 
-    def __init__(self, kit: Kit, service: ServiceRun) -> None:
+    def __init__(self, kit: Kit, service: ServiceRun, keep_every: int = 0) -> None:
         self._kit = kit
+        self._kept_every = keep_every
         self._service = service
         self._sampled_at = kit.now
         self._running_us = 0.0
@@ -154,6 +163,7 @@ class ServiceMeter:
         if group is not None and group.bridge is not None:
             counters = group.bridge.plane.counters()
             latency = self._latency(group, counters)
+            self._keep_requests(group)
         before, self._counters = self._counters, counters
         arrived = counters.arrived - before.arrived
         no_target = counters.no_target - before.no_target
@@ -201,6 +211,27 @@ class ServiceMeter:
         start = self._start
         self._begin(now)
         return Datapoint(start, now, running_mean, cpu_utilization, memory_utilization, per_target)
+
+    def _keep_requests(self, group: TargetGroupRun) -> None:
+        """Write the requests that ended since the last period, where the scenario wants them kept."""
+        if self._kept_every == 0 or group.bridge is None:
+            return
+        ended = group.bridge.plane.take_outcomes()
+        if not ended.size:
+            return
+        tasks = group.tasks_by_slot
+        self._kit.recorder.requests.extend(
+            {
+                "service": self._service.name,
+                "request_id": ended["request"],
+                "arrived_at": ended["arrival_us"],
+                "started_at": [int(x) if x >= 0 else None for x in ended["start_us"]],
+                "ended_at": ended["end_us"],
+                "outcome": [OUTCOME_NAMES[int(x)] for x in ended["outcome"]],
+                "task_id": [tasks.get(int(slot)) for slot in ended["slot"]],
+                "latency_ms": (ended["end_us"] - ended["arrival_us"]) / 1e3,
+            }
+        )
 
     def _latency(self, group: TargetGroupRun, counters: Counters) -> tuple[float | None, ...]:
         assert group.bridge is not None

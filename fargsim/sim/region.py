@@ -149,9 +149,8 @@ class Region:
         group = found.groups[0]
         stream = name or service
         end = parse_duration_us(until) if isinstance(until, str) else until
-        every = {"off": 0, "sampled": self.registry.record.sample_every, "full": 1}[self.registry.record.requests]
         arrivals = source(value, self.kit.streams[f"arrivals/{stream}"], self._start_us % DAY_US, end, self.kit.now)
-        group.feed(arrivals, request, stream, every)
+        group.feed(arrivals, request, stream, self.registry.record_every)
 
     def run(self, until: str | int, progress: Callable[[int], None] | None = None) -> None:
         """Let time pass until an instant of the run (a duration since its start, or microseconds)."""

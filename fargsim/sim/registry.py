@@ -62,6 +62,11 @@ class Registry:
     stopped: dict[str, TaskRun] = field(default_factory=dict)
     """Tasks that stopped in the last hour of the run, as DescribeTasks still shows them."""
 
+    @property
+    def record_every(self) -> int:
+        """Keep every n-th request in the table `requests`; 0: none."""
+        return {"off": 0, "sampled": self.record.sample_every, "full": 1}[self.record.requests]
+
     def cluster(self, name: str) -> ClusterRun:
         """Return a cluster; ClusterNotFoundException if there is none."""
         found = self.clusters.get(tail(name))

@@ -127,6 +127,17 @@ class ServiceRun:
         self._failures, self._not_before = 0, 0
         self._react_to_user()
 
+    def settle(self) -> None:
+        """Let the desired tasks be there already, as a service that has run before the simulation begins."""
+        deployment = self.primary
+        deployment.wanted = self.desired
+        for _ in range(self.desired):
+            outcome = self._launcher.launch_for_service(self, deployment, settled=True)
+            if not isinstance(outcome, TaskRun):
+                break
+            self.tasks[outcome.task_id] = outcome
+            deployment.put(outcome, "pending")
+
     def update(self, spec: CreateService, revision: Revision, new_deployment: bool) -> None:
         """Take a changed specification."""
         self.spec = spec
@@ -189,7 +200,9 @@ class ServiceRun:
         deployment = self._deployment(task)
         if deployment is not None and task in deployment.standing:
             deployment.put(task, "undecided")
-        if not self.groups and not health_checked:
+        if task.settled:
+            self._judge(task)
+        elif not self.groups and not health_checked:
             wait = self._kit.us("no_health_check_wait_s")
             self._kit.at(self._kit.now + wait, lambda: self._judge(task))
         grace = self.spec.health_check_grace_period_seconds
@@ -241,9 +254,15 @@ class ServiceRun:
         deployment = self._deployment(task)
         if deployment is None or not deployment.leave(task):
             return
-        # nobody here asked for it: the task was lost
+        # nobody here asked for it: the task was lost, and it takes the scheduler a while to notice
         self._steady = False
-        self.attend(self._kit.now + self._kit.us("service_reaction_s"))
+        deployment.unnoticed += 1
+        notice_at = self._kit.now + self._kit.us("service_reaction_s")
+        self._kit.at(notice_at, lambda: self._notice(deployment))
+
+    def _notice(self, deployment: DeploymentRun) -> None:
+        deployment.unnoticed -= 1
+        self.attend(self._kit.now)
 
     def _judge(self, task: TaskRun) -> None:
         """Decide whether a running task counts as healthy, must be replaced, or neither yet."""
@@ -252,9 +271,14 @@ class ServiceRun:
             return
         kit = self._kit
         states = [target.state for _, target in task.targets]
-        checks_pass = not task.health_checked or task.health_status == "HEALTHY"
+        checks_pass = task.settled or not task.health_checked or task.health_status == "HEALTHY"
         targets_pass = all(state == "healthy" for state in states)
-        waited = states or task.health_checked or kit.now >= task.started_at + kit.us("no_health_check_wait_s")
+        waited = (
+            task.settled
+            or states
+            or task.health_checked
+            or kit.now >= task.started_at + kit.us("no_health_check_wait_s")
+        )
         failing = task.health_status == "UNHEALTHY" or "unhealthy" in states
         in_grace = kit.now < task.started_at + self.spec.health_check_grace_period_seconds * US_PER_S
         if task.host_drains or (failing and not in_grace):
@@ -311,7 +335,7 @@ class ServiceRun:
             self.desired,
             bounds(self.desired, 100 if low is None else low, 200 if high is None else high),
             tuple(d.view() for d in self.deployments),
-            stopping=len(self.tasks) - sum(len(d.standing) for d in self.deployments),
+            stopping=max(0, len(self.tasks) - sum(len(d.standing) + d.unnoticed for d in self.deployments)),
             count_stopping=self._kit.parameters.flag("count_stopping_in_max"),
             launches=0 if throttled else in_window,
         )

@@ -95,6 +95,8 @@ class TaskRun:
     health_checked: bool = False
     host_drains: bool = False
     counted_running: bool = False
+    settled: bool = False
+    """Whether it was there before the run began."""
     stop_wanted: Stop | None = None
     process: simpy.Process | None = None
     placed: simpy.Event | None = None

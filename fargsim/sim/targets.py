@@ -58,6 +58,7 @@ class TargetGroupRun:
         self.arn = kit.arn("targetgroup", f"{spec.name}/{kit.identifier('target group', 16)}", "elasticloadbalancing")
         self.targets: dict[str, Target] = {}
         self.bridge: Bridge | None = None
+        self.tasks_by_slot: dict[int, str] = {}
         self.on_health: Callable[[TaskRun], None] = lambda task: None
         self._kit = kit
         self._request: RequestBehaviour | None = None
@@ -70,6 +71,7 @@ class TargetGroupRun:
 
     def feed(self, source: Source, request: RequestBehaviour, name: str, record_every: int) -> None:
         """Send requests to the group's listener."""
+        self._record_every = record_every
         if self.bridge is None:
             idle_s = self.balancer.spec.idle_timeout_s if self.balancer else 60
             plane = Plane(
@@ -87,12 +89,16 @@ class TargetGroupRun:
         self.bridge.attach(Feed(source, request, self._kit.streams, name))
 
     def register(self, task: TaskRun, ready_at: int) -> Target:
-        """Register a task; its health follows by itself."""
+        """Register a task; its health follows by itself. One that was there before the run began is healthy already."""
         kit, spec = self._kit, self.spec
         target = Target(task, None, ready_at)
         self.targets[task.task_id] = target
         if self.bridge is not None:
             self._open(target)
+        if task.settled:
+            target.state, target.was_healthy = "healthy", True
+            self._route()
+            return target
         interval = spec.health_check_interval_seconds * US_PER_S
         phase = float(kit.streams[f"health check/{spec.name}"].random())
         first = kit.now + kit.us("reg_delay_s") + round(phase * interval)
@@ -123,6 +129,12 @@ class TargetGroupRun:
             then()
 
         self._kit.at(self._kit.now + self.spec.deregistration_delay_s * US_PER_S, unused)
+
+    def stop_routing(self, target: Target) -> None:
+        """Send a target no more requests; what it holds goes on."""
+        if target.state != "unused":
+            target.state = "draining"
+            self._route()
 
     def drop(self, target: Target) -> None:
         """Take a target out at once: what it holds is cut off."""
@@ -161,6 +173,8 @@ class TargetGroupRun:
             queue_limit=UNLIMITED if request is None else request.queue,
             routable=False,
         )
+        if self._record_every:
+            self.tasks_by_slot[target.slot] = task.task_id
 
     def _become(self, target: Target, state: TargetState) -> None:
         if target.state in ("draining", "unused"):

@@ -30,9 +30,12 @@ def live(kit: Kit, task: TaskRun) -> Process:
     try:
         if task.placed is not None:
             yield task.placed
-        yield from provision(kit, task)
-        yield from wait_for_host(kit, task)
-        yield from activate(kit, task)
+        if task.settled:
+            settle(kit, task)
+        else:
+            yield from provision(kit, task)
+            yield from wait_for_host(kit, task)
+            yield from activate(kit, task)
         yield from run(kit, task)
     except simpy.Interrupt:
         # the reason is in task.stop_wanted; what follows depends on how far the task has come
@@ -70,6 +73,16 @@ def provision(kit: Kit, task: TaskRun) -> Process:
         yield kit.env.timeout(kit.us("ec2_eni_attach_s"))
         task.connectivity_at = kit.now
     enter(kit, task, "PENDING")
+
+
+def settle(kit: Kit, task: TaskRun) -> None:
+    """Bring a task that was there before the run began to RUNNING at once."""
+    task.connectivity_at = task.pull_started_at = task.pull_stopped_at = kit.now
+    if task.instance is not None:
+        task.instance.host_take(task)
+        task.instance.cached_images.add(task.revision.name)
+    for status in ("PENDING", "ACTIVATING"):
+        enter(kit, task, status)
 
 
 def wait_for_host(kit: Kit, task: TaskRun) -> Process:
@@ -137,12 +150,19 @@ def run(kit: Kit, task: TaskRun) -> Process:
     """Run the containers until an essential one ends or somebody stops the task."""
     task.started_at = kit.now
     behaviour = task.revision.behaviour
-    task.boot_done_at = kit.now + kit.streams.duration_us(f"boot/{task.revision.definition.family}", behaviour.boot)
+    boot = 0 if task.settled else kit.streams.duration_us(f"boot/{task.revision.definition.family}", behaviour.boot)
+    task.boot_done_at = kit.now + boot
     if task.service is not None:
         task.targets = [(g, g.register(task, task.boot_done_at)) for g in task.service.target_groups(task)]
     enter(kit, task, "RUNNING")
     watch_health(kit, task)
     ends = essential_exit(kit, task)
+    reclaimed = spot_interruption(kit, task)
+    if reclaimed is not None and (ends is None or reclaimed < ends[0]):
+        yield kit.env.timeout(reclaimed)
+        task.desired_status = "STOPPED"
+        task.stop_wanted = Stop("SpotInterruption", "Your Spot Task was interrupted.", drain=False)
+        return
     if ends is None:
         yield kit.env.event()  # until somebody interrupts
         return
@@ -168,6 +188,15 @@ def essential_exit(kit: Kit, task: TaskRun) -> tuple[int, int] | None:
     if crash is not None:
         exits.append((kit.streams.duration_us(f"crash/{family}", crash), 1))
     return min(exits) if exits else None
+
+
+def spot_interruption(kit: Kit, task: TaskRun) -> int | None:
+    """Return after how long Fargate reclaims a Spot task; AWS publishes no rate, so it is a parameter."""
+    per_hour = kit.parameters.number("spot_interruptions_per_task_hour")
+    if task.capacity_provider != "FARGATE_SPOT" or not per_hour:
+        return None
+    hours = float(kit.streams[f"spot/{task.group}"].standard_exponential()) / per_hour
+    return round(hours * 3600 * US_PER_S)
 
 
 def container_behaviour(task: TaskRun, container: ContainerDefinition) -> ContainerBehaviour | None:
@@ -239,7 +268,10 @@ def wind_down(kit: Kit, task: TaskRun) -> Process:
             if task.exit_code is None and stop.drain:
                 yield from drain(kit, task)
             for group, target in task.targets:
-                group.drop(target)
+                if task.exit_code is None and stop.code == "SpotInterruption":
+                    group.stop_routing(target)  # what it holds may still be answered until its containers have gone
+                else:
+                    group.drop(target)
             release_reservation(kit, task)
             task.stopping_at = kit.now
             enter(kit, task, "STOPPING")
