@@ -28,7 +28,7 @@ def lognormal_sigma(mean: float, quantile: float, p: float) -> float:
     Examples
     --------
     >>> round(lognormal_sigma(40.0, 250.0, 0.99), 4)
-    1.0025
+    1.0047
     """
     z = NormalDist().inv_cdf(p)
     ratio = math.log(quantile / mean)

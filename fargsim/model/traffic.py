@@ -90,10 +90,21 @@ Instants = Annotated[
 
 
 class TimestampsFile(Own):
-    """A CSV file with one row per request."""
+    """A CSV file with one row per request.
+
+    Parameters
+    ----------
+    file
+        Path of the file, relative to the scenario.
+    time
+        Name of the column.
+    start
+        Instant of the trace (as written in it) that falls on the start of the run; ``None`` is its earliest row.
+    """
 
     file: str
     time: str = "timestamp"
+    start: str | None = None
 
 
 class Users(Own):

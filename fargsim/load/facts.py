@@ -1,0 +1,130 @@
+"""Rules that need facts: regions, zones, sizes, instance types, quotas, parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fargsim.load.launch import constraint_faults
+from fargsim.load.names import unknown
+from fargsim.model.base import Issue, Path
+from fargsim.model.scenario import Scenario
+from fargsim.model.taskdef import ContainerDefinition, TaskDefinition
+
+if TYPE_CHECKING:
+    from fargsim.model.capacity import LaunchTemplate
+
+STOP_TIMEOUT_MOST_S = 120
+
+_NOT_ON_FARGATE = {
+    "disable_networking": "disableNetworking",
+    "dns_search_domains": "dnsSearchDomains",
+    "dns_servers": "dnsServers",
+    "docker_security_options": "dockerSecurityOptions",
+    "extra_hosts": "extraHosts",
+    "links": "links",
+    "privileged": "privileged",
+}
+
+
+def fact_faults(scenario: Scenario) -> Iterator[Issue]:
+    """Yield what a scenario says against the catalogue's facts."""
+    from fargsim.catalog import CatalogError, parameter_fault, quotas, regions
+
+    known = scenario.region in regions()
+    if not known:
+        yield Issue(("region",), unknown("region", scenario.region, regions()))
+    for n, definition in enumerate(scenario.task_definitions):
+        yield from definition_faults(definition, ("taskDefinitions", n))
+    for n, entry in enumerate(scenario.timeline):
+        if entry.register_task_definition is not None:
+            at = ("timeline", n, "ecs.register_task_definition")
+            yield from definition_faults(entry.register_task_definition, at)
+    for n, template in enumerate(scenario.launch_templates):
+        yield from _template_faults(template, scenario.region if known else None, ("launchTemplates", n))
+    if known:
+        yield from _zone_faults(scenario)
+        for name, value in scenario.quotas.items():
+            try:
+                quotas(scenario.region, overrides={name: value})
+            except CatalogError as error:
+                yield Issue(("quotas", name), str(error))
+    for name, value in scenario.assumptions.items():
+        message = parameter_fault(name, value)
+        if message is not None:
+            yield Issue(("assumptions", name), message)
+
+
+def definition_faults(definition: TaskDefinition, path: Path = ()) -> Iterator[Issue]:
+    """Yield what AWS refuses about a task definition although its shape is right.
+
+    Sources: Amazon ECS Developer Guide, fargate-tasks-services.html (parameters that are not valid for Fargate); Amazon ECS API
+    Reference, API_ContainerDefinition.html (``startTimeout`` and ``stopTimeout``: 120 seconds at most on Fargate).
+    """
+    from fargsim.catalog.checks import task_definition_faults
+
+    for issue in task_definition_faults(definition):
+        yield Issue((*path, *issue.path), issue.message)
+    yield from constraint_faults(definition.placement_constraints, (*path, "placementConstraints"))
+    if "FARGATE" not in definition.requires_compatibilities:
+        return
+    if definition.placement_constraints:
+        yield Issue((*path, "placementConstraints"), "Fargate takes no placement constraints")
+    if definition.ipc_mode is not None:
+        yield Issue((*path, "ipcMode"), "ipcMode is not possible on Fargate")
+    if definition.inference_accelerators:
+        yield Issue((*path, "inferenceAccelerators"), "inference accelerators are not possible on Fargate")
+    for n, container in enumerate(definition.container_definitions):
+        yield from _fargate_container(container, (*path, "containerDefinitions", n))
+
+
+def _fargate_container(container: ContainerDefinition, path: Path) -> Iterator[Issue]:
+    for name, key in _NOT_ON_FARGATE.items():
+        if getattr(container, name):
+            yield Issue((*path, key), f"{key} is not possible on Fargate")
+    for n, resource in enumerate(container.resource_requirements):
+        yield Issue((*path, "resourceRequirements", n, "type"), f"{resource.type} is not possible on Fargate")
+    for key, value in (("startTimeout", container.start_timeout), ("stopTimeout", container.stop_timeout)):
+        if value is not None and value > STOP_TIMEOUT_MOST_S:
+            yield Issue((*path, key), f"{key} must be at most {STOP_TIMEOUT_MOST_S} s on Fargate, not {value}")
+    parameters = container.linux_parameters if isinstance(container.linux_parameters, dict) else {}
+    for key in ("maxSwap", "swappiness"):
+        if parameters.get(key) is not None:
+            yield Issue((*path, "linuxParameters", key), f"{key} is not possible on Fargate")
+
+
+def fargate_ready(definition: TaskDefinition) -> bool:
+    """Return whether Fargate could run a definition: network mode, size and every parameter, whatever it requires."""
+    as_if = definition.model_copy(update={"requires_compatibilities": ("FARGATE",)})
+    return next(definition_faults(as_if), None) is None
+
+
+def _template_faults(template: LaunchTemplate, region: str | None, path: Path) -> Iterator[Issue]:
+    from fargsim.catalog import CatalogError, ec2_on_demand_price, ec2_spot_price, instance_type
+
+    data = template.launch_template_data
+    at = (*path, "LaunchTemplateData", "InstanceType")
+    try:
+        instance_type(data.instance_type)
+        if region is not None:
+            ec2_on_demand_price(data.instance_type, region)
+            if data.instance_market_options is not None:
+                ec2_spot_price(data.instance_type, region)
+    except CatalogError as error:
+        yield Issue(at, str(error))
+
+
+def _zone_faults(scenario: Scenario) -> Iterator[Issue]:
+    from fargsim.catalog import availability_zones
+
+    zones = availability_zones(scenario.region)
+    for n, subnet in enumerate(scenario.network.subnets):
+        if subnet.availability_zone not in zones:
+            at = ("network", "subnets", n, "AvailabilityZone")
+            yield Issue(at, unknown(f"zone of {scenario.region}", subnet.availability_zone, zones))
+    for n, group in enumerate(scenario.auto_scaling_groups):
+        for m, zone in enumerate(group.availability_zones):
+            if zone not in zones:
+                yield Issue(
+                    ("autoScalingGroups", n, "AvailabilityZones", m), unknown(f"zone of {scenario.region}", zone, zones)
+                )

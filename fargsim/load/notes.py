@@ -1,0 +1,117 @@
+"""What a user should know about a sound scenario: values that no source gives, and things that are probably not meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fargsim.load.launch import Launches
+from fargsim.load.names import Names, read_names, tail
+from fargsim.model.quantity import format_duration
+from fargsim.model.scenario import Scenario
+from fargsim.model.service import CreateService, RunTask
+
+
+def load_notes(scenario: Scenario) -> tuple[str, ...]:
+    """Return notes on a scenario: not faults, each one sentence.
+
+    An assumed value of the catalogue is named when this scenario uses it and does not set it under ``assumptions``.
+    """
+    names = read_names(scenario.model_dump(mode="json", by_alias=True))
+    launches = Launches(scenario, names)
+    return tuple(
+        dict.fromkeys((*_assumed(scenario, launches), *_odd(scenario, launches, names), *_expressions(scenario)))
+    )
+
+
+def _services(scenario: Scenario) -> list[CreateService]:
+    return [*scenario.services, *(e.create_service for e in scenario.timeline if e.create_service is not None)]
+
+
+def used_assumptions(scenario: Scenario, launches: Launches) -> list[str]:
+    """Return the names of the parameters without a source that this scenario uses and does not set."""
+    specs: list[CreateService | RunTask] = [*_services(scenario)]
+    specs += [j.run_task for j in scenario.jobs]
+    kinds = {launches.kind(s) for s in specs}
+    strategies = [
+        *(s.capacity_provider_strategy for s in specs),
+        *(c.default_capacity_provider_strategy for c in scenario.clusters),
+    ]
+    spot = any(i.capacity_provider == "FARGATE_SPOT" for items in strategies for i in items)
+    used: dict[str, bool] = {
+        "bytes_per_request": scenario.billing.bytes_per_request is None and bool(scenario.load_balancers),
+        "connections_per_request": scenario.billing.connections_per_request is None and bool(scenario.load_balancers),
+        "connection_lifetime_s": bool(scenario.load_balancers),
+        "rules_per_listener": bool(scenario.load_balancers),
+        "reg_delay_s": bool(scenario.target_groups),
+        "root_volume_gib": any(not t.launch_template_data.block_device_mappings for t in scenario.launch_templates),
+        "registered_memory_factor": bool(scenario.auto_scaling_groups),
+        "running_to_registered_s": bool(scenario.auto_scaling_groups),
+        "ec2_pull_rate_mib_per_s": "EC2" in kinds,
+        "service_reaction_s": bool(scenario.services),
+        "scheduler_tick_s": bool(scenario.services),
+        "start_min_s": "FARGATE" in kinds,
+        "start_max_s": "FARGATE" in kinds,
+        "deprovision_s": "FARGATE" in kinds,
+        "spot_interruptions_per_task_hour": spot,
+        "spot_capacity_available": spot,
+        "image_mib": _image_unknown(scenario),
+        "default_zones": not scenario.network.subnets,
+    }
+    return [name for name, true in used.items() if true and name not in scenario.assumptions]
+
+
+def _image_unknown(scenario: Scenario) -> bool:
+    told = {key.partition(":")[0] for key, b in scenario.behaviour.items() if b.image is not None}
+    return any(d.family not in told for d in scenario.task_definitions)
+
+
+def _assumed(scenario: Scenario, launches: Launches) -> Iterator[str]:
+    from fargsim.catalog import parameters
+
+    known = parameters()
+    names = [n for n in used_assumptions(scenario, launches) if n in known]
+    for note in known.notes(names):
+        yield f"no source gives a figure, set it under assumptions if you know better: {note}"
+    for name in scenario.behaviour:
+        if scenario.behaviour[name].speed != 1.0:
+            yield f"behaviour.{name}.speed is {scenario.behaviour[name].speed:g}: an assumption of this scenario"
+
+
+def _odd(scenario: Scenario, launches: Launches, names: Names) -> Iterator[str]:
+    clusters = {tail(g.cluster) for g in scenario.auto_scaling_groups}
+    for service in _services(scenario):
+        if launches.kind(service) == "EC2" and tail(service.cluster) not in clusters:
+            yield f"service {service.service_name} runs on EC2, but no Auto Scaling group joins cluster {tail(service.cluster)}"
+        if service.deployment_configuration.strategy != "ROLLING":
+            yield f"service {service.service_name}: {service.deployment_configuration.strategy} deployments are not simulated yet"
+        if service.deployment_controller.type != "ECS":
+            yield f"service {service.service_name}: the {service.deployment_controller.type} controller is not simulated"
+    for job in scenario.jobs:
+        reference = tail(job.run_task.task_definition)
+        behaviour = scenario.behaviour.get(reference) or scenario.behaviour.get(reference.partition(":")[0])
+        if behaviour is None or behaviour.run is None:
+            yield f"the tasks of jobs {job.name} never end: behaviour.{reference.partition(':')[0]} has no 'run'"
+    named = {tail(s.task_definition).partition(":")[0] for s in _services(scenario)}
+    named |= {tail(j.run_task.task_definition).partition(":")[0] for j in scenario.jobs}
+    for key in names.behaviour:
+        if key.partition(":")[0] not in named and not scenario.timeline:
+            yield f"behaviour.{key} is used by no service and no jobs"
+    sources = [(t.stream, t.rate) for t in scenario.traffic] + [(j.name, j.rate) for j in scenario.jobs]
+    for name, rate in sources:
+        ends = rate.counts.at + rate.counts.period * len(rate.counts.values) if rate.counts is not None else None
+        if rate.instants:
+            ends = rate.instants[-1]
+        if ends is not None and ends < scenario.duration:
+            yield f"the trace of {name} ends at {format_duration(ends)}, before the run does: nothing arrives after it"
+
+
+def _expressions(scenario: Scenario) -> Iterator[str]:
+    constraints = [c for s in _services(scenario) for c in s.placement_constraints]
+    constraints += [c for j in scenario.jobs for c in j.run_task.placement_constraints]
+    texts = [c.expression for c in constraints if c.expression is not None]
+    texts += [c.expression for d in scenario.task_definitions for c in d.placement_constraints]
+    for text in dict.fromkeys(texts):
+        from fargsim.policy.cluster_query import parse
+
+        for warning in parse(text).warnings:
+            yield f"expression '{text}': {warning}"

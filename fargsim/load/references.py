@@ -1,0 +1,256 @@
+"""Rules between the parts of a scenario: every name that is used exists, and what is put together fits.
+
+These are the rules by which the AWS APIs refuse a request, told before anything runs.
+
+Sources: Amazon ECS API Reference, API_CreateService.html, API_RunTask.html; Amazon ECS Developer Guide, fargate-tasks-services.html;
+Elastic Load Balancing API Reference, API_CreateTargetGroup.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fargsim.load.launch import Launches
+from fargsim.load.names import FARGATE_PROVIDERS, Names, tail, unknown
+from fargsim.model.balancing import Action
+from fargsim.model.base import Issue, Path
+from fargsim.model.scenario import Scenario
+from fargsim.model.service import CreateService
+
+
+def reference_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
+    """Yield every dangling name and every combination that AWS refuses.
+
+    Parameters
+    ----------
+    scenario
+        The parts that are sound by themselves.
+    names
+        The names of all parts.
+    """
+    launches = Launches(scenario, names)
+    yield from _twice(scenario)
+    yield from _behaviour(scenario, names, launches)
+    yield from _network(scenario, names)
+    yield from _capacity(scenario, names)
+    for n, service in enumerate(scenario.services):
+        yield from launches.service_faults(service, ("services", n))
+    yield from _scaling(scenario, names)
+    yield from _traffic(scenario, names, launches)
+    for n, job in enumerate(scenario.jobs):
+        yield from launches.launch_faults(job.run_task, ("jobs", n, "run_task"))
+    yield from _timeline(scenario, names, launches)
+
+
+def _twice(scenario: Scenario) -> Iterator[Issue]:
+    named: list[tuple[str, str, list[str]]] = [
+        ("clusters", "clusterName", [c.cluster_name for c in scenario.clusters]),
+        ("loadBalancers", "Name", [b.name for b in scenario.load_balancers]),
+        ("targetGroups", "Name", [g.name for g in scenario.target_groups]),
+        ("launchTemplates", "LaunchTemplateName", [t.launch_template_name for t in scenario.launch_templates]),
+        (
+            "autoScalingGroups",
+            "AutoScalingGroupName",
+            [g.auto_scaling_group_name for g in scenario.auto_scaling_groups],
+        ),
+        ("capacityProviders", "name", [p.name for p in scenario.capacity_providers]),
+        ("services", "serviceName", [f"{tail(s.cluster)}/{s.service_name}" for s in scenario.services]),
+        ("scaling", "service", [f"{tail(s.cluster)}/{s.service}" for s in scenario.scaling]),
+        ("traffic", "name" if any(t.name for t in scenario.traffic) else "to", [t.stream for t in scenario.traffic]),
+        ("jobs", "name", [j.name for j in scenario.jobs]),
+    ]
+    for section, key, found in named:
+        for n, name in enumerate(found):
+            if name in found[:n]:
+                shown = name.removeprefix("default/")
+                hint = ": give each a name of its own" if section == "traffic" else ""
+                yield Issue((section, n, key), f"'{shown}' stands twice in {section}{hint}")
+
+
+def _behaviour(scenario: Scenario, names: Names, launches: Launches) -> Iterator[Issue]:
+    for key, behaviour in scenario.behaviour.items():
+        message = launches.revision_fault(key)
+        if message is not None:
+            yield Issue(("behaviour", key), message)
+            continue
+        definition = launches.definition(key)
+        if definition is None:
+            continue
+        containers = [c.name for c in definition.container_definitions]
+        for name in behaviour.containers:
+            if name not in containers:
+                yield Issue(("behaviour", key, "containers", name), unknown("container", name, containers))
+
+
+def _subnet_faults(subnets: tuple[str, ...], names: Names, path: Path, *, each: bool = True) -> Iterator[Issue]:
+    # a scenario that declares no subnets takes any names: they are spread over the zones
+    for n, subnet in enumerate(subnets):
+        if names.subnets and subnet not in names.subnets:
+            yield Issue((*path, n) if each else path, unknown("subnet", subnet, names.subnets))
+
+
+def _network(scenario: Scenario, names: Names) -> Iterator[Issue]:
+    for n, name in enumerate(names.subnets):
+        if name in names.subnets[:n]:
+            yield Issue(("network", "subnets", n, "SubnetId"), f"'{name}' stands twice in subnets")
+    for n, balancer in enumerate(scenario.load_balancers):
+        yield from _subnet_faults(balancer.subnets, names, ("loadBalancers", n, "Subnets"))
+        for m, listener in enumerate(balancer.listeners):
+            for k, action in enumerate(listener.default_actions):
+                path = ("loadBalancers", n, "Listeners", m, "DefaultActions", k)
+                if not forwards_to(action):
+                    yield Issue(path, "a forward action needs TargetGroupArn, or ForwardConfig with TargetGroups")
+                for group in forwards_to(action):
+                    if group not in names.target_groups:
+                        at = "TargetGroupArn" if action.target_group_arn is not None else "ForwardConfig"
+                        yield Issue((*path, at), unknown("target group", group, names.target_groups))
+
+
+def forwards_to(action: Action) -> list[str]:
+    """Return the names of the target groups that an action forwards to."""
+    if action.target_group_arn is not None:
+        return [tail(action.target_group_arn)]
+    config = action.forward_config if isinstance(action.forward_config, dict) else {}
+    groups = config.get("TargetGroups")
+    found = [g.get("TargetGroupArn") for g in groups if isinstance(g, dict)] if isinstance(groups, list) else []
+    return [tail(g) for g in found if isinstance(g, str)]
+
+
+def _capacity(scenario: Scenario, names: Names) -> Iterator[Issue]:
+    groups = {g.auto_scaling_group_name: g for g in scenario.auto_scaling_groups}
+    for n, group in enumerate(scenario.auto_scaling_groups):
+        path: Path = ("autoScalingGroups", n)
+        template = group.launch_template.launch_template_name
+        if template not in names.launch_templates:
+            at = (*path, "LaunchTemplate", "LaunchTemplateName")
+            yield Issue(at, unknown("launch template", template, names.launch_templates))
+        if tail(group.cluster) not in names.clusters:
+            yield Issue((*path, "cluster"), unknown("cluster", tail(group.cluster), names.clusters))
+        yield from _subnet_faults(group.subnets, names, (*path, "VPCZoneIdentifier"), each=False)
+    for n, provider in enumerate(scenario.capacity_providers):
+        path = ("capacityProviders", n)
+        settings = provider.auto_scaling_group_provider
+        name = tail(settings.auto_scaling_group_arn)
+        if name not in names.auto_scaling_groups:
+            at = (*path, "autoScalingGroupProvider", "autoScalingGroupArn")
+            yield Issue(at, unknown("Auto Scaling group", name, names.auto_scaling_groups))
+        if provider.cluster is not None and tail(provider.cluster) not in names.clusters:
+            yield Issue((*path, "cluster"), unknown("cluster", tail(provider.cluster), names.clusters))
+        protected = name not in groups or groups[name].new_instances_protected_from_scale_in
+        if settings.managed_termination_protection == "ENABLED" and not protected:
+            yield Issue(
+                (*path, "autoScalingGroupProvider", "managedTerminationProtection"),
+                f"ENABLED needs NewInstancesProtectedFromScaleIn: true in the Auto Scaling group {name}",
+            )
+    legal = [*FARGATE_PROVIDERS, *names.capacity_providers]
+    for n, cluster in enumerate(scenario.clusters):
+        for m, provider_name in enumerate(cluster.capacity_providers):
+            if provider_name not in legal:
+                yield Issue(("clusters", n, "capacityProviders", m), unknown("capacity provider", provider_name, legal))
+        for m, item in enumerate(cluster.default_capacity_provider_strategy):
+            if item.capacity_provider not in legal:
+                at = ("clusters", n, "defaultCapacityProviderStrategy", m, "capacityProvider")
+                yield Issue(at, unknown("capacity provider", item.capacity_provider, legal))
+
+
+def _service_fault(service: str, cluster: str, names: Names, path: Path, key: str = "service") -> Iterator[Issue]:
+    cluster = tail(cluster)
+    if cluster not in names.clusters:
+        yield Issue((*path, "cluster"), unknown("cluster", cluster, names.clusters))
+        return
+    known = names.services.get(cluster, [])
+    if tail(service) not in known:
+        where = "" if cluster == "default" else f" in cluster {cluster}"
+        yield Issue((*path, key), unknown(f"service{where}", tail(service), known))
+
+
+def _services_now_and_later(scenario: Scenario) -> dict[tuple[str, str], CreateService]:
+    created = [e.create_service for e in scenario.timeline if e.create_service is not None]
+    return {(tail(s.cluster), s.service_name): s for s in (*created, *scenario.services)}
+
+
+def _scaling(scenario: Scenario, names: Names) -> Iterator[Issue]:
+    services = _services_now_and_later(scenario)
+    for n, target in enumerate(scenario.scaling):
+        yield from _service_fault(target.service, target.cluster, names, ("scaling", n))
+        service = services.get((tail(target.cluster), target.service))
+        if service is None:
+            continue
+        if service.scheduling_strategy == "DAEMON":
+            yield Issue(
+                ("scaling", n, "service"), f"service {target.service} is a DAEMON, which has no desired count to scale"
+            )
+        for m, policy in enumerate(target.policies):
+            config = policy.target_tracking_scaling_policy_configuration
+            metric = config.predefined_metric_specification.predefined_metric_type
+            if metric == "ALBRequestCountPerTarget" and not service.load_balancers:
+                at = (
+                    "scaling",
+                    n,
+                    "policies",
+                    m,
+                    "TargetTrackingScalingPolicyConfiguration",
+                    "PredefinedMetricSpecification",
+                )
+                message = f"ALBRequestCountPerTarget needs a load balancer, which service {target.service} has not"
+                yield Issue((*at, "PredefinedMetricType"), message)
+
+
+def _traffic(scenario: Scenario, names: Names, launches: Launches) -> Iterator[Issue]:
+    services = _services_now_and_later(scenario)
+    reached = {
+        group
+        for b in scenario.load_balancers
+        for x in b.listeners
+        for a in x.default_actions
+        for group in forwards_to(a)
+    }
+    sound = len(scenario.load_balancers) == len(names.load_balancers)
+    for n, traffic in enumerate(scenario.traffic):
+        path: Path = ("traffic", n)
+        yield from _service_fault(traffic.to, traffic.cluster, names, path, "to")
+        service = services.get((tail(traffic.cluster), traffic.to))
+        if service is None:
+            continue
+        if not service.load_balancers:
+            message = f"service {traffic.to} has no loadBalancers, so no request can reach it"
+            yield Issue((*path, "to"), message)
+        groups = [tail(b.target_group_arn) for b in service.load_balancers]
+        if groups and sound and not reached & set(groups) and set(groups) <= set(names.target_groups):
+            message = (
+                f"no listener of a load balancer forwards to {', '.join(groups)}, so no request reaches {traffic.to}"
+            )
+            yield Issue((*path, "to"), message)
+        unsaid = launches.request_fault(service)
+        if unsaid is not None:
+            yield Issue((*path, "to"), unsaid)
+
+
+def _timeline(scenario: Scenario, names: Names, launches: Launches) -> Iterator[Issue]:
+    for n, entry in enumerate(scenario.timeline):
+        path: Path = ("timeline", n)
+        if entry.create_service is not None:
+            yield from launches.service_faults(entry.create_service, (*path, "ecs.create_service"))
+        if entry.run_task is not None:
+            yield from launches.launch_faults(entry.run_task, (*path, "ecs.run_task"))
+        update = entry.update_service
+        if update is not None:
+            at = (*path, "ecs.update_service")
+            yield from _service_fault(update.service, update.cluster, names, at)
+            yield from launches.update_faults(update, at)
+        stop = entry.stop_task
+        if stop is not None and stop.service is not None:
+            yield from _service_fault(stop.service, stop.cluster, names, (*path, "ecs.stop_task"))
+        resize = entry.set_desired_capacity
+        if resize is not None and tail(resize.auto_scaling_group_name) not in names.auto_scaling_groups:
+            at = (*path, "autoscaling.set_desired_capacity", "AutoScalingGroupName")
+            yield Issue(
+                at, unknown("Auto Scaling group", tail(resize.auto_scaling_group_name), names.auto_scaling_groups)
+            )
+        crash = entry.fault.task_crash if entry.fault is not None else None
+        if crash is not None:
+            yield from _service_fault(crash.service, crash.cluster, names, (*path, "fault", "task_crash"))
+        loss = entry.fault.instance_loss if entry.fault is not None else None
+        if loss is not None and tail(loss.auto_scaling_group) not in names.auto_scaling_groups:
+            at = (*path, "fault", "instance_loss", "auto_scaling_group")
+            yield Issue(at, unknown("Auto Scaling group", tail(loss.auto_scaling_group), names.auto_scaling_groups))
