@@ -7,6 +7,7 @@ from typing import Any
 from fargsim.catalog.instances import instance_type
 from fargsim.catalog.store import CatalogError
 from fargsim.model.capacity import AutoScalingGroup, LaunchTemplate
+from fargsim.policy.scaling_group import TERMINATION_POLICIES
 from fargsim.sim.errors import ValidationError
 from fargsim.sim.groups import AutoScalingGroupRun
 from fargsim.sim.registry import Registry, tail
@@ -36,6 +37,10 @@ class AutoScaling:
         registry = self._registry
         if spec.auto_scaling_group_name in registry.groups:
             raise ValidationError(f"AutoScalingGroup '{spec.auto_scaling_group_name}' exists already")
+        strange = [p for p in spec.termination_policies if p not in TERMINATION_POLICIES]
+        if strange:
+            legal = ", ".join(TERMINATION_POLICIES)
+            raise ValidationError(f"TerminationPolicies: '{strange[0]}' is not one of {legal}")
         template = registry.launch_templates.get(spec.launch_template.launch_template_name)
         if template is None:
             raise ValidationError(f"launch template '{spec.launch_template.launch_template_name}' does not exist")

@@ -17,7 +17,6 @@ from fargsim.policy.managed_scaling import (
     reservation_alarms,
     scale_group,
 )
-from fargsim.policy.needs import needs_of
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.metering import Metering
 from fargsim.sim.registry import Registry
@@ -58,7 +57,7 @@ class ManagedProvider:
             distinct = any(c.type == "distinctInstance" for c in task.spec.placement_constraints)
             key = (task.revision.name, distinct)
             waiting[key] = waiting.get(key, 0) + 1
-            needs[key] = needs_of(task.revision.definition)
+            needs[key] = task.revision.needs
         there = group.in_service
         view = ProviderView(
             instances=len(there),

@@ -10,6 +10,7 @@ from fargsim.model.capacity import CapacityProvider, Cluster
 from fargsim.model.service import CreateService, RunTask, UpdateService
 from fargsim.model.taskdef import TaskDefinition
 from fargsim.policy.fleet import Fleet
+from fargsim.policy.needs import needs_of
 from fargsim.sim.errors import (
     ClientException,
     InvalidParameterException,
@@ -92,6 +93,7 @@ class Ecs:
             mib,
             all(image is not None and image.zstd for image in images),
             all(image is not None and image.soci for image in images),
+            needs_of(definition),
         )
         known.append(revision)
         return {"taskDefinition": self._describe_revision(revision)}

@@ -13,6 +13,7 @@ import simpy
 
 from fargsim.catalog.instances import awsvpc_task_limit, instance_type, registered_memory_mib
 from fargsim.model.capacity import AutoScalingGroup, LaunchTemplateData
+from fargsim.policy.scaling_group import GroupInstance, launch_zone, terminations
 from fargsim.sim.kit import Kit
 from fargsim.sim.records import record_instance
 from fargsim.sim.state import Stop, TaskRun
@@ -125,6 +126,8 @@ class AutoScalingGroupRun:
         self.provider: ProviderRun | None = None
         self.desired = spec.min_size if spec.desired_capacity is None else spec.desired_capacity
         self.instances: dict[str, InstanceRun] = {}
+        self._serving: dict[str, InstanceRun] = {}
+        self._zone_counts = dict.fromkeys(zones, 0)
         self.last_scale_out_at: int | None = None
         self._kit = kit
         for _ in range(self.desired):
@@ -133,7 +136,7 @@ class AutoScalingGroupRun:
     @property
     def in_service(self) -> list[InstanceRun]:
         """Instances that are not being taken away, oldest first."""
-        return [i for i in self.instances.values() if i.draining_at is None]
+        return list(self._serving.values())
 
     def set_desired(self, desired: int) -> None:
         """Change the desired capacity, within the group's bounds, and bring the group to it."""
@@ -143,9 +146,9 @@ class AutoScalingGroupRun:
 
     def reconcile(self) -> None:
         """Launch or take away instances until the group has as many as are desired."""
-        while len(self.in_service) < self.desired:
+        while len(self._serving) < self.desired:
             self._launch()
-        while len(self.in_service) > self.desired:
+        while len(self._serving) > self.desired:
             victim = self._victim()
             if victim is None:
                 return
@@ -170,6 +173,7 @@ class AutoScalingGroupRun:
         """Scale an instance in: drain it first where the capacity provider manages draining, then terminate it."""
         kit = self._kit
         instance.draining_at = kit.now
+        self._out_of_service(instance)
         drained = self.provider is None or self.provider.spec.auto_scaling_group_provider.managed_draining == "ENABLED"
         if instance.row is not None and drained and instance.busy:
             instance.status = "DRAINING"
@@ -201,12 +205,11 @@ class AutoScalingGroupRun:
             self.lose_quietly(instance)
 
     def _launch(self, at_once: bool = False) -> None:
-        counts = dict.fromkeys(self.zones, 0)
-        for instance in self.in_service:
-            counts[instance.zone] += 1
-        zone = min(self.zones, key=lambda z: (counts[z], self.zones.index(z)))
+        zone = self.zones[launch_zone([self._zone_counts[z] for z in self.zones])]
         instance = InstanceRun(self._kit, self, zone)
         self.instances[instance.instance_id] = instance
+        self._serving[instance.instance_id] = instance
+        self._zone_counts[zone] += 1
         if at_once:
             instance.there_before = True
             instance.running_at = self._kit.now
@@ -259,21 +262,25 @@ class AutoScalingGroupRun:
             self.cluster.registered_cpu_units -= instance.cpu_units
             self.cluster.registered_memory_mib -= instance.memory_mib
 
+    def _out_of_service(self, instance: InstanceRun) -> None:
+        if self._serving.pop(instance.instance_id, None) is not None:
+            self._zone_counts[instance.zone] -= 1
+
     def _terminate(self, instance: InstanceRun) -> None:
+        self._out_of_service(instance)
         instance.terminated_at = self._kit.now
         instance.status = "INACTIVE"
         self.instances.pop(instance.instance_id, None)
         record_instance(self._kit, instance)
 
     def _victim(self) -> InstanceRun | None:
-        """Choose in the zone with most instances: one that has not registered yet, then the oldest; never a protected one."""
-        candidates = [i for i in self.in_service if not self._protected(i)]
-        if not candidates:
-            return None
-        counts: dict[str, int] = {}
-        for instance in self.in_service:
-            counts[instance.zone] = counts.get(instance.zone, 0) + 1
-        return min(candidates, key=lambda i: (-counts[i.zone], i.number))
+        """Choose whom to terminate by the group's termination policies; never a protected instance."""
+        serving = self.in_service
+        views = [GroupInstance(self.zones.index(i.zone), i.launched_at, protected=self._protected(i)) for i in serving]
+        draws = (float(self._kit.streams[f"terminate/{self.name}"].random()),)
+        policies = self.spec.termination_policies or ("Default",)
+        chosen = terminations(views, 1, self._kit.now, draws, policies)
+        return serving[chosen[0]] if chosen else None
 
     def _protected(self, instance: InstanceRun) -> bool:
         """Whether managed termination protection keeps a busy instance."""

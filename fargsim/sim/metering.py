@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NO_REQUESTS = Counters(0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
 BYTES_PER_MIB = 2**20
-OUTCOME_NAMES = {
+OUTCOME_NAMES: dict[int, str] = {
     Outcome.SERVED: "served",
     Outcome.REFUSED_FULL: "refused_503",
     Outcome.NO_TARGET: "no_target_503",

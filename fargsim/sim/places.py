@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fargsim.policy.needs import needs_of
 from fargsim.sim.kit import Kit
 from fargsim.sim.state import TaskRun
 
@@ -13,7 +12,7 @@ def reserve(task: TaskRun) -> None:
     definition = task.revision.definition
     if task.instance is not None:
         assert task.instance.row is not None
-        cluster.fleet.take(task.instance.row, needs_of(definition), task.group)
+        cluster.fleet.take(task.instance.row, task.revision.needs, task.group)
         task.instance.tasks[task.task_id] = task
         cluster.reserved_cpu_units += definition.cpu_units
         cluster.reserved_memory_mib += definition.memory_mib
@@ -34,7 +33,7 @@ def release_reservation(kit: Kit, task: TaskRun) -> None:
     definition = task.revision.definition
     if task.instance is not None:
         assert task.instance.row is not None
-        cluster.fleet.release(task.instance.row, needs_of(definition), task.group)
+        cluster.fleet.release(task.instance.row, task.revision.needs, task.group)
         cluster.reserved_cpu_units -= definition.cpu_units
         cluster.reserved_memory_mib -= definition.memory_mib
     elif task.zone is not None:

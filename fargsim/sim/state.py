@@ -12,6 +12,7 @@ from fargsim.model.behaviour import Behaviour
 from fargsim.model.capacity import CapacityProvider, Cluster
 from fargsim.model.service import CreateService, RunTask
 from fargsim.model.taskdef import TaskDefinition
+from fargsim.policy.needs import TaskNeeds
 
 if TYPE_CHECKING:
     from fargsim.policy.fleet import Fleet
@@ -42,6 +43,8 @@ class Revision:
     image_mib: float
     zstd: bool
     soci: bool
+    needs: TaskNeeds
+    """What placement subtracts; computed once."""
 
     @property
     def name(self) -> str:
