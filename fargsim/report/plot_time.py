@@ -235,5 +235,5 @@ def _cpu(axes: Axes, rows: pd.DataFrame, facts: Facts, scaling: pd.DataFrame) ->
 def _limit(axes: Axes, value: float, words: str) -> None:
     """Draw a dashed line across the panel and say above it what it stands for."""
     axes.axhline(value, color=MUTED, linestyle=(0, (4, 2)), linewidth=1)
-    place = {"xycoords": ("axes fraction", "data"), "xytext": (0, 2), "textcoords": "offset points"}
-    axes.annotate(words, (0.004, value), color=MUTED, fontsize=8, **place)
+    at = ("axes fraction", "data")
+    axes.annotate(words, (0.004, value), (0, 2), xycoords=at, textcoords="offset points", color=MUTED, fontsize=8)
