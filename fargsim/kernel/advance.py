@@ -13,7 +13,7 @@ import numpy as np
 
 from fargsim.kernel import heap
 from fargsim.kernel.jit import entry, inlined, jit, source_digest
-from fargsim.kernel.layout import FIXED, FREE, QUEUED, RUNNING, SHARED, WAITING, Arrays, Chunk, Outcome
+from fargsim.kernel.layout import FIXED, FREE, QUEUED, ROUND_ROBIN, RUNNING, SHARED, WAITING, Arrays, Chunk, Outcome
 from fargsim.kernel.router import add_outstanding, drop, enter, level_of, pick
 from fargsim.kernel.station import (
     attain,
@@ -31,7 +31,7 @@ from fargsim.kernel.station import (
     write_outcome,
 )
 
-RUN, SETTLE, ROUTE, UNROUTE, CLOSE, RATE, REBUILD = range(7)
+RUN, ROUTE, UNROUTE, CLOSE, RATE, REBUILD = range(6)
 CUT_OFF, TIMED_OUT = int(Outcome.CUT_OFF), int(Outcome.TIMED_OUT)
 REFUSED_FULL, NO_TARGET = int(Outcome.REFUSED_FULL), int(Outcome.NO_TARGET)
 FAR = 2.0**62
@@ -76,6 +76,12 @@ def catch_up(a: Arrays, row: int, until: float) -> None:
     while a.slots[row].next_us <= until:
         step(a, row)
     relink(a, row)
+
+
+@jit
+def catch_up_apart(a: Arrays, row: int, until: float) -> None:
+    """Do the same as a call of its own, where it is rare: inlined code is what takes long to compile."""
+    catch_up(a, row, until)
 
 
 @jit
@@ -128,7 +134,7 @@ def time_outs(a: Arrays, until: int) -> None:
         deadline = a.requests[item].arrival_us + plane.idle_us
         if deadline > until:
             return
-        catch_up(a, a.requests[item].row, float(deadline))
+        catch_up_apart(a, a.requests[item].row, float(deadline))
         if plane.oldest == item:
             time_out(a, item, float(deadline))
 
@@ -141,6 +147,8 @@ def settle(a: Arrays, until: int) -> None:
         first = a.requests[plane.oldest].arrival_us + plane.idle_us
         if first <= until:
             time_outs(a, until)
+    if plane.routing == ROUND_ROBIN:
+        return  # the rule does not ask how the slots are: each catches up at its own next arrival
     now = float(until)
     mask = a.calendar.size - 1
     last = np.int64(now * plane.inverse_width)
@@ -169,6 +177,8 @@ def admit(a: Arrays, arrival: int, cpu: float, wait: float, fails: int) -> None:
             write_outcome(a, number, -1, NO_TARGET, arrival, -1.0, float(arrival))
         return
     s = a.slots[row]
+    if plane.routing == ROUND_ROBIN:
+        catch_up(a, row, float(arrival))
     s.routed += 1
     if s.in_worker >= s.workers and s.queued >= s.queue_limit:
         plane.refused_full += 1
@@ -188,13 +198,14 @@ def admit(a: Arrays, arrival: int, cpu: float, wait: float, fails: int) -> None:
     q.row = row
     q.fails = fails
     q.alive = 1
-    q.younger = -1
-    q.older = plane.newest
-    if plane.newest >= 0:
-        a.requests[plane.newest].younger = item
-    else:
-        plane.oldest = item
-    plane.newest = item
+    if plane.idle_us > 0:
+        q.younger = -1
+        q.older = plane.newest
+        if plane.newest >= 0:
+            a.requests[plane.newest].younger = item
+        else:
+            plane.oldest = item
+        plane.newest = item
     s.in_task += 1
     s.in_system_ns -= arrival * 1000
     add_outstanding(a, row, 1)
@@ -207,24 +218,34 @@ def admit(a: Arrays, arrival: int, cpu: float, wait: float, fails: int) -> None:
 
 
 @jit
-def run_chunk(a: Arrays, chunk: Chunk, begin: int, until: int) -> int:
-    """Serve a chunk's arrivals before an instant; return where it stopped (earlier when a pool is full)."""
+def run_chunk(a: Arrays, chunk: Chunk, begin: int, until: int, rows: int) -> int:
+    """Serve a chunk's arrivals before an instant; with `rows` not negative, let all else up to it happen too.
+
+    Returns the position it came to; its complement (~) when a pool was full and it must be called again.
+    """
     plane = a.plane[0]
     has_wait = chunk.wait_us.size > 0
     has_fails = chunk.fails.size > 0
     i = begin
-    while i < chunk.arrivals_us.size:
-        arrival = chunk.arrivals_us[i]
-        if arrival >= until or plane.free < 0:
-            break
+    while True:
+        here = i < chunk.arrivals_us.size and chunk.arrivals_us[i] < until
+        if not here and i == chunk.arrivals_us.size and rows < 0:
+            return i
+        if here and plane.free < 0:
+            return ~i
         if plane.sample > 0 and a.outcomes.size - plane.recorded < plane.used + 1:
-            break
-        settle(a, arrival)
+            return ~i
+        now = chunk.arrivals_us[i] if here else until
+        settle(a, now)
+        if not here:
+            if plane.routing == ROUND_ROBIN:
+                for row in range(rows):
+                    catch_up_apart(a, row, float(until))
+            return i
         wait = chunk.wait_us[i] if has_wait else 0.0
         fails = int(chunk.fails[i]) if has_fails else 0
-        admit(a, arrival, chunk.cpu_us[i], wait, fails)
+        admit(a, now, chunk.cpu_us[i], wait, fails)
         i += 1
-    return i
 
 
 @jit
@@ -343,10 +364,8 @@ Operate = Callable[[int, Arrays, Chunk, int, int, float, float], int]
 def _with_cache_key(digest: int) -> Operate:
     def operate(op: int, a: Arrays, chunk: Chunk, first: int, second: int, third: float, fourth: float) -> int:
         if op == RUN:
-            return run_chunk(a, chunk, first, second)
-        if op == SETTLE:
-            settle(a, second)
-        elif op == ROUTE:
+            return run_chunk(a, chunk, first, second, int(third))
+        if op == ROUTE:
             route(a, first, 1)
         elif op == UNROUTE:
             route(a, first, 0)

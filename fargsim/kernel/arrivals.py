@@ -91,7 +91,7 @@ class RateClock:
         return float(self._sums[-1])
 
     def instants(self, sums: Floats) -> Ints:
-        """Return the instants at which the integrated rate reaches each sum, to the nearest microsecond before the last edge.
+        """Return the instants at which the integrated rate reaches each sum, to the nearest microsecond.
 
         Parameters
         ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fargsim.kernel.advance import CLOSE, RATE, REBUILD, ROUTE, RUN, SETTLE, UNROUTE, operate
+from fargsim.kernel.advance import CLOSE, RATE, REBUILD, ROUTE, RUN, UNROUTE, operate
 from fargsim.kernel.histogram import BUCKETS
 from fargsim.kernel.layout import (
     FIXED,
@@ -26,6 +26,8 @@ from fargsim.kernel.layout import (
 )
 
 NOTHING = Chunk(np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.float64), np.empty(0, np.uint8))
+GAPS = 3.0
+"""Arrivals per calendar bucket: measured, flat from 2 to 4."""
 
 
 def _grown(old: Records, size: int) -> Records:
@@ -104,21 +106,23 @@ class CompiledBody:
 
     def run(self, now: int, chunk: Chunk, begin: int, until: int) -> int:
         """Serve a chunk's arrivals from `begin` on and before `until`; return how far it came."""
-        position = begin
         if begin == 0:
             self._tune(now, chunk.arrivals_us)
-        while True:
-            position = operate(RUN, self.arrays, chunk, position, until, 0.0, 0.0)
-            if position == chunk.arrivals_us.size or chunk.arrivals_us[position] >= until:
-                return position
-            if int(self.arrays.plane["free"][0]) < 0:
-                self._more_requests()
-            self._room_for_outcomes()
+        return self._run(chunk, begin, until, rows=-1)
 
     def settle(self, until: int) -> None:
         """Let all but arrivals happen, up to and including an instant."""
-        self._room_for_outcomes()
-        operate(SETTLE, self.arrays, NOTHING, 0, until, 0.0, 0.0)
+        self._run(NOTHING, 0, until, rows=self._rows)
+
+    def _run(self, chunk: Chunk, begin: int, until: int, rows: int) -> int:
+        while True:
+            position = operate(RUN, self.arrays, chunk, begin, until, float(rows), 0.0)
+            if position >= 0:
+                return position
+            begin = ~position
+            if int(self.arrays.plane["free"][0]) < 0:
+                self._more_requests()
+            self._room_for_outcomes()
 
     def counters(self) -> Counters:
         """Count requests by ending."""
@@ -220,10 +224,10 @@ class CompiledBody:
         operate(REBUILD, self.arrays, NOTHING, self._rows, now, inverse_width, 0.0)
 
     def _tune(self, now: int, arrivals: Ints) -> None:
-        """Make a calendar bucket about as wide as the gap between two arrivals (speed only, never the answer)."""
+        """Make a calendar bucket as wide as some gaps between arrivals (speed only, never the answer)."""
         if arrivals.size < 64:
             return
-        gap = max(float(arrivals[-1] - arrivals[0]) / (arrivals.size - 1), 1e-3)
+        gap = max(float(arrivals[-1] - arrivals[0]) / (arrivals.size - 1) * GAPS, 1e-3)
         change = gap * float(self.arrays.plane["inverse_width"][0])
         if not 0.5 < change < 2.0:
             self._rebuild(now, 1.0 / gap)

@@ -238,6 +238,8 @@ class Plane:
         ValueError
             A shape, order or value that does not fit; nothing is appended then.
         """
+        if np.asarray(arrivals_us).dtype.kind not in "iu" and np.size(arrivals_us) > 0:
+            raise ValueError("arrivals are instants in whole microseconds, integers")
         arrivals = np.require(arrivals_us, np.int64, ["C", "A", "W"])
         n = arrivals.size
         cpu = _demand("cpu_us", cpu_us, n)

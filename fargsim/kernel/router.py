@@ -51,10 +51,11 @@ def drop(a: Arrays, row: int, level: int) -> None:
 @inlined
 def add_outstanding(a: Arrays, row: int, change: int) -> None:
     """Count one outstanding request more or less, and move the row with it."""
-    before = level_of(a, row)
-    a.slots[row].outstanding += change
-    if a.slots[row].routable == 1:
-        after = level_of(a, row)
+    s = a.slots[row]
+    before = min(s.outstanding, LEVELS - 1)
+    s.outstanding += change
+    if s.routable == 1 and a.plane[0].routing == LEAST_OUTSTANDING:
+        after = min(s.outstanding, LEVELS - 1)
         if after != before:
             drop(a, row, before)
             enter(a, row, after)

@@ -86,7 +86,7 @@ def stop_running(a: Arrays, row: int) -> None:
         s.rate = share(s.cores, s.speed, s.busy)
 
 
-@jit
+@inlined
 def start(a: Arrays, row: int, item: int, now: float) -> None:
     """Give a request a free worker."""
     s = a.slots[row]
@@ -142,10 +142,12 @@ def dequeue(a: Arrays, row: int, item: int) -> None:
 
 @inlined
 def forget_user(a: Arrays, item: int) -> None:
-    """Take a request off the list of waiting users."""
+    """Take a request off the list of waiting users (kept only where there is a time-out)."""
     plane = a.plane[0]
     q = a.requests[item]
     q.alive = 0
+    if plane.idle_us == 0:
+        return
     if q.older >= 0:
         a.requests[q.older].younger = q.younger
     else:
@@ -234,7 +236,7 @@ def leave(a: Arrays, row: int, item: int, now: float) -> None:
         start(a, row, head, now)
 
 
-@jit
+@inlined
 def step(a: Arrays, row: int) -> None:
     """Let the slot's next event happen."""
     s = a.slots[row]
