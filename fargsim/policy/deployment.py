@@ -168,7 +168,6 @@ def rolling_step(view: ServiceView) -> Step:
     wanted = {r.deployment: r.wanted for r in view.revisions}
     total = sum(r.alive for r in view.revisions) + (view.stopping if view.count_stopping else 0)
     room = max(0, min(view.bounds.upper - total, view.launches))
-    # a service of one or two tasks with maximumPercent 100 has no room above desired, yet what was lost is replaced
     starts: dict[str, int] = {}
     stops: list[StopTasks] = []
 
@@ -180,31 +179,41 @@ def rolling_step(view: ServiceView) -> Step:
             room -= granted
         return max(granted, 0)
 
-    # 1. what is lost or unhealthy is replaced by its own revision, the replacement first where the upper bound allows;
-    # a revision that is being replaced only as far as the lower bound needs it
+    # 1. what is lost is replaced by its own revision; one that is being replaced only as far as the lower bound needs it
     healthy = sum(r.healthy for r in view.revisions)
     needed = view.bounds.lower - healthy - sum(r.pending + r.undecided for r in others)
-    for revision in view.revisions:
-        if revision is primary:
-            wanted[revision.deployment] = min(revision.wanted, view.desired)
-        lacking = wanted[revision.deployment] - (revision.alive - revision.unhealthy)
-        if revision is not primary:
-            lacking = min(lacking, needed)
-        started = 0 if revision.failed or lacking <= 0 else start(revision.deployment, lacking)
-        if revision is not primary:
-            needed -= started
-            if healthy >= view.bounds.lower:
-                continue  # its unhealthy tasks go as surplus below
-        stop_unhealthy = _unhealthy_to_stop(revision, wanted[revision.deployment], lacking, started, view)
-        if stop_unhealthy:
-            stops.append(StopTasks(revision.deployment, stop_unhealthy, unhealthy=True))
-
-    # 2. the newest deployment grows toward the desired count
+    wanted[primary.deployment] = min(primary.wanted, view.desired)
     if not primary.failed:
-        grow = start(primary.deployment, view.desired - wanted[primary.deployment])
-        wanted[primary.deployment] += grow
+        start(primary.deployment, wanted[primary.deployment] - primary.alive)
+    for revision in others:
+        needed -= start(revision.deployment, min(revision.wanted - revision.alive, needed))
 
-    # 3. what is surplus is stopped, the oldest revision first, as far as enough healthy tasks remain
+    # 2. the newest deployment grows toward the desired count. This comes before replacements beside tasks that still stand: a
+    # revision of which no task ever gets healthy would take that room again and again
+    if not primary.failed:
+        wanted[primary.deployment] += start(primary.deployment, view.desired - wanted[primary.deployment])
+    may_grow = not primary.failed and wanted[primary.deployment] < view.desired
+
+    # 3. what is unhealthy is replaced by its own revision, the replacement first where there is room
+    for revision in (*others, primary):
+        old = revision is not primary
+        if old and healthy >= view.bounds.lower:
+            continue  # its unhealthy tasks go as surplus below
+        target = wanted[revision.deployment]
+        lacking = target - (revision.alive - revision.unhealthy) - starts.get(revision.deployment, 0)
+        if old:
+            lacking = min(lacking, needed)
+            needed -= 0 if may_grow else start(revision.deployment, lacking)
+        elif not primary.failed:
+            start(revision.deployment, lacking)
+        judging = bool(revision.pending or revision.undecided or starts.get(revision.deployment))
+        number, for_room = _unhealthy_to_stop(revision, target, lacking, judging, view)
+        if number:
+            stops.append(StopTasks(revision.deployment, number, unhealthy=True))
+        if old and for_room and may_grow:
+            wanted[revision.deployment] -= number  # the newest deployment gets the place
+
+    # 4. what is surplus is stopped, the oldest revision first, as far as enough healthy tasks remain
     may_stop = max(0, healthy - view.bounds.lower)
     if healthy >= view.bounds.lower:
         for revision in reversed(others):
@@ -225,18 +234,19 @@ def rolling_step(view: ServiceView) -> Step:
     return Step(tuple(StartTasks(d, n) for d, n in starts.items()), tuple(stops), wanted, complete, stalled)
 
 
-def _unhealthy_to_stop(revision: RevisionView, wanted: int, lacking: int, started: int, view: ServiceView) -> int:
-    """Return how many unhealthy tasks of a revision are stopped now."""
+def _unhealthy_to_stop(
+    revision: RevisionView, wanted: int, lacking: int, judging: bool, view: ServiceView
+) -> tuple[int, bool]:
+    """Return how many unhealthy tasks of a revision are stopped now, and whether that is only to make room."""
     if not revision.unhealthy:
-        return 0
-    replaced = max(0, revision.healthy - max(0, wanted - revision.unhealthy))
-    number = min(revision.unhealthy, replaced)
-    if number == 0 and not revision.pending and not revision.undecided and not started:
-        # every replacement has been judged: those beyond the wanted count go, or one makes room for its replacement
-        surplus = min(revision.unhealthy, max(0, revision.alive - wanted))
-        no_room = lacking > 0 and view.launches > 0
-        number = surplus or (1 if no_room else 0)
-    return number
+        return 0, False
+    replaced = min(revision.unhealthy, max(0, revision.healthy - max(0, wanted - revision.unhealthy)))
+    if replaced or judging:
+        return replaced, False
+    # every replacement has been judged: those beyond the wanted count go, or one makes room for its replacement
+    surplus = min(revision.unhealthy, max(0, revision.alive - wanted))
+    no_room = lacking > 0 and view.launches > 0 and not (view.count_stopping and view.stopping)
+    return (surplus, False) if surplus else (1 if no_room else 0, no_room)
 
 
 def _surplus(revision: RevisionView, surplus: int, may_stop: int) -> tuple[int, int]:
