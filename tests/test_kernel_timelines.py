@@ -304,7 +304,7 @@ def test_a_plane_can_be_pickled_on_the_way(compiled: bool) -> None:
         plane.open_slot(0, cores=1.0, workers=4)
     offer(plane, *[(k * 10, 60.5, 7.0) for k in range(100)])
     plane.advance(400)
-    copy = pickle.loads(pickle.dumps(plane))  # noqa: S301 - our own bytes
+    copy = pickle.loads(pickle.dumps(plane))
     for each in (plane, copy):
         each.advance(5000)
     assert copy.counters() == plane.counters()
