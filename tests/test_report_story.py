@@ -55,10 +55,10 @@ def quickstart() -> Story:
 
 def test_the_quickstart_is_told_whole():
     assert [str(line) for line in story(quickstart().result())] == [
-        "+0:00:00.0  service web  deployment IN_PROGRESS  httpd:1, 2 tasks wanted at the end",
+        "+0:00:00.0  service web  deployment IN_PROGRESS  httpd:1",
         "+0:00:05.0  task 1a2b  PROVISIONING  httpd:1 on FARGATE, 0.25 vCPU, 512 MiB",
         "+0:00:05.0  task 9f8e  PROVISIONING  httpd:1 on FARGATE, 0.25 vCPU, 512 MiB",
-        "+0:00:05.0  service web  (service web) has started 2 tasks: (task 1a2b) (task 9f8e).",
+        "+0:00:05.0  service web  has started 2 tasks: (task 1a2b) (task 9f8e).",
         "+0:00:17.1  task 9f8e  PROVISIONING -> PENDING  network interface attached in us-east-1b",
         "+0:00:18.1  task 9f8e  PENDING -> ACTIVATING  pulling 56 MiB of image",
         "+0:00:18.2  task 1a2b  PROVISIONING -> PENDING  network interface attached in us-east-1a",
@@ -67,7 +67,7 @@ def test_the_quickstart_is_told_whole():
         "+0:00:33.1  task 9f8e  ACTIVATING -> RUNNING  container started, 28.1 s after creation",
         "+0:01:11.7  task 1a2b  HEALTHY  its service counts it as healthy",
         "+0:01:35.0  service web  deployment IN_PROGRESS -> COMPLETED  ECS deployment ecs-svc/1 completed.",
-        "+0:01:35.0  service web  (service web) has reached a steady state.",
+        "+0:01:35.0  service web  has reached a steady state.",
         "+0:02:30.0  task 9f8e  RUNNING -> DEACTIVATING  leaves its load balancer, if it has one",
         "+0:02:30.0  task 9f8e  DEACTIVATING -> STOPPING",
         "+0:02:31.0  task 9f8e  STOPPING -> DEPROVISIONING  network interface detached",
@@ -123,7 +123,7 @@ def test_instances_scaling_alarms_and_failures_have_their_place():
         "+0:03:00.0  alarm high  OK -> ALARM  3 of 3 points above 60",
         "+0:03:00.0  service default/web  desired count 2 -> 4  CPU 80 %",
         "+0:03:00.0  service web  not placed  RESOURCE:MEMORY on 3 instances",
-        "+0:03:00.0  service web  ERROR  (service web) was unable to place a task.",
+        "+0:03:00.0  service web  ERROR  was unable to place a task.",
         "+0:03:20.0  task 9f8e  PROVISIONING  web:1 on FARGATE, 1 vCPU, 2,048 MiB",
         "+0:03:20.0  task 9f8e  PROVISIONING -> PENDING  network interface attached in i-1 us-east-1a",
         "+0:05:00.0  instance i-1  terminated  scaled in",

@@ -188,7 +188,8 @@ def _verdict(
         return f"{best.name} is the cheapest of {len(variants)} variants: {cost}{ahead}."
     if len(keepers) == 1:
         return f"{best.name} alone of {len(variants)} variants meets {promise}: {cost}."
-    return f"{len(keepers)} of {len(variants)} variants meet {promise}. The cheapest of them is {best.name}: {cost}{ahead}."
+    how_many = f"All {len(variants)}" if len(keepers) == len(variants) else f"{len(keepers)} of {len(variants)}"
+    return f"{how_many} variants meet {promise}. The cheapest of them is {best.name}: {cost}{ahead}."
 
 
 def _ahead(best: Variant, others: Sequence[Variant], runs: Mapping[str, Sequence[Run]]) -> str:

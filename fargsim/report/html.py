@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from fargsim.model.scenario import Scenario
 from fargsim.record.result import Result
 from fargsim.report.columns import columns, judged, notes
 from fargsim.report.compare import Comparison, compare
@@ -107,7 +108,7 @@ def _page(title: str, body: str) -> str:
 def _head(facts: Facts, comparison: Comparison, firsts: Mapping[str, Result]) -> str:
     hours = facts.duration_s / 3600
     span = f"{hours:,.4g} h" if hours >= 1 else f"{hours * 60:,.4g} min"
-    region = str((firsts[facts.variant].provenance.get("scenario") or {}).get("region") or "")
+    region = str((firsts[facts.variant].provenance.get("scenario") or {}).get("region") or Scenario.model_fields["region"].default)
     lead = [f"{span} from {facts.start:%Y-%m-%d %H:%M} UTC", region, slo_words(facts.slo)]
     links = "".join(f'<a href="#{_anchor(name)}">{escape(name)}</a> ' for name in firsts if name)
     return (

@@ -127,8 +127,7 @@ def _rows(frame: pd.DataFrame) -> Iterator[Row]:
 def _deployments(tables: Tables) -> Told:
     for row in _rows(tables["deployments"]):
         subject = f"service {row['service']}"
-        what = f"{row['task_definition']}, {row['desired']} task{'s' if row['desired'] != 1 else ''} wanted at the end"
-        yield row["created_at"], subject, "deployment IN_PROGRESS", what
+        yield row["created_at"], subject, "deployment IN_PROGRESS", str(row["task_definition"])
         if row["completed_at"] is not None:
             reason = row["rollout_reason"] or row["task_definition"]
             yield row["completed_at"], subject, f"deployment IN_PROGRESS -> {row['rollout_state']}", str(reason)
@@ -196,7 +195,7 @@ def _events(tables: Tables) -> Told:
         level = "" if row["event_type"] == "INFO" else str(row["event_type"])
         subject = f"service {row['service']}" if row["service"] else f"cluster {row['cluster']}"
         message = TASK_ID.sub(lambda found: names.get(found[0], found[0]), str(row["message"]))
-        yield row["at"], subject, level, message
+        yield row["at"], subject, level, message.removeprefix(f"({subject}) ")
 
 
 TELLERS: tuple[Callable[[Tables], Told], ...] = (
