@@ -108,7 +108,10 @@ def _page(title: str, body: str) -> str:
 def _head(facts: Facts, comparison: Comparison, firsts: Mapping[str, Result]) -> str:
     hours = facts.duration_s / 3600
     span = f"{hours:,.4g} h" if hours >= 1 else f"{hours * 60:,.4g} min"
-    region = str((firsts[facts.variant].provenance.get("scenario") or {}).get("region") or Scenario.model_fields["region"].default)
+    region = str(
+        (firsts[facts.variant].provenance.get("scenario") or {}).get("region")
+        or Scenario.model_fields["region"].default
+    )
     lead = [f"{span} from {facts.start:%Y-%m-%d %H:%M} UTC", region, slo_words(facts.slo)]
     links = "".join(f'<a href="#{_anchor(name)}">{escape(name)}</a> ' for name in firsts if name)
     return (
