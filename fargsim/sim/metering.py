@@ -17,6 +17,7 @@ import numpy.typing as npt
 import simpy
 
 from fargsim.kernel import Counters, Outcome, bucket_edges_us, quantiles_from_histogram
+from fargsim.policy.service_metrics import utilization_percent
 from fargsim.sim.kit import PERIOD_END, US_PER_S, Kit
 from fargsim.sim.registry import Registry
 
@@ -167,8 +168,8 @@ class ServiceMeter:
         before, self._counters = self._counters, counters
         arrived = counters.arrived - before.arrived
         no_target = counters.no_target - before.no_target
-        cpu_utilization = 100 * self._used_cpu_us / self._reserved_cpu_us if self._reserved_cpu_us else None
-        memory_utilization = 100 * self._used_memory / self._reserved_memory if self._reserved_memory else None
+        cpu_utilization = utilization_percent(self._used_cpu_us, self._reserved_cpu_us, 1)
+        memory_utilization = utilization_percent(self._used_memory, self._reserved_memory, 1)
         per_target = None
         if group is not None and arrived > no_target:
             targets = group.healthy or len(group.targets)
