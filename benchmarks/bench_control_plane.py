@@ -32,9 +32,7 @@ def measure(tasks: int, instances: int) -> dict[str, float]:
         memory="900",
         containerDefinitions=[{"name": "job", "image": "job:1"}],
     )
-    region.autoscaling.create_launch_template(
-        LaunchTemplateName="m5", LaunchTemplateData={"InstanceType": "m5.xlarge"}
-    )
+    region.autoscaling.create_launch_template(LaunchTemplateName="m5", LaunchTemplateData={"InstanceType": "m5.xlarge"})
     region.autoscaling.create_auto_scaling_group(
         AutoScalingGroupName="fleet",
         MinSize=instances,

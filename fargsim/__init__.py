@@ -32,6 +32,6 @@ def __getattr__(name: str) -> Any:
     """Load a public name when it is first used, so that ``fargsim --version`` waits for nothing."""
     if name not in _HOME:
         raise AttributeError(f"module 'fargsim' has no attribute '{name}'")
-    import importlib  # noqa: PLC0415
+    import importlib
 
     return getattr(importlib.import_module(_HOME[name]), name)

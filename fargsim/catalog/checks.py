@@ -54,6 +54,6 @@ def task_definition_faults(definition: TaskDefinition) -> list[Issue]:
 
 def fault_key(cpu_units: int, windows: bool) -> str:
     """Return which of the two figures of an illegal size is to blame: the cpu if no size has it, otherwise the memory."""
-    from fargsim.catalog.sizes import fargate_sizes  # noqa: PLC0415 - only on the way to an error
+    from fargsim.catalog.sizes import fargate_sizes
 
     return "memory" if any(s.cpu_units == cpu_units for s in fargate_sizes(windows=windows)) else "cpu"

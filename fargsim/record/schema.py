@@ -62,7 +62,7 @@ TASKS = Table(
         instant("pull_stopped_at", "The image pull ended.", nullable=True),
         instant("started_at", "The task entered RUNNING.", nullable=True),
         instant("healthy_at", "The task first counted as healthy to its service.", nullable=True),
-        instant("stopping_at", "The desired status became STOPPED.", nullable=True),
+        instant("stopping_at", "The task entered STOPPING: its containers were told to stop.", nullable=True),
         instant("execution_stopped_at", "The essential container ended.", nullable=True),
         instant("stopped_at", "The task entered STOPPED.", nullable=True),
         whole("requests_served", "requests", "Requests that the task served."),
@@ -319,8 +319,15 @@ COSTS = Table(
         real("quantity", "see unit", "Amount billed."),
         text("unit", "Unit of the amount."),
         real("usd_per_unit", "USD", "Price of one unit."),
-        real("usd", "USD", "Quantity times price."),
-        text("price_basis", "Where the price comes from: listed, scaled, estimated or assumed."),
+        real(
+            "usd",
+            "USD",
+            "Quantity times price, rounded to the last bit of the total so that sums agree in any grouping.",
+        ),
+        text(
+            "price_basis",
+            "Where the price comes from: listed, documented, estimated, assumed, or scenario where the scenario sets it.",
+        ),
     ),
 )
 

@@ -31,7 +31,9 @@ def provenance(scenario: Scenario, seed: int, replication: int) -> dict[str, Any
 
 def scenario_json(scenario: Scenario) -> dict[str, Any]:
     """Return a scenario as JSON that `Scenario.model_validate` reads back."""
-    value: dict[str, Any] = json.loads(scenario.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True))
+    value: dict[str, Any] = json.loads(
+        scenario.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
+    )
     value["schema"] = scenario.schema_version
     value["start"] = scenario.start.isoformat().replace("+00:00", "Z")
     return value

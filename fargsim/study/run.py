@@ -53,7 +53,7 @@ class Result:
 
     def plot(self, kind: str) -> Picture:
         """Draw ``traffic``, ``latency``, ``cpu``, ``cost`` or ``gantt``; in a notebook the picture shows itself."""
-        from fargsim.report.plots import plot  # noqa: PLC0415 - matplotlib is slow to import
+        from fargsim.report.plots import plot
 
         return plot(self.record, kind)
 
@@ -101,7 +101,7 @@ def run(
     """
     chosen = scenario.seed if seed is None else seed
     recorder = simulate(scenario, chosen, replication, progress)
-    tables = recorder.tables()
+    tables = recorder.drain()
     tables["costs"] = bill(tables, billing_terms(scenario))
     return Result(record.Result(tables, provenance(scenario, chosen, replication)))
 
