@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fargsim.load.dangling import dangling_faults
 from fargsim.load.facts import fact_faults
 from fargsim.load.faults import translate
 from fargsim.load.issue import LocatedIssue
@@ -34,6 +35,7 @@ class _Rest:
             key: list(value) if isinstance(value, list) else dict(value) if isinstance(value, dict) else value
             for key, value in data.items()
         }
+        self._counts = {key: len(value) for key, value in data.items() if isinstance(value, list)}
         self._kept = {key: list(range(len(value))) for key, value in data.items() if isinstance(value, list)}
 
     def place(self, path: Path) -> Path:
@@ -43,6 +45,14 @@ class _Rest:
             if path[1] < len(kept):
                 return (path[0], kept[path[1]], *path[2:])
         return path
+
+    def refused(self) -> list[tuple[str, int]]:
+        """Return the elements that were taken out, by section and index in the whole document."""
+        return [
+            (section, n)
+            for section, count in self._counts.items()
+            for n in sorted(set(range(count)) - set(self._kept[section]))
+        ]
 
     def without(self, paths: set[Path]) -> bool:
         """Take out the elements in which the paths (of this document) lie; False when there was nothing to take."""
@@ -92,10 +102,12 @@ def check(root: Mapping) -> tuple[Scenario | None, list[LocatedIssue]]:
             issues += translate(error, rest.data, root, rest.place)
             if not rest.without(_fault_paths(error, rest.data)):
                 break
-    if scenario is None:
-        return None, issues
     names = read_names(data)
     names.incomplete = bool(broken)
+    for section, n in rest.refused():
+        issues += [locate(root, issue.path, issue.message) for issue in dangling_faults(data, section, n, names)]
+    if scenario is None:
+        return None, issues
     for issue in (*reference_faults(scenario, names), *fact_faults(scenario)):
         issues.append(locate(root, rest.place(issue.path), issue.message))
     return (None if issues or broken else scenario), issues

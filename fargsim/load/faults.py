@@ -51,6 +51,9 @@ def translate(
         if one["type"] == "missing" and (path, str(one["loc"][-1])) in unknown.values():
             # said once, at the misspelt key
             continue
+        if one["type"] == "too_short" and len(one["input"]) >= one["ctx"]["min_length"]:
+            # the model does not count elements that are at fault themselves
+            continue
         for below, message in _messages(one, path, unknown, model):
             found.append(locate(root, place((*path, *below)), message, at_key=at_key))
     return found
@@ -169,7 +172,7 @@ def _length(words: str, key: str) -> Callable[[Any, Mapping[str, Any]], str]:
     def say(value: Any, context: Mapping[str, Any]) -> str:
         what = "elements" if isinstance(value, list | tuple | dict) else "characters"
         many = len(value) if isinstance(value, list | tuple | dict | str) else context.get("actual_length")
-        return f"must have {words} {context[key]} {what}, not {many}"
+        return f"must have {words} {context[key]} {what if context[key] != 1 else what[:-1]}, not {many}"
 
     return say
 

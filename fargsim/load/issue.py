@@ -9,6 +9,17 @@ from typing import Any, NamedTuple
 from fargsim.model.base import Issue, Path
 
 
+def printable(text: str) -> str:
+    r"""Return a text on one line, with every character that cannot be printed written as its escape.
+
+    >>> printable("a" + chr(10) + "b")
+    'a\\nb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 class Mark(NamedTuple):
     """A place in a file.
 
@@ -47,12 +58,16 @@ class LocatedIssue:
     path: Path
     message: str
 
+    def __post_init__(self) -> None:
+        # what a file holds may be quoted here: it must not break the line or reach the terminal as a control character
+        object.__setattr__(self, "message", printable(self.message))
+
     def dotted(self) -> str:
         """Return the path as a person writes it; ``.`` for the whole document."""
-        return Issue(self.path, "").dotted() or "."
+        return printable(Issue(self.path, "").dotted()) or "."
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.col}: {self.dotted()}: {self.message}"
+        return f"{printable(self.file)}:{self.line}:{self.col}: {self.dotted()}: {self.message}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the fault as ``fargsim validate --json`` prints it."""
