@@ -349,7 +349,7 @@ def test_contract_of_every_chain(
         found = place(plan, view, group, draw)
         # deterministic, the same with nothing kept, and the same as the twin
         assert place(plan, view, group, draw) == found
-        bare = replace(view, derived={})
+        bare = replace(view, derived={}, journal=None, indexes={})
         assert place(plan, bare, GroupView(group.tasks), draw) == found
         expected = _twin(chain, needs, constraints, fleet, draw)
         told, steps = explain(plan, view, group, draw)
@@ -393,3 +393,41 @@ def test_what_is_kept_by_increments_equals_what_is_summed_up(fleet: Fleet, moves
                 kept, summed = view.per_value(attribute, column), GroupView(view.tasks).per_value(attribute, column)
                 assert kept.tolist() == summed.tolist()
     assert fleet.view().running_tasks.sum() == len(running)
+
+
+def test_a_busy_fleet_is_placed_with_an_index_as_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two plans take turns, tasks end, instances drain and come back; journals and heaps are renewed on the way."""
+    monkeypatch.setattr("fargsim.policy.fleet.JOURNAL_MAX", 700)
+    rng = np.random.default_rng(20260302)
+    fleet = Fleet()
+    for row in range(40):
+        fleet.register(
+            f"i-{row}", cpu_units=int(rng.integers(4, 40)), memory_mib=int(rng.integers(4, 40)), zone="abc"[row % 3]
+        )
+    web, job = TaskNeeds(2, 1, host_ports=((80, "tcp"),)), TaskNeeds(1, 2)
+    plans = [
+        (compile_placement(web, (), (), service=True), web, "service:web"),
+        (compile_placement(job, (), (AZ, MEMORY), service=False), job, "family:job"),
+    ]
+    running: list[tuple[int, TaskNeeds, str]] = []
+    shortcuts, placed, failed = 0, 0, 0
+    for turn in range(4000):
+        if running and rng.integers(3):
+            fleet.release(*running.pop(int(rng.integers(len(running)))))
+        if turn % 50 == 0:
+            fleet.set_active(int(rng.integers(40)), bool(rng.integers(2)))
+        # the second plan rests for long stretches, so that its index falls behind
+        plan, needs, group = plans[int(rng.integers(2)) if turn % 400 < 200 else 0]
+        view, tasks = fleet.view(), fleet.group(group, plan.spread_over)
+        found = place(plan, view, tasks)
+        assert place(plan, replace(view, derived={}, journal=None, indexes={}), tasks) == found
+        shortcuts += view.indexes[plan].index is not None
+        if isinstance(found, Place):
+            fleet.take(found.row, needs, group)
+            running.append((found.row, needs, group))
+            placed += 1
+        else:
+            failed += 1
+    assert placed > 1000
+    assert failed > 100
+    assert shortcuts > 3000

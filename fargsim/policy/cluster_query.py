@@ -19,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fargsim.policy import query_values as values
-from fargsim.policy.views import AttributeColumn, FleetView
+from fargsim.policy.views import AttributeColumn, FleetView, Mask
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree
 
 LENGTH_MAX = 2000
 NESTING_MAX = 50
-Mask = NDArray[np.bool_]
 
 _ORDER = ("==", "!=", ">", ">=", "<", "<=")
 _TEXT = ("==", "!=", "in", "!in", "=~", "!~")
@@ -170,9 +169,7 @@ class Query:
             return self._select(fleet)
         known = fleet.derived.get(self)
         if known is None or len(known) != fleet.size:
-            known = self._select(fleet)
-            known.flags.writeable = False
-            fleet.derived[self] = known
+            known = fleet.keep(self, self._select(fleet))
         return known
 
 

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fargsim.policy.index import IndexSlot
 from fargsim.policy.needs import TaskNeeds
 from fargsim.policy.views import ZONE, AttributeColumn, FleetView, GroupView, HostPort
 
 RESERVED_PORTS: tuple[HostPort, ...] = ((22, "tcp"), (2375, "tcp"), (2376, "tcp"), (51678, "tcp"), (51679, "tcp"))
 """Ports the agent reserves on Linux. Source: github.com/aws/amazon-ecs-agent, README.md, ``ECS_RESERVED_PORTS``."""
 
+JOURNAL_MAX = 1 << 17
 _NUMBERS = ("free_cpu_units", "free_memory_mib", "free_enis", "free_gpus", "running_tasks", "registered_at_us")
 _FLAGS = ("schedulable", "active", "agent_connected")
 
@@ -51,6 +53,8 @@ class Fleet:
         self._ids: list[str] = []
         self._versions: list[str] = []
         self._derived: dict[object, NDArray[np.bool_]] = {}
+        self._journal: list[int] = []
+        self._indexes: dict[object, IndexSlot] = {}
         self._view: FleetView | None = None
         self._group_views: dict[str, GroupView] = {}
 
@@ -125,6 +129,7 @@ class Fleet:
         """Set whether the instance's status is ``ACTIVE``: false for ``DRAINING`` and for one that left."""
         self._flags["active"][row] = active
         self._flags["schedulable"][row] = active and bool(self._flags["agent_connected"][row])
+        self._touch(row)
 
     def set_agent_connected(self, row: int, connected: bool) -> None:
         """Set whether the instance's agent is connected."""
@@ -160,6 +165,7 @@ class Fleet:
             code = self._codes[name][row]
             if code >= 0:
                 sums[code] += sign
+        self._touch(row)
 
     def view(self) -> FleetView:
         """Return the fleet as it is; the same object until an instance, an attribute, a group or a port is added."""
@@ -173,6 +179,8 @@ class Fleet:
                 instance_ids=self._ids,
                 agent_versions=self._versions,
                 derived=self._derived,
+                journal=self._journal,
+                indexes=self._indexes,
                 **columns,
             )
         return self._view
@@ -209,8 +217,15 @@ class Fleet:
             self._view = None
         return self._ports[port]
 
+    def _touch(self, row: int) -> None:
+        self._journal.append(row)
+        if len(self._journal) > JOURNAL_MAX:
+            self._journal = []
+            self._view = None
+
     def _changed(self) -> None:
         self._view = None
+        self._indexes.clear()
         self._derived.clear()
         self._group_views.clear()
 

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from fargsim.model.placement import PlacementConstraint, PlacementStrategy
 from fargsim.model.taskdef import MemberOf
 from fargsim.policy.cluster_query import Query, parse
+from fargsim.policy.index import USES_SHARE, IndexSlot, PlacementIndex, indexable
 from fargsim.policy.needs import TaskNeeds
 from fargsim.policy.strategies import Rule, chain_of
-from fargsim.policy.views import FleetView, GroupView
-
-Mask = NDArray[np.bool_]
+from fargsim.policy.views import FleetView, GroupView, Mask
 
 NOT_ACTIVE = "INACTIVE"
 AGENT = "AGENT"
@@ -41,6 +40,8 @@ class Check:
     reason: str
     name: str
     passes: Callable[[FleetView, GroupView], Mask]
+    row_passes: Callable[[FleetView, GroupView, int], bool] | None = None
+    """The same of one row, where that can be said without looking at the others."""
     static: bool = False
     """Whether it depends only on attributes, ids, versions and dates."""
 
@@ -57,6 +58,8 @@ class PlacementPlan:
         Filters and constraints, in the order in which they apply.
     rules
         The strategy chain with its tie-breaking rules.
+    dynamic
+        Those of the checks that depend on what changes with every task; status and agent are a column of their own.
     spread_over
         Attributes whose values the chain counts the group's tasks by; whoever keeps the group's columns should keep these sums.
     """
@@ -64,7 +67,7 @@ class PlacementPlan:
     needs: TaskNeeds
     checks: tuple[Check, ...]
     rules: tuple[Rule, ...]
-    _dynamic: tuple[Check, ...] = field(repr=False)
+    dynamic: tuple[Check, ...] = field(repr=False)
 
     @property
     def spread_over(self) -> tuple[str, ...]:
@@ -148,7 +151,12 @@ def place(plan: PlacementPlan, fleet: FleetView, group: GroupView, draw: float =
     >>> place(plan, fleet.view(), fleet.group("service:web"))
     Place(row=0, candidates=2)
     """
-    mask = _feasible(plan, fleet, group)
+    static = _static(plan, fleet, group)
+    index = None if fleet.journal is None else _index(plan, fleet, group, static)
+    if index is not None:
+        row = index.best(fleet, group)
+        return Place(row, index.candidates) if row >= 0 else _why_not(plan, fleet, group)
+    mask = _feasible(plan, fleet, group, static)
     rows: NDArray[np.int64] = np.flatnonzero(mask)
     found = len(rows)
     if not found:
@@ -160,19 +168,40 @@ def place(plan: PlacementPlan, fleet: FleetView, group: GroupView, draw: float =
     return Place(int(rows[0]), found)
 
 
-def _feasible(plan: PlacementPlan, fleet: FleetView, group: GroupView) -> Mask:
-    """Return which instances pass every check; checks on what rarely changes are kept with the fleet."""
+def _static(plan: PlacementPlan, fleet: FleetView, group: GroupView) -> Mask:
+    """Return which instances pass the checks on what rarely changes; kept with the fleet."""
     static = fleet.derived.get(plan)
     if static is None or len(static) != fleet.size:
         static = np.ones(fleet.size, dtype=np.bool_)
         for check in plan.checks[2:]:
             if check.static:
                 static &= check.passes(fleet, group)
-        fleet.derived[plan] = static
+        static = fleet.keep(plan, static)
+    return static
+
+
+def _feasible(plan: PlacementPlan, fleet: FleetView, group: GroupView, static: Mask) -> Mask:
+    """Return which instances pass every check."""
     mask = fleet.schedulable & static
-    for check in plan._dynamic:
+    for check in plan.dynamic:
         mask &= check.passes(fleet, group)
     return mask
+
+
+def _index(plan: PlacementPlan, fleet: FleetView, group: GroupView, static: Mask) -> PlacementIndex | None:
+    """Return the plan's index where one has paid for itself."""
+    slot = fleet.indexes.get(plan)
+    if slot is None:
+        slot = fleet.indexes[plan] = IndexSlot()
+    if slot.index is not None:
+        if slot.index.matches(fleet, group, static):
+            return slot.index
+        slot.index, slot.uses = None, 0
+    slot.uses += 1
+    if slot.uses * USES_SHARE <= fleet.size or not indexable(plan, fleet, group):
+        return None
+    slot.index = PlacementIndex(plan, fleet, group, static, _feasible(plan, fleet, group, static))
+    return slot.index
 
 
 def _why_not(plan: PlacementPlan, fleet: FleetView, group: GroupView) -> NoPlacement:
@@ -272,15 +301,22 @@ def _filters(needs: TaskNeeds) -> tuple[Check, ...]:
         Check(AGENT, "agent", lambda fleet, _: fleet.agent_connected),
     ]
     if needs.cpu_units:
-        checks.append(Check(CPU, "cpu", lambda fleet, _: fleet.free_cpu_units >= needs.cpu_units))
+        checks.append(_at_least(CPU, "cpu", lambda fleet: fleet.free_cpu_units, needs.cpu_units))
     if needs.memory_mib:
-        checks.append(Check(MEMORY, "memory", lambda fleet, _: fleet.free_memory_mib >= needs.memory_mib))
+        checks.append(_at_least(MEMORY, "memory", lambda fleet: fleet.free_memory_mib, needs.memory_mib))
     if needs.host_ports:
-        checks.append(Check(PORTS, "ports", lambda fleet, _: _ports_free(fleet, needs)))
+        checks.append(
+            Check(
+                PORTS,
+                "ports",
+                lambda fleet, _: _ports_free(fleet, needs),
+                lambda fleet, _, row: _row_ports_free(fleet, needs, row),
+            )
+        )
     if needs.gpus:
-        checks.append(Check(GPU, "gpu", lambda fleet, _: fleet.free_gpus >= needs.gpus))
+        checks.append(_at_least(GPU, "gpu", lambda fleet: fleet.free_gpus, needs.gpus))
     if needs.enis:
-        checks.append(Check(ENI, "eni", lambda fleet, _: fleet.free_enis >= needs.enis))
+        checks.append(_at_least(ENI, "eni", lambda fleet: fleet.free_enis, needs.enis))
     if needs.zones is not None:
         checks.append(Check(LOCATION, "subnets", lambda fleet, _: _in_zones(fleet, needs.zones or ()), static=True))
     if needs.attributes:
@@ -288,9 +324,23 @@ def _filters(needs: TaskNeeds) -> tuple[Check, ...]:
     return tuple(checks)
 
 
+def _at_least(reason: str, name: str, column: Callable[[FleetView], NDArray[np.int64]], need: int) -> Check:
+    return Check(
+        reason,
+        name,
+        lambda fleet, _: column(fleet) >= need,
+        lambda fleet, _, row: column(fleet).item(row) >= need,
+    )
+
+
 def _constraint(constraint: PlacementConstraint | MemberOf) -> Check:
     if constraint.type == "distinctInstance":
-        return Check(DISTINCT_INSTANCE, "distinctInstance", lambda _, group: group.tasks == 0)
+        return Check(
+            DISTINCT_INSTANCE,
+            "distinctInstance",
+            lambda _, group: group.tasks == 0,
+            lambda _, group, row: group.tasks.item(row) == 0,
+        )
     query = parse(constraint.expression or "")
     return Check(MEMBER_OF, f"memberOf({query.text})", _members(query), static=query.static)
 
@@ -308,6 +358,12 @@ def _ports_free(fleet: FleetView, needs: TaskNeeds) -> Mask:
         if taken is not None:
             free &= ~taken
     return free
+
+
+def _row_ports_free(fleet: FleetView, needs: TaskNeeds, row: int) -> bool:
+    taken = (fleet.host_ports.get(port) for port in needs.host_ports)
+    free = not any(column is not None and column.item(row) for column in taken)
+    return free and len(set(needs.host_ports)) == len(needs.host_ports)
 
 
 def _in_zones(fleet: FleetView, zones: tuple[str, ...]) -> Mask:

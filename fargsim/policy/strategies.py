@@ -29,7 +29,8 @@ class Rule:
     refine: Callable[[Rows, FleetView, GroupView, float], Rows]
     spread_over: str | None = None
     """The attribute whose values the rule counts tasks by."""
-    by_instance: bool = False
+    column: Callable[[FleetView, GroupView], NDArray[np.int64]] | None = None
+    """For a rule that looks at each instance alone: the column it makes small."""
     random: bool = False
 
 
@@ -56,23 +57,27 @@ def _spread_over(attribute: str) -> Callable[[Rows, FleetView, GroupView, float]
     return refine
 
 
-def _spread_over_instances(rows: Rows, fleet: FleetView, group: GroupView, draw: float) -> Rows:
-    return _least(rows, group.tasks[rows])
+def _tasks(fleet: FleetView, group: GroupView) -> NDArray[np.int64]:
+    return group.tasks
 
 
-def _binpack_cpu(rows: Rows, fleet: FleetView, group: GroupView, draw: float) -> Rows:
-    return _least(rows, fleet.free_cpu_units[rows])
+def _free_cpu(fleet: FleetView, group: GroupView) -> NDArray[np.int64]:
+    return fleet.free_cpu_units
 
 
-def _binpack_memory(rows: Rows, fleet: FleetView, group: GroupView, draw: float) -> Rows:
-    return _least(rows, fleet.free_memory_mib[rows])
+def _free_memory(fleet: FleetView, group: GroupView) -> NDArray[np.int64]:
+    return fleet.free_memory_mib
+
+
+def _by_column(name: str, column: Callable[[FleetView, GroupView], NDArray[np.int64]]) -> Rule:
+    return Rule(name, lambda rows, fleet, group, draw: _least(rows, column(fleet, group)[rows]), column=column)
 
 
 RANDOM = Rule("random", _random, random=True)
 SPREAD_ZONES = Rule(f"spread(attribute:{ZONE})", _spread_over(ZONE), spread_over=ZONE)
-SPREAD_INSTANCES = Rule("spread(instanceId)", _spread_over_instances, by_instance=True)
-BINPACK_CPU = Rule("binpack(cpu)", _binpack_cpu)
-BINPACK_MEMORY = Rule("binpack(memory)", _binpack_memory)
+SPREAD_INSTANCES = _by_column("spread(instanceId)", _tasks)
+BINPACK_CPU = _by_column("binpack(cpu)", _free_cpu)
+BINPACK_MEMORY = _by_column("binpack(memory)", _free_memory)
 DEFAULT_CHAIN = (SPREAD_ZONES, SPREAD_INSTANCES)
 """The chain of a service without a strategy; it also tells apart what another chain leaves equal."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fargsim.model.placement import PlacementStrategy
-from fargsim.policy.strategies import BINPACK_CPU, DEFAULT_CHAIN, Rule, rule_of
+from fargsim.policy.strategies import BINPACK_CPU, DEFAULT_CHAIN, SPREAD_INSTANCES, Rule, rule_of
 from fargsim.policy.views import ZONE, AttributeColumn, FleetView
 
 
@@ -86,7 +86,7 @@ def victims(
     """
     left = np.ones(len(tasks.zone), dtype=np.bool_)
     rules = tuple(rule_of(s) for s in strategies) or DEFAULT_CHAIN
-    by_lot = bool(strategies) and any(r.spread_over or r.by_instance or r.random for r in rules)
+    by_lot = bool(strategies) and any(r.spread_over or r == SPREAD_INSTANCES or r.random for r in rules)
     chosen: list[int] = []
     for turn in range(number):
         candidates = np.flatnonzero(left & tasks.may_stop)
@@ -126,7 +126,7 @@ def _refine(
             codes[left] + 1, minlength=int(codes.max()) + 2
         )  # code -1: instances without the attribute
         keys = counts[codes[candidates] + 1]
-    elif rule.by_instance:
+    elif rule == SPREAD_INSTANCES:
         counts = np.bincount(tasks.row[left] + 1, minlength=int(tasks.row.max()) + 2)
         keys = counts[tasks.row[candidates] + 1]
     else:

@@ -11,12 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from fargsim.policy.index import IndexSlot
+
+DERIVED_MAX = 256
 ZONE = "ecs.availability-zone"
 """The attribute that holds an instance's Availability Zone."""
+
+Mask = NDArray[np.bool_]
 
 HostPort = tuple[int, str]
 """A port of the host and its protocol, ``tcp`` or ``udp``."""
@@ -65,6 +72,10 @@ class FleetView:
     derived
         Store for columns that follow from what changes rarely (attributes, ids, versions). Its owner empties it whenever one of these
         changes; a decision does not depend on what is in it.
+    journal
+        Rows that were touched, in order; a new list where the old one is no longer continued. None where nobody keeps one.
+    indexes
+        Store for `fargsim.policy.index`; a decision does not depend on what is in it either.
     """
 
     schedulable: NDArray[np.bool_]
@@ -81,7 +92,17 @@ class FleetView:
     instance_ids: Sequence[str]
     agent_versions: Sequence[str]
     registered_at_us: NDArray[np.int64]
-    derived: dict[object, NDArray[np.bool_]] = field(default_factory=dict)
+    derived: dict[object, Mask] = field(default_factory=dict)
+    journal: list[int] | None = None
+    indexes: dict[object, IndexSlot] = field(default_factory=dict)
+
+    def keep(self, key: object, mask: Mask) -> Mask:
+        """Keep a derived column, read-only, and return it; the store stays small."""
+        if len(self.derived) >= DERIVED_MAX:
+            self.derived.clear()
+        mask.flags.writeable = False
+        self.derived[key] = mask
+        return mask
 
     @property
     def size(self) -> int:
