@@ -233,12 +233,13 @@ class Ecs:
         family: str | None = None,
         desiredStatus: str = "RUNNING",
     ) -> dict[str, Any]:
-        """List the ARNs of a cluster's tasks."""
+        """List the ARNs of a cluster's tasks, those that stopped within the last hour included."""
         found = self._registry.cluster(cluster)
+        known = found.tasks.values() if desiredStatus == "RUNNING" else [*found.tasks.values(), *found.stopped.values()]
         return {
             "taskArns": [
                 self._kit.arn("task", f"{found.name}/{task.task_id}")
-                for task in found.tasks.values()
+                for task in known
                 if task.desired_status == desiredStatus
                 and (serviceName is None or (task.service is not None and task.service.name == tail(serviceName)))
                 and (family is None or task.revision.definition.family == family)

@@ -59,8 +59,6 @@ class Registry:
     providers: dict[str, ProviderRun] = field(default_factory=dict)
     balancers: dict[str, LoadBalancerRun] = field(default_factory=dict)
     target_groups: dict[str, TargetGroupRun] = field(default_factory=dict)
-    stopped: dict[str, TaskRun] = field(default_factory=dict)
-    """Tasks that stopped in the last hour of the run, as DescribeTasks still shows them."""
 
     @property
     def record_every(self) -> int:
@@ -132,4 +130,4 @@ class Registry:
     def find_task(self, cluster: ClusterRun, name: str) -> TaskRun | None:
         """Return a task by id or ARN, alive or stopped."""
         task_id = tail(name)
-        return cluster.tasks.get(task_id) or self.stopped.get(task_id)
+        return cluster.tasks.get(task_id) or cluster.stopped.get(task_id)

@@ -51,7 +51,6 @@ class ServiceRun:
         self.running = 0
         self.events = ServiceEvents(kit, cluster.name, self.name)
         self._kit = kit
-        self._registry = registry
         self._launcher = launcher
         self._due: int | None = None
         self._steady = False
@@ -233,7 +232,6 @@ class ServiceRun:
         """Forget a task that has stopped."""
         self._count_out(task)
         self.tasks.pop(task.task_id, None)
-        self._registry.stopped[task.task_id] = task
         if task.started_at is None and task.stop_wanted is not None and task.stop_wanted.code == "TaskFailedToStart":
             self._failures += 1
             parameters = self._kit.parameters
@@ -345,7 +343,8 @@ class ServiceRun:
         self._act(step)
         if throttled:
             self.attend(self._not_before)
-        elif view.launches == 0:
+        elif view.launches == 0 or (step.stops and not view.count_stopping):
+            # the minute of launches moves on, or what is stopping has made room already
             self.attend(now + self._kit.us("scheduler_tick_s"))
         if step.stalled:
             self.events.once(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from fargsim.sim.groups import AutoScalingGroupRun, InstanceRun
     from fargsim.sim.service_scheduler import ServiceRun
     from fargsim.sim.targets import TargetGroupRun
+
+SHOWN_STOPPED_US = 3_600_000_000
+"""How long a stopped task is shown."""
 
 LIFECYCLE = (
     "PROVISIONING",
@@ -160,6 +164,9 @@ class ClusterRun:
     """Tasks in PROVISIONING that wait for instances of a provider with managed scaling, in order of arrival."""
     on_capacity: list[Callable[[], None]] = field(default_factory=list)
     """Called when an instance registers or a task frees its place."""
+    stopped: dict[str, TaskRun] = field(default_factory=dict)
+    """Tasks that stopped within the last hour, as DescribeTasks still shows them."""
+    stopped_in_order: deque[TaskRun] = field(default_factory=deque)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LIFECYCLE, 0))
     fargate_cpu_units: int = 0
     zone_counts: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
@@ -174,6 +181,19 @@ class ClusterRun:
     def zones_of(self, task: TaskRun) -> dict[str, int]:
         """Return the tasks by zone of a Fargate task's group and provider: each provider is spread on its own."""
         return self.zone_counts.setdefault((task.group, task.capacity_provider or task.launch_type), {})
+
+    def retire(self, task: TaskRun) -> None:
+        """Move a stopped task to those that DescribeTasks shows for an hour, and forget those that stopped before.
+
+        Source: Amazon ECS Developer Guide, stopped-task-errors.html.
+        """
+        assert task.stopped_at is not None
+        self.tasks.pop(task.task_id, None)
+        task.process = task.placed = None
+        self.stopped[task.task_id] = task
+        self.stopped_in_order.append(task)
+        while (at := self.stopped_in_order[0].stopped_at) is not None and at < task.stopped_at - SHOWN_STOPPED_US:
+            del self.stopped[self.stopped_in_order.popleft().task_id]
 
     def capacity_changed(self) -> None:
         """Tell everyone who waits for a place."""

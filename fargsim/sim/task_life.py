@@ -296,7 +296,7 @@ def wind_down(kit: Kit, task: TaskRun) -> Process:
     task.stopped_at = kit.now
     enter(kit, task, "STOPPED")
     record_task(kit, task)
-    task.cluster.tasks.pop(task.task_id, None)
+    task.cluster.retire(task)
     if task.service is not None:
         task.service.task_stopped(task)
 
