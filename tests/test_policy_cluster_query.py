@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fargsim.policy.cluster_query import LEGAL_OPERATORS, And, Comparison, Node, Not, Or, QueryError, parse
+from fargsim.policy.cluster_query import LEGAL_OPERATORS, QueryError, parse
 from fargsim.policy.fleet import Fleet
 from fargsim.policy.needs import TaskNeeds
+from fargsim.policy.query_nodes import And, Comparison, Node, Not, Or
 from fargsim.policy.query_values import instant_s, java_pattern
 
 TASK = TaskNeeds(cpu_units=1, memory_mib=1)
