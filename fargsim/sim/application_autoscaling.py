@@ -152,8 +152,10 @@ class ApplicationAutoScaling:
         spec = self._target_spec(arguments)
         service = self._registry.service(spec.cluster, spec.service)
         key = (spec.cluster, spec.service)
+        for policy in spec.policies:
+            self._check(policy, service)
         target = self._targets.get(key)
-        if target is None:
+        if target is None or target.service is not service:
             target = self._targets[key] = TargetRun(self._kit, spec, service)
         target.limits = Limits(spec.min_capacity, spec.max_capacity)
         for policy in spec.policies:
@@ -175,14 +177,18 @@ class ApplicationAutoScaling:
         self._put(target, read(ScalingPolicy, arguments, ValidationException))
         return {"Alarms": []}
 
-    def _put(self, target: TargetRun, spec: ScalingPolicy) -> None:
+    @staticmethod
+    def _check(spec: ScalingPolicy, service: ServiceRun) -> None:
         metric = (
             spec.target_tracking_scaling_policy_configuration.predefined_metric_specification.predefined_metric_type
         )
-        if metric == "ALBRequestCountPerTarget" and not target.service.groups:
+        if metric == "ALBRequestCountPerTarget" and not service.groups:
             raise ValidationException(
-                f"ALBRequestCountPerTarget needs a target group: service {target.service.name} has no load balancer"
+                f"ALBRequestCountPerTarget needs a target group: service {service.name} has no load balancer"
             )
+
+    def _put(self, target: TargetRun, spec: ScalingPolicy) -> None:
+        self._check(spec, target.service)
         target.policies[spec.policy_name] = PolicyRun(self._kit, spec, target.service)
 
     def _target_spec(self, arguments: dict[str, Any]) -> ScalableTarget:

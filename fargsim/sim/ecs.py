@@ -144,13 +144,19 @@ class Ecs:
         """Create a service from a value."""
         cluster = self._registry.cluster(spec.cluster)
         name = spec.service_name
-        if name in cluster.services:
+        former = cluster.services.get(name)
+        if former is not None and not former.deleted:
             raise InvalidParameterException(f"Creation of service was not idempotent: service '{name}' exists.")
+        if former is not None and former.tasks:
+            raise InvalidParameterException("Unable to Start a service that is still Draining.")
         revision = self._registry.revision(spec.task_definition)
         check_service(self._registry, cluster, spec, revision)
         groups = tuple(self._registry.target_group(b.target_group_arn) for b in spec.load_balancers)
         service = ServiceRun(self._kit, self._registry, self._launcher, cluster, spec, groups)
         service.meter = ServiceMeter(self._kit, service, self._registry.record_every)
+        if former is not None:
+            former.finish()
+            service.meter.go_on_from(former.meter)
         for group in groups:
             group.on_health = service.target_health_changed
         cluster.services[name] = service

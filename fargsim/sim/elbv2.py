@@ -23,6 +23,8 @@ class ElbV2:
         spec = read(LoadBalancer, arguments)
         if spec.name in self._registry.balancers:
             raise InvalidParameterException(f"A load balancer named '{spec.name}' exists already.")
+        for listener in spec.listeners:
+            self._check(listener)
         balancer = LoadBalancerRun(self._kit, spec)
         self._registry.balancers[spec.name] = balancer
         for listener in spec.listeners:
@@ -61,8 +63,14 @@ class ElbV2:
             ]
         }
 
-    def _listen(self, balancer: LoadBalancerRun, listener: Listener) -> None:
+    def _check(self, listener: Listener) -> None:
         for action in listener.default_actions:
             if action.target_group_arn is None:
                 raise InvalidParameterException("a forward action needs TargetGroupArn")
+            self._registry.target_group(action.target_group_arn)
+
+    def _listen(self, balancer: LoadBalancerRun, listener: Listener) -> None:
+        self._check(listener)
+        for action in listener.default_actions:
+            assert action.target_group_arn is not None
             self._registry.target_group(action.target_group_arn).balancer = balancer

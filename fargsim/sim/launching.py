@@ -104,7 +104,7 @@ class Launcher:
         ThrottlingException
             When the account's launch rate of Fargate is used up before the first task.
         ClientException
-            When too many tasks of the cluster wait for instances already.
+            When too many tasks of the cluster wait for instances already, before the first task.
         """
         group = spec.group or f"family:{revision.definition.family}"
         items = self.strategy(cluster, spec)
@@ -116,7 +116,7 @@ class Launcher:
                 raise ThrottlingException(
                     "Capacity is unavailable at this time: the rate of task launches is exceeded."
                 )
-            if isinstance(outcome, Refusal) and outcome.reason == "PROVISIONING":
+            if isinstance(outcome, Refusal) and outcome.reason == "PROVISIONING" and number == 0:
                 raise ClientException("The tasks provisioning capacity limit was exceeded.")
             if isinstance(outcome, TaskRun):
                 started.append(outcome)

@@ -93,6 +93,12 @@ class ServiceMeter:
         self._used_memory = self._reserved_memory = 0.0
         self._inside_us = 0.0
 
+    def go_on_from(self, former: ServiceMeter) -> None:
+        """Count on where the meter of a deleted service of the same name stands, so that no request is counted twice or never."""
+        group = self._service.group_with_requests()
+        if group is not None and group is former._service.group_with_requests():
+            self._counters, self._histogram = former._counters, former._histogram
+
     def forget(self, task_id: str, busy_us: float, inside_us: float) -> None:
         """Take what a target did since the last sample, when it leaves."""
         task = self._service.tasks.get(task_id)

@@ -1,0 +1,416 @@
+"""What the verbs refuse: AWS's name for the error, a message that says what is wrong, and nothing changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sim_helpers import behind, exact_region, fleet, network, register, target_group
+
+from fargsim import Region
+from fargsim.sim.errors import AwsError
+
+
+@pytest.fixture
+def region() -> Region:
+    region = exact_region()
+    register(region)
+    register(region, "ec2", fargate=False, memory=1024)
+    fleet(region)
+    target_group(region)
+    target_group(region, "ports", kind="instance")
+    region.ecs.create_capacity_provider(name="cp", autoScalingGroupProvider={"autoScalingGroupArn": "asg"})
+    region.ecs.create_service(
+        serviceName="there", taskDefinition="web", launchType="FARGATE", networkConfiguration=network(), desiredCount=1
+    )
+    region.run(until="60 s")
+    return region
+
+
+def fargate(**more: Any) -> dict[str, Any]:
+    return {"taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network(), **more}
+
+
+def create(**more: Any) -> Callable[[Region], Any]:
+    return lambda r: r.ecs.create_service(**{"serviceName": "new", **fargate(), **more})
+
+
+def task_definition(**more: Any) -> Callable[[Region], Any]:
+    return lambda r: r.ecs.register_task_definition(
+        **{
+            "family": "new",
+            "cpu": "256",
+            "memory": "512",
+            "networkMode": "awsvpc",
+            "requiresCompatibilities": ["FARGATE"],
+            "containerDefinitions": [{"name": "app", "image": "app:1"}],
+            **more,
+        }
+    )
+
+
+def tracking(metric: str) -> dict[str, Any]:
+    return {
+        "PolicyName": "p",
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": 50,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": metric},
+        },
+    }
+
+
+ON_EC2 = {"taskDefinition": "ec2", "launchType": "EC2", "networkConfiguration": None}
+CASES: dict[str, tuple[Callable[[Region], Any], str, tuple[str, ...]]] = {
+    "unknown cluster": (create(cluster="prod"), "ClusterNotFoundException", ("prod", "default")),
+    "run_task: unknown cluster": (
+        lambda r: r.ecs.run_task(**fargate(cluster="prod")),
+        "ClusterNotFoundException",
+        ("prod",),
+    ),
+    "unknown service": (
+        lambda r: r.ecs.update_service(service="nope", desiredCount=1),
+        "ServiceNotFoundException",
+        ("nope", "there"),
+    ),
+    "delete: unknown service": (lambda r: r.ecs.delete_service(service="nope"), "ServiceNotFoundException", ("nope",)),
+    "unknown family": (create(taskDefinition="nope"), "ClientException", ("nope", "web")),
+    "unknown revision": (create(taskDefinition="web:9"), "ClientException", ("web:9", "web:1")),
+    "update to an unknown revision": (
+        lambda r: r.ecs.update_service(service="there", taskDefinition="web:9", desiredCount=7),
+        "ClientException",
+        ("web:9",),
+    ),
+    "service exists": (create(serviceName="there"), "InvalidParameterException", ("there",)),
+    "illegal Fargate pair": (task_definition(memory="4096"), "ClientException", ("4096", "512, 1024 or 2048")),
+    "illegal Fargate cpu": (task_definition(cpu="300"), "ClientException", ("300",)),
+    "Fargate without awsvpc": (task_definition(networkMode="bridge"), "ClientException", ("awsvpc",)),
+    "container above its task": (
+        task_definition(containerDefinitions=[{"name": "app", "image": "a", "memory": 1024}]),
+        "ClientException",
+        ("1024", "512"),
+    ),
+    "no essential container": (
+        task_definition(containerDefinitions=[{"name": "app", "image": "a", "essential": False}]),
+        "ClientException",
+        ("essential",),
+    ),
+    "unknown key": (task_definition(memroy="512"), "ClientException", ("memroy",)),
+    "awsvpc without network": (
+        create(networkConfiguration=None),
+        "InvalidParameterException",
+        ("Network Configuration must be provided", "awsvpc"),
+    ),
+    "network without awsvpc": (
+        create(**{**ON_EC2, "networkConfiguration": network()}),
+        "InvalidParameterException",
+        ("Network Configuration is not valid",),
+    ),
+    "unknown subnet": (create(networkConfiguration=network("subnet-z")), "InvalidParameterException", ("subnet-z",)),
+    "EC2 definition on Fargate": (
+        create(taskDefinition="ec2"),
+        "InvalidParameterException",
+        ("requiresCompatibilities", "FARGATE"),
+    ),
+    "strategy on Fargate": (
+        create(placementStrategy=[{"type": "spread", "field": "instanceId"}]),
+        "InvalidParameterException",
+        ("Placement strategies", "FARGATE"),
+    ),
+    "constraint on Fargate": (
+        create(placementConstraints=[{"type": "distinctInstance"}]),
+        "InvalidParameterException",
+        ("constraints", "FARGATE"),
+    ),
+    "run_task: strategy on Fargate": (
+        lambda r: r.ecs.run_task(**fargate(placementStrategy=[{"type": "random"}])),
+        "InvalidParameterException",
+        ("FARGATE",),
+    ),
+    "DAEMON on Fargate": (
+        create(schedulingStrategy="DAEMON"),
+        "InvalidParameterException",
+        ("daemon", "FARGATE"),
+    ),
+    "bad expression": (
+        create(**ON_EC2, placementConstraints=[{"type": "memberOf", "expression": "attribute:x =="}]),
+        "InvalidParameterException",
+        ("expression",),
+    ),
+    "launch type and strategy": (
+        create(capacityProviderStrategy=[{"capacityProvider": "FARGATE", "weight": 1}]),
+        "InvalidParameterException",
+        ("launchType", "capacityProviderStrategy"),
+    ),
+    "mixed strategy": (
+        create(
+            launchType=None,
+            capacityProviderStrategy=[
+                {"capacityProvider": "FARGATE", "weight": 1},
+                {"capacityProvider": "cp", "weight": 1},
+            ],
+        ),
+        "InvalidParameterException",
+        ("mix",),
+    ),
+    "unknown provider": (
+        create(**{**ON_EC2, "launchType": None}, capacityProviderStrategy=[{"capacityProvider": "nope", "weight": 1}]),
+        "InvalidParameterException",
+        ("nope",),
+    ),
+    "missing target group": (
+        create(loadBalancers=behind("nope")),
+        "TargetGroupNotFoundException",
+        ("nope",),
+    ),
+    "container that is not there": (
+        create(loadBalancers=[{"targetGroupArn": "tg", "containerName": "other", "containerPort": 80}]),
+        "InvalidParameterException",
+        ("other", "web:1"),
+    ),
+    "port that is not there": (
+        create(loadBalancers=[{"targetGroupArn": "tg", "containerName": "app", "containerPort": 81}]),
+        "InvalidParameterException",
+        ("81",),
+    ),
+    "instance targets with awsvpc": (create(loadBalancers=behind("ports")), "InvalidParameterException", ("ip",)),
+    "negative count": (create(desiredCount=-1), "InvalidParameterException", ("desiredCount",)),
+    "eleven tasks": (lambda r: r.ecs.run_task(**fargate(count=11)), "InvalidParameterException", ("count", "10")),
+    "unknown task": (lambda r: r.ecs.stop_task(task="nope"), "InvalidParameterException", ("nope",)),
+    "delete above zero": (
+        lambda r: r.ecs.delete_service(service="there"),
+        "InvalidParameterException",
+        ("desiredCount", "force"),
+    ),
+    "CODE_DEPLOY": (create(deploymentController={"type": "CODE_DEPLOY"}), "ClientException", ("CODE_DEPLOY",)),
+    "cluster with an unknown provider": (
+        lambda r: r.ecs.create_cluster(clusterName="c", capacityProviders=["nope"]),
+        "InvalidParameterException",
+        ("nope",),
+    ),
+    "default strategy with an unknown provider": (
+        lambda r: r.ecs.put_cluster_capacity_providers(
+            cluster="default", capacityProviders=["nope"], defaultCapacityProviderStrategy=[]
+        ),
+        "InvalidParameterException",
+        ("nope",),
+    ),
+    "provider of a missing group": (
+        lambda r: r.ecs.create_capacity_provider(name="p", autoScalingGroupProvider={"autoScalingGroupArn": "nope"}),
+        "ResourceNotFoundException",
+        ("nope",),
+    ),
+    "second provider of a group": (
+        lambda r: r.ecs.create_capacity_provider(name="p", autoScalingGroupProvider={"autoScalingGroupArn": "asg"}),
+        "ClientException",
+        ("asg",),
+    ),
+    "listener to a missing target group": (
+        lambda r: r.elbv2.create_listener(
+            LoadBalancerArn="lb-tg", Port=81, DefaultActions=[{"Type": "forward", "TargetGroupArn": "nope"}]
+        ),
+        "TargetGroupNotFoundException",
+        ("nope",),
+    ),
+    "listener of a missing balancer": (
+        lambda r: r.elbv2.create_listener(
+            LoadBalancerArn="nope", Port=81, DefaultActions=[{"Type": "forward", "TargetGroupArn": "tg"}]
+        ),
+        "LoadBalancerNotFoundException",
+        ("nope",),
+    ),
+    "balancer whose second listener leads nowhere": (
+        lambda r: r.elbv2.create_load_balancer(
+            Name="new",
+            Listeners=[
+                {"Port": 80, "DefaultActions": [{"Type": "forward", "TargetGroupArn": "tg"}]},
+                {"Port": 81, "DefaultActions": [{"Type": "forward", "TargetGroupArn": "nope"}]},
+            ],
+        ),
+        "TargetGroupNotFoundException",
+        ("nope",),
+    ),
+    "target group exists": (
+        lambda r: r.elbv2.create_target_group(Name="tg"),
+        "InvalidParameterException",
+        ("tg",),
+    ),
+    "impossible attribute": (
+        lambda r: r.elbv2.create_target_group(
+            Name="new", Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "9999"}]
+        ),
+        "InvalidParameterException",
+        ("deregistration_delay", "3600"),
+    ),
+    "routing that is not simulated": (
+        lambda r: r.elbv2.create_target_group(
+            Name="new", Attributes=[{"Key": "load_balancing.algorithm.type", "Value": "weighted_random"}]
+        ),
+        "InvalidParameterException",
+        ("weighted_random", "round_robin"),
+    ),
+    "unknown instance type": (
+        lambda r: r.autoscaling.create_launch_template(
+            LaunchTemplateName="x", LaunchTemplateData={"InstanceType": "c5.enormous"}
+        ),
+        "ValidationError",
+        ("c5.enormous",),
+    ),
+    "group without template": (
+        lambda r: r.autoscaling.create_auto_scaling_group(
+            AutoScalingGroupName="x", MinSize=0, MaxSize=1, LaunchTemplate={"LaunchTemplateName": "nope"}
+        ),
+        "ValidationError",
+        ("nope",),
+    ),
+    "capacity above the maximum": (
+        lambda r: r.autoscaling.set_desired_capacity(AutoScalingGroupName="asg", DesiredCapacity=101),
+        "ValidationError",
+        ("101", "100"),
+    ),
+    "unknown scalable target": (
+        lambda r: r.application_autoscaling.put_scaling_policy(
+            ResourceId="service/default/there", **tracking("ECSServiceAverageCPUUtilization")
+        ),
+        "ObjectNotFoundException",
+        ("service/default/there",),
+    ),
+    "scalable target of a missing service": (
+        lambda r: r.application_autoscaling.register_scalable_target(
+            ResourceId="service/default/nope", MinCapacity=1, MaxCapacity=2
+        ),
+        "ServiceNotFoundException",
+        ("nope",),
+    ),
+    "requests per target without a target group": (
+        lambda r: r.application_autoscaling.register_scalable_target(
+            ResourceId="service/default/there",
+            MinCapacity=3,
+            MaxCapacity=4,
+            policies=[tracking("ALBRequestCountPerTarget")],
+        ),
+        "ValidationException",
+        ("ALBRequestCountPerTarget", "there"),
+    ),
+    "traffic to a service without a balancer": (
+        lambda r: r.send_traffic("there", {"constant": "1 /s"}),
+        "InvalidParameterException",
+        ("there", "load balancer"),
+    ),
+}
+
+
+def snapshot(region: Region) -> dict[str, Any]:
+    """Everything a user can see of the region, and the numbers that name new things."""
+    registry, ecs = region.registry, region.ecs
+    return {
+        "clusters": ecs.describe_clusters(clusters=list(registry.clusters)),
+        "services": {
+            c: ecs.describe_services(cluster=c, services=list(registry.clusters[c].services)) for c in registry.clusters
+        },
+        "tasks": {c: sorted(run.tasks) for c, run in registry.clusters.items()},
+        "strategies": {
+            c: (run.spec.capacity_providers, run.spec.default_capacity_provider_strategy)
+            for c, run in registry.clusters.items()
+        },
+        "revisions": {family: len(known) for family, known in registry.revisions.items()},
+        "groups": region.autoscaling.describe_auto_scaling_groups(),
+        "providers": sorted(registry.providers),
+        "templates": sorted(registry.launch_templates),
+        "balancers": sorted(registry.balancers),
+        "target groups": {
+            n: (g.arn, g.balancer and g.balancer.arn, sorted(g.targets)) for n, g in registry.target_groups.items()
+        },
+        "scalable": sorted(region.application_autoscaling._targets),
+        "rows": {
+            name: len(region.kit.recorder[name])
+            for name in ("tasks", "task_states", "instances", "events", "placements")
+        },
+    }
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_refused_verb_says_why_and_changes_nothing(region, case):
+    verb, code, words = CASES[case]
+    before = snapshot(region)
+    with pytest.raises(AwsError) as caught:
+        verb(region)
+    assert caught.value.code == code
+    for word in words:
+        assert word in str(caught.value)
+    assert snapshot(region) == before
+    region.run(until="300 s")
+    after = snapshot(region)
+    for part in ("services", "tasks", "groups", "target groups", "revisions"):
+        assert after[part] == before[part]
+
+
+def test_a_service_that_was_deleted_is_not_active():
+    region = exact_region()
+    register(region)
+    region.ecs.create_service(serviceName="web", **fargate(desiredCount=1))
+    region.run(until="60 s")
+    answer = region.ecs.delete_service(service="web", force=True)
+    assert answer["service"]["status"] == "DRAINING"
+    with pytest.raises(AwsError) as caught:
+        region.ecs.update_service(service="web", desiredCount=1)
+    assert caught.value.code == "ServiceNotActiveException"
+    with pytest.raises(AwsError) as caught:
+        region.ecs.create_service(serviceName="web", **fargate(desiredCount=1))
+    assert "Draining" in str(caught.value)
+    region.run(until="120 s")
+    assert region.ecs.describe_services(services=["web"])["services"][0]["status"] == "INACTIVE"
+    region.ecs.create_service(serviceName="web", **fargate(desiredCount=1))  # its name is free again
+    region.run(until="180 s")
+    assert region.ecs.describe_services(services=["web"])["services"][0]["runningCount"] == 1
+
+
+def test_run_task_beyond_the_launch_rate_is_throttled():
+    region = exact_region(quotas={"fargate_on_demand_launch_burst": 12, "fargate_on_demand_launches_per_s": 1})
+    register(region)
+    assert len(region.ecs.run_task(**fargate(count=10))["tasks"]) == 10
+    part = region.ecs.run_task(**fargate(count=10))
+    assert len(part["tasks"]) == 2
+    assert len(part["failures"]) == 8
+    with pytest.raises(AwsError) as caught:
+        region.ecs.run_task(**fargate(count=1))
+    assert caught.value.code == "ThrottlingException"
+
+
+def test_run_task_beyond_the_provisioning_limit():
+    region = exact_region(quotas={"provisioning_tasks_per_cluster": 12})
+    register(region, fargate=False, memory=1024)
+    fleet(region, 0)
+    region.ecs.create_capacity_provider(
+        name="cp",
+        autoScalingGroupProvider={"autoScalingGroupArn": "asg", "managedScaling": {"status": "ENABLED"}},
+    )
+    call = {
+        "taskDefinition": "web",
+        "count": 10,
+        "capacityProviderStrategy": [{"capacityProvider": "cp", "weight": 1}],
+    }
+    assert len(region.ecs.run_task(**call)["tasks"]) == 10
+    part = region.ecs.run_task(**call)
+    assert (len(part["tasks"]), len(part["failures"])) == (2, 8)
+    with pytest.raises(AwsError) as caught:
+        region.ecs.run_task(**call)
+    assert caught.value.code == "ClientException"
+    assert "provisioning" in str(caught.value)
+    assert len(region.ecs.list_tasks()["taskArns"]) == 12
+
+
+def test_a_service_made_again_counts_each_request_once():
+    region = exact_region()
+    register(region, behaviour={"request": {"cpu": "1 ms"}})
+    target_group(region, delay=0)
+    region.ecs.create_service(serviceName="web", **fargate(desiredCount=1, loadBalancers=behind()))
+    region.send_traffic("web", {"constant": "1 /s", "process": "regular"}, until="500 s")
+    region.run(until="90 s")
+    region.ecs.delete_service(service="web", force=True)
+    region.run(until="200 s")
+    region.ecs.create_service(serviceName="web", **fargate(desiredCount=1, loadBalancers=behind()))
+    region.run(until="600 s")
+    rows = region.finish().services.frame()
+    assert rows.requests_arrived.tolist() == [59, 60, 60, 60, 60, 60, 60, 60, 20, 0]
+    assert region.registry.service("default", "web").running == 1
