@@ -45,7 +45,10 @@ Force = Annotated[bool, typer.Option("--force", help="Write into a folder that e
 AllowOutside = Annotated[
     bool, typer.Option("--allow-outside", help="The scenario may name files outside its own folder.")
 ]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes to run at once.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", min=1, help="Runs to do at once. [default: one per core]", show_default=False),
+]
 
 
 def _print_version(wanted: bool) -> None:
@@ -76,7 +79,7 @@ def run(
     replications: Annotated[
         int, typer.Option("--replications", min=1, help="Runs of each variant, with other random numbers each.")
     ] = 1,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     assign: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Change one value, for example services[web].desiredCount=6."),
@@ -96,16 +99,18 @@ def run(
             raise refuse(f"{file}: slo: --fail-on-slo needs an SLO, and the scenario states none")
         folder = output or Path("out") / scenarios[0].name
 
-        from fargsim.cli.show import progress_bar, show_runs
         from fargsim.record.folder import output_folder
-        from fargsim.study.many import jobs as jobs_of
-        from fargsim.study.many import run_all, summaries
-        from fargsim.study.output import fill
 
         with output_folder(folder, force=force) as fresh:
+            # only now the engine and the libraries below it: a folder that is in the way is refused at once
+            from fargsim.cli.show import progress_bar, show_runs
+            from fargsim.study.many import cores, run_all, summaries
+            from fargsim.study.many import jobs as jobs_of
+            from fargsim.study.output import fill
+
             work = jobs_of(scenarios, seed=seed, replications=replications)
             with progress_bar(work) as progress:
-                results = run_all(work, workers=jobs, progress=progress)
+                results = run_all(work, workers=jobs or cores(), progress=progress)
             comparison = fill(results, fresh, format=format.value)
         if as_json:
             _print_json({"scenario": scenarios[0].name, "runs": summaries(results)})
@@ -152,7 +157,7 @@ def rerun(
     ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Keep the new results here.")] = None,
     format: Annotated[Format, typer.Option("--format", help="Format of the tables.")] = Format.parquet,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     force: Force = False,
 ) -> None:
     """Run saved results again from their birth certificates and say whether they are the same; exit 1 if not."""
@@ -161,14 +166,14 @@ def rerun(
 
         from fargsim.cli.show import progress_bar, show_rerun
         from fargsim.record.folder import output_folder
-        from fargsim.study.many import run_all
+        from fargsim.study.many import cores, run_all
         from fargsim.study.output import fill, jobs_again, read
 
         former = read(folder)
         with output_folder(output, force=force) if output else nullcontext() as fresh:
             work = jobs_again(former)
             with progress_bar(work) as progress:
-                results = run_all(work, workers=jobs, progress=progress)
+                results = run_all(work, workers=jobs or cores(), progress=progress)
             if fresh is not None:
                 fill(results, fresh, format=format.value)
         if not show_rerun(former, results):

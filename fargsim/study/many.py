@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
+from signal import SIG_IGN, SIGINT, signal
 
 from fargsim.model.scenario import Scenario
 from fargsim.study.run import Result, run
@@ -35,6 +38,13 @@ def jobs(scenarios: Iterable[Scenario], *, seed: int | None = None, replications
     ]
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def run_all(
     work: Sequence[Job],
     *,
@@ -57,9 +67,31 @@ def run_all(
         return [_here(job, progress) for job in work]
     if executor is not None:
         return _on(executor, work, progress)
-    # a forked child would inherit threads of the numeric libraries: spawn is safe everywhere
-    with ProcessPoolExecutor(min(workers, len(work)), mp_context=get_context("spawn")) as pool:
+    with _processes(min(workers, len(work))) as pool:
         return _on(pool, work, progress)
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[Executor]:
+    """Give an executor of processes that ends at once when something goes wrong, Ctrl-C above all."""
+    others = set(active_children())
+    # a forked child would inherit threads of the numeric libraries: spawn is safe everywhere
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_the_parent)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        # what they are working on is no longer wanted, and a run may take minutes
+        for child in set(active_children()) - others:
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown()
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    """Ctrl-C reaches every process of a terminal; the parent unwinds and ends its children."""
+    signal(SIGINT, SIG_IGN)
 
 
 def _here(job: Job, progress: Callable[[Job, int], None] | None) -> Result:
