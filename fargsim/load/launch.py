@@ -63,16 +63,23 @@ class Launches:
         return pick(reference, self._by_family, self._names)
 
     def kind(self, spec: CreateService | RunTask) -> str:
-        """Return ``FARGATE``, ``EC2`` or ``EXTERNAL``: by launch type, by strategy, or by the cluster's default strategy."""
+        """Return ``FARGATE``, ``EC2`` or ``EXTERNAL``: by launch type, by strategy, or by the cluster's default strategy.
+
+        ``unknown`` where the strategy names a provider that is not there.
+        """
         if spec.launch_type is not None:
             return spec.launch_type
         strategy = spec.capacity_provider_strategy or self._defaults.get(tail(spec.cluster), ())
+        if any(i.capacity_provider not in (*FARGATE_PROVIDERS, *self._names.capacity_providers) for i in strategy):
+            return "unknown"
         fargate = bool(strategy) and all(i.capacity_provider in FARGATE_PROVIDERS for i in strategy)
         return "FARGATE" if fargate else "EC2"
 
     def request_fault(self, service: CreateService) -> str | None:
         """Say that the tasks of a service with traffic are not told how to serve a request."""
         reference = tail(service.task_definition)
+        if self.revision_fault(reference) is not None:
+            return None
         family, _, number = reference.partition(":")
         revision = number or str(self._names.revisions.get(family, 0))
         keys = [k for k in (f"{family}:{revision}", family) if k in self._names.behaviour]

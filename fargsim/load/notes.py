@@ -71,7 +71,7 @@ def _assumed(scenario: Scenario, launches: Launches) -> Iterator[str]:
     known = parameters()
     names = [n for n in used_assumptions(scenario, launches) if n in known]
     for note in known.notes(names):
-        yield f"no source gives a figure, set it under assumptions if you know better: {note}"
+        yield f"no source gives a figure for {note}"
     for name in scenario.behaviour:
         if scenario.behaviour[name].speed != 1.0:
             yield f"behaviour.{name}.speed is {scenario.behaviour[name].speed:g}: an assumption of this scenario"

@@ -159,14 +159,22 @@ def _service_fault(service: str, cluster: str, names: Names, path: Path, key: st
         yield Issue((*path, "cluster"), unknown("cluster", cluster, names.clusters))
         return
     known = names.services.get(cluster, [])
-    if tail(service) not in known:
+    if tail(service) in known:
+        return
+    owners = [c for c, services in names.services.items() if tail(service) in services]
+    if owners and all(owner in names.clusters for owner in owners):
+        yield Issue(
+            (*path, key), f"service {tail(service)} is in cluster {owners[0]}, not in {cluster}: say which cluster"
+        )
+    elif not owners:
         where = "" if cluster == "default" else f" in cluster {cluster}"
         yield Issue((*path, key), unknown(f"service{where}", tail(service), known))
 
 
 def _services_now_and_later(scenario: Scenario) -> dict[tuple[str, str], CreateService]:
     created = [e.create_service for e in scenario.timeline if e.create_service is not None]
-    return {(tail(s.cluster), s.service_name): s for s in (*created, *scenario.services)}
+    # of two services of one name, which is a fault of its own, the first is meant
+    return {(tail(s.cluster), s.service_name): s for s in (*reversed(created), *reversed(scenario.services))}
 
 
 def _scaling(scenario: Scenario, names: Names) -> Iterator[Issue]:
@@ -205,7 +213,7 @@ def _traffic(scenario: Scenario, names: Names, launches: Launches) -> Iterator[I
         for a in x.default_actions
         for group in forwards_to(a)
     }
-    sound = len(scenario.load_balancers) == len(names.load_balancers)
+    sound = len(scenario.load_balancers) == len(names.load_balancers) and reached <= set(names.target_groups)
     for n, traffic in enumerate(scenario.traffic):
         path: Path = ("traffic", n)
         yield from _service_fault(traffic.to, traffic.cluster, names, path, "to")

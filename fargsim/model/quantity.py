@@ -37,7 +37,7 @@ SIZE_UNITS_BYTES = {
 }
 RATE_UNITS_PER_S = {"/s": 1.0, "/min": 1.0 / 60.0, "/h": 1.0 / 3_600.0, "/d": 1.0 / 86_400.0}
 
-_QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(\S.*?)\s*")
+_QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*([^\s\d.].*?|1\s*/.*?)\s*")
 _LONGEST = 64
 
 

@@ -18,8 +18,8 @@ from fargsim.model.base import EcsShape, Issue, Json, raise_faults
 
 NetworkMode = Literal["bridge", "host", "awsvpc", "none"]
 
-_CPU_TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*vcpus?\s*", re.IGNORECASE)
-_MEMORY_TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*gb\s*", re.IGNORECASE)
+_CPU_TEXT = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*vcpus?\s*", re.IGNORECASE)
+_MEMORY_TEXT = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*gb\s*", re.IGNORECASE)
 
 
 def _cpu_units(value: Any) -> Any:
@@ -186,8 +186,8 @@ class TaskDefinition(EcsShape):
 
     family: str = Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_-]+$")
     container_definitions: tuple[ContainerDefinition, ...] = Field(min_length=1, max_length=10)
-    cpu: Annotated[int | None, BeforeValidator(_cpu_units), Field(ge=128, le=196608)] = None
-    memory: Annotated[int | None, BeforeValidator(_memory_mib), Field(ge=6)] = None
+    cpu: Annotated[int, BeforeValidator(_cpu_units), Field(ge=128, le=196608)] | None = None
+    memory: Annotated[int, BeforeValidator(_memory_mib), Field(ge=6)] | None = None
     network_mode: NetworkMode | None = None
     requires_compatibilities: tuple[Literal["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES"], ...] = ()
     placement_constraints: tuple[MemberOf, ...] = Field(default=(), max_length=10)

@@ -19,7 +19,11 @@ def _unit(value: Any) -> Any:
     return re.sub(r"^\s*1\s*/", "/", value) if isinstance(value, str) else value
 
 
-RateUnit = Annotated[Literal["/s", "/min", "/h", "/d"], BeforeValidator(_unit)]
+RateUnit = Annotated[
+    Literal["/s", "/min", "/h", "/d"],
+    BeforeValidator(_unit),
+    WithJsonSchema({"enum": [f"{one}{unit}" for one in ("", "1") for unit in RATE_UNITS_PER_S]}),
+]
 
 
 class Step(Own):
