@@ -27,7 +27,7 @@ def build(scenario: Scenario, seed: int | None = None, replication: int = 0) -> 
     Raises
     ------
     AwsError
-        When a verb refuses what the scenario asks for.
+        When a verb refuses what the scenario asks for; `AwsError.verb` is its name.
     """
     region = Region(
         scenario.region,
@@ -42,34 +42,36 @@ def build(scenario: Scenario, seed: int | None = None, replication: int = 0) -> 
     for name, behaviour in scenario.behaviour.items():
         region.behave(name, behaviour)
     for definition in scenario.task_definitions:
-        region.ecs.register_task_definition(**_arguments(definition))
+        _call(region, "ecs.register_task_definition", _arguments(definition))
 
     for cluster in scenario.clusters:
         plain = cluster.model_copy(update={"capacity_providers": (), "default_capacity_provider_strategy": ()})
-        region.ecs.create_cluster(**_arguments(plain))
+        _call(region, "ecs.create_cluster", _arguments(plain))
     for template in scenario.launch_templates:
-        region.autoscaling.create_launch_template(**_arguments(template))
+        _call(region, "autoscaling.create_launch_template", _arguments(template))
     for group in scenario.auto_scaling_groups:
-        region.autoscaling.create_auto_scaling_group(**_arguments(group))
+        _call(region, "autoscaling.create_auto_scaling_group", _arguments(group))
     for provider in scenario.capacity_providers:
-        region.ecs.create_capacity_provider(**_arguments(provider))
+        _call(region, "ecs.create_capacity_provider", _arguments(provider))
     for cluster in scenario.clusters:
         if cluster.capacity_providers:
-            region.ecs.put_cluster_capacity_providers(
-                cluster=cluster.cluster_name,
-                capacityProviders=list(cluster.capacity_providers),
-                defaultCapacityProviderStrategy=[_arguments(i) for i in cluster.default_capacity_provider_strategy],
-            )
+            strategy = [_arguments(item) for item in cluster.default_capacity_provider_strategy]
+            providers = {
+                "cluster": cluster.cluster_name,
+                "capacityProviders": list(cluster.capacity_providers),
+                "defaultCapacityProviderStrategy": strategy,
+            }
+            _call(region, "ecs.put_cluster_capacity_providers", providers)
     for target_group in scenario.target_groups:
-        region.elbv2.create_target_group(**_arguments(target_group))
+        _call(region, "elbv2.create_target_group", _arguments(target_group))
     for balancer in scenario.load_balancers:
-        region.elbv2.create_load_balancer(**_arguments(balancer))
+        _call(region, "elbv2.create_load_balancer", _arguments(balancer))
     for service in scenario.services:
-        region.ecs.create_service(**_arguments(service))
+        _call(region, "ecs.create_service", _arguments(service))
         if scenario.initial_state == "running":
             region.registry.service(service.cluster, service.service_name).settle()
     for target in scenario.scaling:
-        region.application_autoscaling.register_scalable_target(**_arguments(target))
+        _call(region, "application_autoscaling.register_scalable_target", _arguments(target))
     for traffic in scenario.traffic:
         region.send_traffic(
             traffic.to, traffic.rate, cluster=traffic.cluster, name=traffic.stream, until=scenario.duration
@@ -109,6 +111,16 @@ def _arguments(shape: Any) -> dict[str, Any]:
     return dumped
 
 
+def _call(region: Region, verb: str, arguments: dict[str, Any]) -> None:
+    """Call a verb by its name, which an error answer carries along."""
+    room, name = verb.split(".")
+    try:
+        getattr(getattr(region, room), name)(**arguments)
+    except AwsError as error:
+        error.verb = verb
+        raise
+
+
 def _happen(region: Region, entry: TimelineEntry) -> None:
     if entry.fault is not None:
         _break(region, entry.fault)
@@ -118,8 +130,7 @@ def _happen(region: Region, entry: TimelineEntry) -> None:
         if isinstance(argument, StopTask):
             _stop(region, argument)
             return
-        room, name = verb.split(".")
-        getattr(getattr(region, room), name)(**_arguments(argument))
+        _call(region, verb, _arguments(argument))
     except AwsError as error:
         # a user's mistake during the run is an answer of the API, not the end of the run
         cluster = str(getattr(argument, "cluster", "default"))

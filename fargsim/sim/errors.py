@@ -7,7 +7,14 @@ class AwsError(Exception):
     """An error answer of an AWS API.
 
     Its class has AWS's name for it; the message says what a person can do about it.
+
+    Attributes
+    ----------
+    verb
+        The call that was refused, like ``ecs.create_service``, where a scenario made it; empty elsewhere.
     """
+
+    verb: str = ""
 
     @property
     def code(self) -> str:
