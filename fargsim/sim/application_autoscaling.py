@@ -53,8 +53,7 @@ class PolicyRun:
         """Take a datapoint that CloudWatch has just published."""
         value = datapoint.value(self.metric)
         self._values.append(value)
-        if value is not None:
-            self._newest = (value, datapoint.running_mean)
+        self._newest = None if value is None else (value, datapoint.running_mean)
 
     def view(self) -> PolicyView:
         """Evaluate both alarms and return what the policy sees."""

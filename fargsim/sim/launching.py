@@ -215,7 +215,9 @@ class Launcher:
     # EC2
 
     def _plan(self, task: TaskRun, provider: ProviderRun | None) -> PlacementPlan:
-        key = (task.revision.name, task.group, task.spec.placement_strategy + task.spec.placement_constraints)
+        spec = task.spec
+        rules = (spec.placement_strategy, spec.placement_constraints, spec.network_configuration)
+        key = (task.revision.name, task.group, rules)
         plan = self._plans.get(key)
         if plan is None:
             zones = self._registry.zones_of_subnets(task.spec.network_configuration) or None
@@ -307,9 +309,6 @@ class Launcher:
         """Place the waiting tasks that fit now, in order of arrival; equal tasks that did not fit are not tried again."""
         hopeless: set[tuple[str, str]] = set()
         for task in list(cluster.waiting.values()):
-            if not task.alive:
-                del cluster.waiting[task.task_id]
-                continue
             kind = (task.revision.name, task.group)
             if kind in hopeless:
                 continue
