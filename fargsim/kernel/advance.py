@@ -12,8 +12,20 @@ from typing import cast
 import numpy as np
 
 from fargsim.kernel import heap
-from fargsim.kernel.jit import entry, inlined, jit, source_digest
-from fargsim.kernel.layout import FIXED, FREE, QUEUED, ROUND_ROBIN, RUNNING, SHARED, WAITING, Arrays, Chunk, Outcome
+from fargsim.kernel.jit import entry, inlined, jit, source_digest, trailing_zeros
+from fargsim.kernel.layout import (
+    FIXED,
+    FREE,
+    NOBODY,
+    QUEUED,
+    ROUND_ROBIN,
+    RUNNING,
+    SHARED,
+    WAITING,
+    Arrays,
+    Chunk,
+    Outcome,
+)
 from fargsim.kernel.router import add_outstanding, drop, enter, level_of, pick
 from fargsim.kernel.station import (
     attain,
@@ -42,31 +54,36 @@ def unlink(a: Arrays, row: int) -> None:
     """Take a row out of the calendar."""
     s = a.slots[row]
     if s.bucket >= 0:
-        if s.calendar_prev >= 0:
-            a.slots[s.calendar_prev].calendar_next = s.calendar_next
+        after = s.calendar_next
+        before = s.calendar_prev
+        if before >= 0:
+            a.slots[before].calendar_next = after
         else:
-            a.calendar[s.bucket] = s.calendar_next
-        if s.calendar_next >= 0:
-            a.slots[s.calendar_next].calendar_prev = s.calendar_prev
+            a.calendar[s.bucket] = after
+            if after < 0:
+                a.marks[s.bucket >> 6] &= ~(np.uint64(1) << np.uint64(s.bucket & 63))
+        if after >= 0:
+            a.slots[after].calendar_prev = before
         s.bucket = -1
 
 
 @inlined
 def relink(a: Arrays, row: int) -> None:
-    """Put a row where its next event says."""
-    s = a.slots[row]
-    place = s.next_us * a.plane[0].inverse_width
-    bucket = -1 if place >= FAR else np.int64(place) & (a.calendar.size - 1)
-    if bucket == s.bucket:
+    """Put a row into the bucket of its next event; round robin needs no calendar."""
+    if a.plane[0].routing == ROUND_ROBIN:
         return
+    s = a.slots[row]
     unlink(a, row)
-    if bucket >= 0:
+    place = s.next_us * a.plane[0].inverse_width
+    if place < FAR:
+        bucket = np.int64(place) & (a.calendar.size - 1)
         head = a.calendar[bucket]
         s.calendar_next = head
         s.calendar_prev = -1
         if head >= 0:
             a.slots[head].calendar_prev = row
         a.calendar[bucket] = row
+        a.marks[bucket >> 6] |= np.uint64(1) << np.uint64(bucket & 63)
         s.bucket = bucket
 
 
@@ -129,13 +146,13 @@ def time_out(a: Arrays, item: int, now: float) -> None:
 def time_outs(a: Arrays, until: int) -> None:
     """Let all deadlines up to an instant pass, in order of arrival."""
     plane = a.plane[0]
-    while plane.oldest >= 0:
-        item = plane.oldest
+    while a.requests[NOBODY].younger != NOBODY:
+        item = a.requests[NOBODY].younger
         deadline = a.requests[item].arrival_us + plane.idle_us
         if deadline > until:
             return
         catch_up_apart(a, a.requests[item].row, float(deadline))
-        if plane.oldest == item:
+        if a.requests[NOBODY].younger == item:
             time_out(a, item, float(deadline))
 
 
@@ -143,9 +160,9 @@ def time_outs(a: Arrays, until: int) -> None:
 def settle(a: Arrays, until: int) -> None:
     """Let everything but arrivals happen, up to and including an instant."""
     plane = a.plane[0]
-    if plane.idle_us > 0 and plane.oldest >= 0:
-        first = a.requests[plane.oldest].arrival_us + plane.idle_us
-        if first <= until:
+    if plane.idle_us > 0:
+        oldest = a.requests[NOBODY].younger
+        if oldest != NOBODY and a.requests[oldest].arrival_us + plane.idle_us <= until:
             time_outs(a, until)
     if plane.routing == ROUND_ROBIN:
         return  # the rule does not ask how the slots are: each catches up at its own next arrival
@@ -154,6 +171,14 @@ def settle(a: Arrays, until: int) -> None:
     last = np.int64(now * plane.inverse_width)
     bucket = max(plane.bucket, last - mask)
     while bucket <= last:
+        # buckets are narrow, so that one gone by holds rows that are due and little else: find those in use by their marks
+        marks = a.marks[(bucket & mask) >> 6] >> np.uint64(bucket & 63)
+        if marks == np.uint64(0):
+            bucket = (bucket | 63) + 1
+            continue
+        bucket += trailing_zeros(marks)
+        if bucket > last:
+            break
         row = a.calendar[bucket & mask]
         while row >= 0:
             after = a.slots[row].calendar_next
@@ -199,13 +224,11 @@ def admit(a: Arrays, arrival: int, cpu: float, wait: float, fails: int) -> None:
     q.fails = fails
     q.alive = 1
     if plane.idle_us > 0:
-        q.younger = -1
-        q.older = plane.newest
-        if plane.newest >= 0:
-            a.requests[plane.newest].younger = item
-        else:
-            plane.oldest = item
-        plane.newest = item
+        newest = a.requests[NOBODY].older
+        q.younger = NOBODY
+        q.older = newest
+        a.requests[newest].younger = item
+        a.requests[NOBODY].older = item
     s.in_task += 1
     s.in_system_ns -= arrival * 1000
     add_outstanding(a, row, 1)
@@ -346,6 +369,7 @@ def rebuild(a: Arrays, rows: int, now: float, inverse_width: float) -> None:
     a.levels[:] = 0
     a.level_size[:] = 0
     a.calendar[:] = -1
+    a.marks[:] = 0
     plane.lowest = 0
     plane.inverse_width = inverse_width
     plane.bucket = np.int64(now * inverse_width)

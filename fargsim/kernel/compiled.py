@@ -11,6 +11,7 @@ from fargsim.kernel.layout import (
     FREE,
     LEAST_OUTSTANDING,
     LEVELS,
+    NOBODY,
     OUTCOMES,
     PLANE,
     REQUEST,
@@ -26,8 +27,10 @@ from fargsim.kernel.layout import (
 )
 
 NOTHING = Chunk(np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.float64), np.empty(0, np.uint8))
-GAPS = 3.0
-"""Arrivals per calendar bucket: measured, flat from 2 to 4."""
+GAPS = 0.25
+"""Width of a calendar bucket, in gaps between arrivals."""
+
+BUCKETS_PER_ROW = 8
 
 
 def _grown(old: Records, size: int) -> Records:
@@ -46,7 +49,7 @@ class CompiledBody:
         plane["cancel"] = int(cancel)
         plane["sample"] = sample
         plane["inverse_width"] = 1e-3
-        plane["free"] = plane["oldest"] = plane["newest"] = -1
+        plane["free"] = -1
         levels = LEVELS if routing == LEAST_OUTSTANDING else 1
         self.arrays = Arrays(
             plane=plane,
@@ -54,13 +57,15 @@ class CompiledBody:
             requests=np.zeros(0, dtype=REQUEST),
             levels=np.zeros((levels, 1), dtype=np.uint64),
             level_size=np.zeros(levels, dtype=np.int64),
-            calendar=np.full(256, -1, dtype=np.int32),
+            calendar=np.full(64 * BUCKETS_PER_ROW, -1, dtype=np.int32),
+            marks=np.zeros(BUCKETS_PER_ROW, dtype=np.uint64),
             histogram=np.zeros(BUCKETS, dtype=np.int64),
             outcomes=np.zeros(0, dtype=OUTCOMES),
         )
         self._rows = 0  # rows ever used
         self._unused: list[int] = []  # of these, closed ones
         self._more_requests()
+        self._rebuild(0, 1e-3)
 
     def open(
         self, now: int, slot: int, cores: float, speed: float, workers: int, queue_limit: int, routable: bool
@@ -196,10 +201,11 @@ class CompiledBody:
     def _more_requests(self) -> None:
         old = self.arrays.requests
         new = _grown(old, max(256, 2 * old.size))
-        new["phase"][old.size :] = FREE
-        new["next"][old.size :] = np.arange(old.size + 1, new.size + 1)
+        first = max(old.size, NOBODY + 1)
+        new["phase"][first:] = FREE
+        new["next"][first:] = np.arange(first + 1, new.size + 1)
         new["next"][-1] = self.arrays.plane["free"][0]
-        self.arrays.plane["free"] = old.size
+        self.arrays.plane["free"] = first
         self.arrays = self.arrays._replace(requests=new)
 
     def _room_for_outcomes(self) -> None:
@@ -216,7 +222,8 @@ class CompiledBody:
         self.arrays = self.arrays._replace(
             slots=_grown(self.arrays.slots, rows),
             levels=np.zeros((levels, rows // 64), dtype=np.uint64),
-            calendar=np.full(4 * rows, -1, dtype=np.int32),
+            calendar=np.full(rows * BUCKETS_PER_ROW, -1, dtype=np.int32),
+            marks=np.zeros(rows * BUCKETS_PER_ROW // 64, dtype=np.uint64),
         )
         self._rebuild(now, float(self.arrays.plane["inverse_width"][0]))
 

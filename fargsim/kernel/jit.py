@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -30,6 +34,18 @@ def inlined(function: F) -> F:
 def entry(function: F) -> F:
     """Compile a way into the plane and keep the machine code on disk."""
     return cast(F, _njit(**FLAGS, cache=True)(function))
+
+
+def _trailing_zeros(_: Any, word: Any) -> Any:
+    def generate(_: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        zero_is_undefined = ir.Constant(ir.IntType(1), 1)
+        return builder.cttz(arguments[0], zero_is_undefined)
+
+    return types.int64(types.uint64), generate
+
+
+trailing_zeros = cast(Callable[[np.uint64], int], intrinsic(_trailing_zeros))
+"""How many zeros an unsigned word ends in, for a word that is not zero: one instruction that Python has no word for."""
 
 
 def source_digest() -> int:

@@ -30,6 +30,9 @@ ROUTINGS = {"round_robin": ROUND_ROBIN, "least_outstanding_requests": LEAST_OUTS
 FIXED, SHARED = 0, 1
 FREE, QUEUED, WAITING, RUNNING = 0, 1, 2, 3
 
+NOBODY = 0
+"""The request record that is never used: the beginning and the end of the ring of waiting users."""
+
 LEVELS = 1024
 """Slots with this many outstanding requests or more (less one) share the top level of the router's table."""
 
@@ -155,8 +158,6 @@ PLANE = np.dtype(
         ("routable", np.int64),
         ("free", np.int64),  # head of the list of unused request records
         ("used", np.int64),
-        ("oldest", np.int64),  # requests whose users wait, in order of arrival
-        ("newest", np.int64),
         ("recorded", np.int64),
         ("arrived", np.int64),
         ("served", np.int64),
@@ -190,12 +191,12 @@ SLOT = np.dtype(
         ("busy", np.int64),  # SHARED: requests in the cpu phase
         ("queued", np.int64),
         ("bucket", np.int64),  # where the calendar holds this row; -1: nowhere
+        ("calendar_next", np.int32),
+        ("calendar_prev", np.int32),
         ("run_root", np.int32),  # heap by key: FIXED by end, SHARED by attained service at the end
         ("wait_root", np.int32),  # SHARED: heap by the end of the wait
         ("queue_head", np.int32),
         ("queue_tail", np.int32),
-        ("calendar_next", np.int32),
-        ("calendar_prev", np.int32),
         ("kind", np.int32),
         ("wait_next", np.int32),  # SHARED: the next event is the end of a wait
         ("routable", np.int32),
@@ -224,7 +225,7 @@ REQUEST = np.dtype(
         ("child", np.int32),  # heap: first child
         ("next", np.int32),  # heap: right sibling; queue: the one behind; free list
         ("prev", np.int32),  # heap: left sibling or parent; queue: the one before
-        ("younger", np.int32),  # the list of waiting users
+        ("younger", np.int32),  # the ring of waiting users, in order of arrival, through NOBODY
         ("older", np.int32),
         ("row", np.int32),
         ("phase", np.int32),
@@ -248,7 +249,9 @@ class Arrays(NamedTuple):
     """Shape (levels, words): which routable rows have this many outstanding requests, a bit each."""
     level_size: Ints
     calendar: npt.NDArray[np.int32]
-    """First row of each bucket of slots' next events, a ring; -1: none."""
+    """First row of each bucket of slots' next events, a ring over time, a power of two; -1: none."""
+    marks: npt.NDArray[np.uint64]
+    """Which buckets hold a row, a bit each."""
     histogram: Ints
     outcomes: Records
 

@@ -6,21 +6,10 @@ from the cursor on, around the end; the cursor then stands behind the chosen row
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from fargsim.kernel.jit import inlined, jit
+from fargsim.kernel.jit import inlined, jit, trailing_zeros
 from fargsim.kernel.layout import LEAST_OUTSTANDING, LEVELS, Arrays
-
-
-@inlined
-def lowest_bit(word: np.uint64) -> int:
-    """Return the position of the lowest bit set: a power of two is its own exponent."""
-    single = np.float64(word & (~word + np.uint64(1)))
-    bits: Any = single.view(np.int64)
-    exponent: int = (bits >> 52) - 1023
-    return exponent
 
 
 @inlined
@@ -98,6 +87,6 @@ def pick(a: Arrays) -> int:
             if at == words:
                 at = 0
             word = a.levels[level, at]
-        row = (at << 6) + lowest_bit(word)
+        row = (at << 6) + trailing_zeros(word)
     plane.cursor = row + 1 if row + 1 < a.levels.shape[1] << 6 else 0
     return row

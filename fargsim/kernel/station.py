@@ -148,14 +148,8 @@ def forget_user(a: Arrays, item: int) -> None:
     q.alive = 0
     if plane.idle_us == 0:
         return
-    if q.older >= 0:
-        a.requests[q.older].younger = q.younger
-    else:
-        plane.oldest = q.younger
-    if q.younger >= 0:
-        a.requests[q.younger].older = q.older
-    else:
-        plane.newest = q.older
+    a.requests[q.older].younger = q.younger
+    a.requests[q.younger].older = q.older
 
 
 @inlined
