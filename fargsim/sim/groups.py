@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Process = Generator[simpy.Event, Any, None]
 
+GROUP_ATTRIBUTE = "fargsim.auto-scaling-group"
+"""Attribute of an instance that names its group, so that a capacity provider's tasks find its own instances."""
+
 
 class InstanceRun:
     """One EC2 instance and its container agent.
@@ -240,6 +243,7 @@ class AutoScalingGroupRun:
             "ecs.cpu-architecture": instance.architecture,
             "ecs.subnet-id": next((s for s in self.spec.subnets), ""),
             "ecs.ami-id": self.template.image_id or "",
+            GROUP_ATTRIBUTE: self.name,
         } | self.spec.agent.ecs_instance_attributes
         instance.row = self.cluster.fleet.register(
             instance.instance_id,

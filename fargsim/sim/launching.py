@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ from fargsim.policy.needs import needs_of
 from fargsim.policy.placement import NoPlacement, Place, PlacementPlan, compile_placement, place, service_event
 from fargsim.policy.victims import ServiceTasksView, fargate_fullest_zone, fargate_zone, victims
 from fargsim.sim.errors import ClientException, ThrottlingException
+from fargsim.sim.groups import GROUP_ATTRIBUTE
 from fargsim.sim.places import reserve
 from fargsim.sim.records import record_state
 from fargsim.sim.registry import FARGATE_PROVIDERS, Registry
@@ -217,12 +218,20 @@ class Launcher:
     def _plan(self, task: TaskRun, provider: ProviderRun | None) -> PlacementPlan:
         spec = task.spec
         rules = (spec.placement_strategy, spec.placement_constraints, spec.network_configuration)
-        key = (task.revision.name, task.group, rules)
+        # a provider's tasks run on its own group's instances; that is no question where the cluster has no other group
+        elsewhere = provider is not None and any(
+            g.cluster is task.cluster and g is not provider.group for g in self._registry.groups.values()
+        )
+        only = provider.group.name if provider is not None and elsewhere else None
+        key = (task.revision.name, task.group, (rules, only))
         plan = self._plans.get(key)
         if plan is None:
             zones = self._registry.zones_of_subnets(task.spec.network_configuration) or None
+            needs = needs_of(task.revision.definition, zones)
+            if only is not None:
+                needs = replace(needs, attributes=(*needs.attributes, (GROUP_ATTRIBUTE, only)))
             plan = compile_placement(
-                needs_of(task.revision.definition, zones),
+                needs,
                 (*task.revision.definition.placement_constraints, *task.spec.placement_constraints),
                 task.spec.placement_strategy,
                 service=task.service is not None,
@@ -307,12 +316,12 @@ class Launcher:
 
     def retry_waiting(self, cluster: ClusterRun) -> None:
         """Place the waiting tasks that fit now, in order of arrival; equal tasks that did not fit are not tried again."""
-        hopeless: set[tuple[str, str]] = set()
+        hopeless: set[tuple[str, str, str]] = set()
         for task in list(cluster.waiting.values()):
-            kind = (task.revision.name, task.group)
+            assert task.capacity_provider is not None
+            kind = (task.revision.name, task.group, task.capacity_provider)
             if kind in hopeless:
                 continue
-            assert task.capacity_provider is not None
             assert task.placed is not None
             found = self._find(task, self._registry.providers[task.capacity_provider])
             if isinstance(found, Place):

@@ -250,6 +250,7 @@ def stop_task(kit: Kit, task: TaskRun, stop: Stop) -> bool:
         task.stop_wanted = stop
     if stop.kill:
         task.stop_wanted.kill = True
+    task.cluster.waiting.pop(task.task_id, None)  # nobody needs an instance for it any more
     process = task.process
     if process is not None and process.is_alive and process is not kit.env.active_process:
         process.interrupt(stop.code)
