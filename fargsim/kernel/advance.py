@@ -367,7 +367,6 @@ def rebuild(a: Arrays, rows: int, now: float, inverse_width: float) -> None:
     """Fill the router's table and the calendar afresh, after either has changed its size."""
     plane = a.plane[0]
     a.levels[:] = 0
-    a.level_size[:] = 0
     a.calendar[:] = -1
     a.marks[:] = 0
     plane.lowest = 0

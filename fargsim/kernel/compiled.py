@@ -56,7 +56,6 @@ class CompiledBody:
             slots=np.zeros(64, dtype=SLOT),
             requests=np.zeros(0, dtype=REQUEST),
             levels=np.zeros((levels, 1), dtype=np.uint64),
-            level_size=np.zeros(levels, dtype=np.int64),
             calendar=np.full(64 * BUCKETS_PER_ROW, -1, dtype=np.int32),
             marks=np.zeros(BUCKETS_PER_ROW, dtype=np.uint64),
             histogram=np.zeros(BUCKETS, dtype=np.int64),

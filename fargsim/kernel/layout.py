@@ -247,7 +247,6 @@ class Arrays(NamedTuple):
     """REQUEST, a pool as large as the most that were ever in the plane at once."""
     levels: npt.NDArray[np.uint64]
     """Shape (levels, words): which routable rows have this many outstanding requests, a bit each."""
-    level_size: Ints
     calendar: npt.NDArray[np.int32]
     """First row of each bucket of slots' next events, a ring over time, a power of two; -1: none."""
     marks: npt.NDArray[np.uint64]

@@ -25,7 +25,6 @@ def level_of(a: Arrays, row: int) -> int:
 def enter(a: Arrays, row: int, level: int) -> None:
     """Put a row on a level."""
     a.levels[level, row >> 6] |= np.uint64(1) << np.uint64(row & 63)
-    a.level_size[level] += 1
     if level < a.plane[0].lowest:
         a.plane[0].lowest = level
 
@@ -34,7 +33,6 @@ def enter(a: Arrays, row: int, level: int) -> None:
 def drop(a: Arrays, row: int, level: int) -> None:
     """Take a row off its level."""
     a.levels[level, row >> 6] &= ~(np.uint64(1) << np.uint64(row & 63))
-    a.level_size[level] -= 1
 
 
 @inlined
@@ -72,21 +70,24 @@ def pick(a: Arrays) -> int:
     plane = a.plane[0]
     if plane.routable == 0:
         return -1
+    words = a.levels.shape[1]
+    begin = plane.cursor >> 6
+    behind = ~np.uint64(0) << np.uint64(plane.cursor & 63)
     level = plane.lowest
-    while a.level_size[level] == 0:
-        level += 1
-    plane.lowest = level
-    if level == LEVELS - 1:
-        row = least_of_top(a)
-    else:
-        words = a.levels.shape[1]
-        at = plane.cursor >> 6
-        word = a.levels[level, at] & (~np.uint64(0) << np.uint64(plane.cursor & 63))
-        while word == np.uint64(0):
-            at += 1
-            if at == words:
-                at = 0
+    at = begin
+    word = a.levels[level, at] & behind
+    left = words  # and then the first word again, for what stands before the cursor
+    while word == np.uint64(0):
+        if left == 0:
+            level += 1
+            at = begin
+            word = a.levels[level, at] & behind
+            left = words
+        else:
+            at = at + 1 if at + 1 < words else 0
             word = a.levels[level, at]
-        row = (at << 6) + trailing_zeros(word)
-    plane.cursor = row + 1 if row + 1 < a.levels.shape[1] << 6 else 0
+            left -= 1
+    plane.lowest = level
+    row = least_of_top(a) if level == LEVELS - 1 else (at << 6) + trailing_zeros(word)
+    plane.cursor = row + 1 if row + 1 < words << 6 else 0
     return row
