@@ -395,10 +395,11 @@ class ServiceRun:
                 break
             self.tasks[outcome.task_id] = outcome
             deployment.put(outcome, "pending")
+            if not started:
+                self.events.solved()  # before the next one may be refused
             started.append(outcome)
         self._window.take(now, len(started))
         if started:
-            self.events.solved()
             self.events.name_tasks("has started", "tasks", started)
 
     def _stop(self, task: TaskRun, reason: str, code: str) -> None:
