@@ -12,6 +12,7 @@ from typing import cast
 import numpy as np
 
 from fargsim.kernel import heap
+from fargsim.kernel.calendar import relink, unlink
 from fargsim.kernel.jit import entry, inlined, jit, source_digest, trailing_zeros
 from fargsim.kernel.layout import (
     FIXED,
@@ -46,45 +47,6 @@ from fargsim.kernel.station import (
 RUN, ROUTE, UNROUTE, CLOSE, RATE, REBUILD = range(6)
 CUT_OFF, TIMED_OUT = int(Outcome.CUT_OFF), int(Outcome.TIMED_OUT)
 REFUSED_FULL, NO_TARGET = int(Outcome.REFUSED_FULL), int(Outcome.NO_TARGET)
-FAR = 2.0**62
-
-
-@inlined
-def unlink(a: Arrays, row: int) -> None:
-    """Take a row out of the calendar."""
-    s = a.slots[row]
-    if s.bucket >= 0:
-        after = s.calendar_next
-        before = s.calendar_prev
-        if before >= 0:
-            a.slots[before].calendar_next = after
-        else:
-            a.calendar[s.bucket] = after
-            if after < 0:
-                a.marks[s.bucket >> 6] &= ~(np.uint64(1) << np.uint64(s.bucket & 63))
-        if after >= 0:
-            a.slots[after].calendar_prev = before
-        s.bucket = -1
-
-
-@inlined
-def relink(a: Arrays, row: int) -> None:
-    """Put a row into the bucket of its next event; round robin needs no calendar."""
-    if a.plane[0].routing == ROUND_ROBIN:
-        return
-    s = a.slots[row]
-    unlink(a, row)
-    place = s.next_us * a.plane[0].inverse_width
-    if place < FAR:
-        bucket = np.int64(place) & (a.calendar.size - 1)
-        head = a.calendar[bucket]
-        s.calendar_next = head
-        s.calendar_prev = -1
-        if head >= 0:
-            a.slots[head].calendar_prev = row
-        a.calendar[bucket] = row
-        a.marks[bucket >> 6] |= np.uint64(1) << np.uint64(bucket & 63)
-        s.bucket = bucket
 
 
 @inlined
