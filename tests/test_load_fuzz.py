@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from load_examples import EC2, SCENARIO, TASK_DEFINITION, place
 
 from fargsim.load import ScenarioError, load_variants
+from fargsim.load.check import check
 from fargsim.load.issue import LocatedIssue
 from fargsim.load.json_reader import read_json
-from fargsim.load.node import to_plain
+from fargsim.load.node import Mapping, to_plain
 from fargsim.load.yaml_reader import read_yaml
 
 WHOLE = SCENARIO + EC2 + "variants:\n  a: {}\n  b: {seed: 3, services: [{serviceName: web, desiredCount: 2}]}\n"
@@ -154,3 +156,22 @@ def test_yaml_reads_json_the_same(value: object) -> None:
     ):
         return
     assert repr(to_plain(read_yaml(text, "file"))) == repr(json.loads(text))
+
+
+def test_no_value_of_a_stored_scenario_can_be_spoilt_into_a_traceback(tmp_path: Path) -> None:
+    # a stored scenario has every key, also those that stand at their defaults
+    stored = json.loads(load_variants(place(tmp_path, WHOLE))["b"].model_dump_json(by_alias=True))
+    told = 0
+    for path in paths_of(stored)[1:]:
+        for value in (None, True, -1, "x", [None]):
+            document = copy.deepcopy(stored)
+            here = document
+            for part in path[:-1]:
+                here = here[part]
+            here[path[-1]] = value
+            root = read_json(json.dumps(document), "file")
+            assert isinstance(root, Mapping)
+            scenario, issues = check(root)
+            assert (scenario is None) == bool(issues), (path, value)
+            told += len(issues)
+    assert told > 1000

@@ -345,10 +345,14 @@ def test_eleven_containers_are_one_too_many(tmp_path: Path) -> None:
     ]
 
 
-def test_a_daemon_has_no_count_to_scale(tmp_path: Path) -> None:
-    text = changed("launchType: EC2", "launchType: EC2\n    schedulingStrategy: DAEMON", ON_EC2)
+def test_what_is_not_simulated_is_refused_and_not_run_as_something_else(tmp_path: Path) -> None:
+    keys = "schedulingStrategy: DAEMON\n    deploymentController: {type: CODE_DEPLOY}\n    deploymentConfiguration: {strategy: CANARY}"
+    text = changed("launchType: EC2", f"launchType: EC2\n    {keys}", ON_EC2)
     assert [(f[3], f[4]) for f in faults(place(tmp_path, text))] == [
-        ("scaling[0].service", "service web is a DAEMON, which has no desired count to scale")
+        ("services[0].schedulingStrategy", "DAEMON is not simulated yet: use REPLICA"),
+        ("services[0].deploymentController.type", "CODE_DEPLOY is not simulated yet: use ECS"),
+        ("services[0].deploymentConfiguration.strategy", "CANARY is not simulated yet: use ROLLING"),
+        ("scaling[0].service", "service web is a DAEMON, which has no desired count to scale"),
     ]
 
 

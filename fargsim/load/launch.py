@@ -153,6 +153,15 @@ class Launches:
         yield from self.launch_faults(service, path)
         if service.scheduling_strategy == "DAEMON" and self.kind(service) == "FARGATE":
             yield Issue((*path, "schedulingStrategy"), "DAEMON is not possible on Fargate: use REPLICA")
+        elif service.scheduling_strategy == "DAEMON":
+            yield Issue((*path, "schedulingStrategy"), "DAEMON is not simulated yet: use REPLICA")
+        if service.deployment_controller.type != "ECS":
+            message = f"{service.deployment_controller.type} is not simulated yet: use ECS"
+            yield Issue((*path, "deploymentController", "type"), message)
+        strategy = service.deployment_configuration.strategy
+        if strategy != "ROLLING":
+            at = (*path, "deploymentConfiguration", "strategy")
+            yield Issue(at, f"{strategy} is not simulated yet: use ROLLING")
         definition = self.definition(service.task_definition)
         for n, balancer in enumerate(service.load_balancers):
             at = (*path, "loadBalancers", n)

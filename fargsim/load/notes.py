@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fargsim.load.launch import Launches
 from fargsim.load.names import Names, read_names, tail
+from fargsim.load.unsimulated import unsimulated
 from fargsim.model.quantity import format_duration
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService, RunTask
@@ -19,7 +20,14 @@ def load_notes(scenario: Scenario) -> tuple[str, ...]:
     names = read_names(scenario.model_dump(mode="json", by_alias=True))
     launches = Launches(scenario, names)
     return tuple(
-        dict.fromkeys((*_assumed(scenario, launches), *_odd(scenario, launches, names), *_expressions(scenario)))
+        dict.fromkeys(
+            (
+                *_assumed(scenario, launches),
+                *_odd(scenario, launches, names),
+                *unsimulated(scenario),
+                *_expressions(scenario),
+            )
+        )
     )
 
 
@@ -82,10 +90,6 @@ def _odd(scenario: Scenario, launches: Launches, names: Names) -> Iterator[str]:
     for service in _services(scenario):
         if launches.kind(service) == "EC2" and tail(service.cluster) not in clusters:
             yield f"service {service.service_name} runs on EC2, but no Auto Scaling group joins cluster {tail(service.cluster)}"
-        if service.deployment_configuration.strategy != "ROLLING":
-            yield f"service {service.service_name}: {service.deployment_configuration.strategy} deployments are not simulated yet"
-        if service.deployment_controller.type != "ECS":
-            yield f"service {service.service_name}: the {service.deployment_controller.type} controller is not simulated"
     for job in scenario.jobs:
         reference = tail(job.run_task.task_definition)
         behaviour = scenario.behaviour.get(reference) or scenario.behaviour.get(reference.partition(":")[0])

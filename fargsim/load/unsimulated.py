@@ -1,0 +1,65 @@
+"""Keys that are accepted, because AWS takes them, and would change a real run, but do not change the simulated one yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from fargsim.model.scenario import Scenario
+
+CONTAINER = {
+    "depends_on": "dependsOn",
+    "start_timeout": "startTimeout",
+    "restart_policy": "restartPolicy",
+}
+SERVICE = {
+    "availability_zone_rebalancing": "availabilityZoneRebalancing",
+    "health_check_grace_period_seconds": "healthCheckGracePeriodSeconds",
+    "platform_version": "platformVersion",
+    "service_registries": "serviceRegistries",
+    "service_connect_configuration": "serviceConnectConfiguration",
+}
+DEPLOYMENT = {
+    "deployment_circuit_breaker": "deploymentCircuitBreaker",
+    "alarms": "alarms",
+    "bake_time_in_minutes": "bakeTimeInMinutes",
+    "lifecycle_hooks": "lifecycleHooks",
+}
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "slow_start.duration_seconds": ("0",),
+    "load_balancing.algorithm.anomaly_mitigation": ("off",),
+    "stickiness.enabled": ("false",),
+    # an application load balancer is cross-zone unless told otherwise
+    "load_balancing.cross_zone.enabled": ("true", "use_load_balancer_configuration"),
+}
+
+
+def _set_keys(value: BaseModel, keys: dict[str, str]) -> Iterator[str]:
+    fields = type(value).model_fields
+    for name, key in keys.items():
+        found: Any = getattr(value, name)
+        if found != fields[name].get_default(call_default_factory=True) and found not in (None, (), [], {}):
+            yield key
+
+
+def unsimulated(scenario: Scenario) -> Iterator[str]:
+    """Yield a note for every key that a scenario sets and that changes nothing yet."""
+    tail = "is accepted but not simulated yet"
+    definitions = [*scenario.task_definitions]
+    definitions += [e.register_task_definition for e in scenario.timeline if e.register_task_definition is not None]
+    for definition in definitions:
+        for container in definition.container_definitions:
+            for key in _set_keys(container, CONTAINER):
+                yield f"{key} of container {container.name} of {definition.family} {tail}"
+    services = [*scenario.services, *(e.create_service for e in scenario.timeline if e.create_service is not None)]
+    for service in services:
+        for key in (*_set_keys(service, SERVICE), *_set_keys(service.deployment_configuration, DEPLOYMENT)):
+            yield f"{key} of service {service.service_name} {tail}"
+    for group in scenario.target_groups:
+        for key, harmless in ATTRIBUTES.items():
+            if group.attribute(key, harmless[0]) not in harmless:
+                yield f"{key} of target group {group.name} {tail}"
+        if group.algorithm == "weighted_random":
+            yield f"algorithm weighted_random of target group {group.name} {tail}"
