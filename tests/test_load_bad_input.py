@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import time
 import tracemalloc
 from pathlib import Path
@@ -427,3 +428,10 @@ def test_load_variants_gives_every_variant_in_order(tmp_path: Path) -> None:
     assert list(load_variants(place(tmp_path))) == ["default"]
     with pytest.raises(ScenarioError, match="variants: there is no variant 'c': it has b, a"):
         load(place(tmp_path, SCENARIO + "variants: {b: , a: {seed: 4}}\n"), variant="c")
+
+
+def test_an_error_travels_between_processes(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        load(place(tmp_path, changed("desiredCount: 4", "desiredCount: -4")))
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (again.issues, str(again)) == (caught.value.issues, str(caught.value))

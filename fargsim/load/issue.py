@@ -93,6 +93,10 @@ class ScenarioError(ValueError):
         self.issues = in_order(issues)
         super().__init__("\n".join(map(str, self.issues)))
 
+    def __reduce__(self) -> tuple[type[ScenarioError], tuple[tuple[LocatedIssue, ...]]]:
+        # an error may have to travel from a worker process
+        return ScenarioError, (self.issues,)
+
 
 def in_order(issues: Iterable[LocatedIssue]) -> tuple[LocatedIssue, ...]:
     """Return the faults by place, each once; files stay in the order in which they were met."""

@@ -80,6 +80,10 @@ class Faults(ValueError):
         self.issues = tuple(issues)
         super().__init__("; ".join(f"{i.dotted()}: {i.message}" if i.path else i.message for i in self.issues))
 
+    def __reduce__(self) -> tuple[type[Faults], tuple[tuple[Issue, ...]]]:
+        # an error may have to travel from a worker process
+        return Faults, (self.issues,)
+
 
 def raise_faults(issues: Iterable[Issue]) -> None:
     """Raise :class:`Faults` if there are any."""
