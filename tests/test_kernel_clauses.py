@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_scripts import HORIZON_US, Script, bits, play, scripts
 
-from fargsim.kernel import Outcome, SlotTable
+from fargsim.kernel import Outcome, Plane, SlotTable
 
 FAST = settings(max_examples=150, deadline=None)
 SLOW = settings(max_examples=300, deadline=None)
@@ -111,3 +111,53 @@ def sorted_openings(script: Script) -> list[object]:
     from kernel_scripts import Opening
 
     return [action for action in script.actions() if isinstance(action, Opening)]
+
+
+@pytest.mark.parametrize("routing", ["round_robin", "least_outstanding_requests"])
+@pytest.mark.parametrize("cancel", [False, True])
+def test_cuts_and_chunks_change_nothing_at_scale(routing: str, cancel: bool) -> None:
+    # past one word of rows, many turns of the calendar, growing pools, buckets retuned by every chunk's own rate
+    requests, slots = 20_000, 90
+    draw = np.random.default_rng(np.random.SeedSequence([20261123, len(routing), cancel]))
+    gaps = draw.exponential(1.0, requests) * np.repeat([20.0, 400.0, 5.0, 100.0], requests // 4)
+    arrivals = np.cumsum(gaps).astype(np.int64)
+    cpu = draw.lognormal(8.0, 1.2, requests)
+    wait = draw.exponential(2_000.0, requests)
+
+    def run(chunk: int, cuts: int) -> tuple[object, ...]:
+        plane = Plane(routing, 40_000, cancel, record_every=1)
+        for k in range(slots):
+            plane.open_slot(0, cores=0.5 + k % 3, workers=(1, 4, 10**6)[k % 3], queue_limit=20)
+        for begin in range(0, requests, chunk):
+            part = slice(begin, begin + chunk)
+            plane.offer(arrivals[part], cpu[part], wait[part])
+        end = int(arrivals[-1])
+        stops = np.unique(np.linspace(0, end, cuts + 2).astype(np.int64)).tolist()
+        # at every fifth of the requests a slot dies, another stops taking requests and a new one opens
+        changes = [int(arrivals[requests * k // 5]) for k in range(1, 5)]
+        for stop in sorted({*stops, *changes}):
+            plane.advance(stop)
+            if stop in changes:
+                k = changes.index(stop)
+                plane.close_slot(stop, 10 * k)
+                plane.set_routable(stop, 10 * k + 1, False)
+                plane.set_rate(stop, 10 * k + 2, speed=0.5)
+                plane.open_slot(stop, cores=2.0, workers=2)
+        plane.advance(end + 10**6)
+        c = plane.counters()
+        assert min(c.served, c.refused_full, c.cut_off, c.timed_out) > 0  # or this test would show little
+        return tuple(
+            bits(value)
+            for value in (
+                plane.counters(),
+                plane.slots(),
+                [plane.slot(10 * k) for k in range(4)],
+                plane.histogram(),
+                plane.take_outcomes(),
+            )
+        )
+
+    whole = run(requests, 0)
+    assert run(777, 0) == whole
+    assert run(requests, 501) == whole
+    assert run(64, 97) == whole
