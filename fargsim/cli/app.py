@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from fargsim import __version__
-from fargsim.cli.status import FAILED, end_on_sigterm, faults_shown, refuse, say
+from fargsim.cli.status import AT_FAULT, FAILED, end_on_sigterm, faults_shown, refuse, say
 
 app = typer.Typer(
     name="fargsim",
@@ -134,7 +134,7 @@ def validate(
         from fargsim.cli.load import check_files
 
         if not check_files(files, as_json=as_json, allow_outside=allow_outside):
-            raise typer.Exit(2)
+            raise typer.Exit(AT_FAULT)
 
 
 @app.command()

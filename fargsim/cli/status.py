@@ -59,7 +59,7 @@ def faults_shown(file: str) -> Iterator[None]:
 
 def _os_words(file: str, error: OSError) -> str:
     if error.strerror is None:
-        return f"{file}: {error}"
+        return str(error)
     return f"{error.filename or file}: {error.strerror}"
 
 

@@ -142,6 +142,8 @@ class Region:
         value = rate if isinstance(rate, Rate) else Rate.model_validate(rate)
         found = self.registry.service(cluster, service)
         request = found.revision.behaviour.request
+        if value.users is not None:
+            raise InvalidParameterException("a closed loop of users is not simulated yet: give a rate")
         if not found.groups:
             raise InvalidParameterException(f"service {service} has no load balancer: requests cannot reach it")
         if request is None:

@@ -9,6 +9,7 @@ from typing import Any
 from fargsim import __version__
 from fargsim.catalog import AS_OF
 from fargsim.model.scenario import Scenario
+from fargsim.record.schema import SCHEMA_VERSION
 
 DEPENDENCIES = ("simpy", "numpy", "numba", "pydantic", "pandas", "pyarrow")
 """What the numbers of a run depend on."""
@@ -20,6 +21,7 @@ def provenance(scenario: Scenario, seed: int, replication: int) -> dict[str, Any
     The scenario is stored resolved: overlays merged, files read in. No wall clock, no host name: the same run has the same certificate.
     """
     return {
+        "schema_version": SCHEMA_VERSION,
         "fargsim_version": __version__,
         "catalogue_date": AS_OF,
         "seed": seed,

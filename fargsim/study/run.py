@@ -97,7 +97,7 @@ def run(
     >>> import fargsim
     >>> result = fargsim.run(fargsim.load("scenarios/quickstart.yaml"))
     >>> result.summary["tasks_started"], result.summary["running_tasks_max"]
-    (2, 2)
+    (3, 2)
     """
     chosen = scenario.seed if seed is None else seed
     recorder = simulate(scenario, chosen, replication, progress)
