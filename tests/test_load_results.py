@@ -109,7 +109,7 @@ def test_notes_tell_what_is_accepted_but_not_simulated(tmp_path: Path) -> None:
     definition["containerDefinitions"][0] |= {"startTimeout": 30, "restartPolicy": None, "dependsOn": []}
     text = changed(
         "desiredCount: 4",
-        "desiredCount: 4\n    healthCheckGracePeriodSeconds: 30\n    deploymentConfiguration: {bakeTimeInMinutes: 5}",
+        "desiredCount: 4\n    availabilityZoneRebalancing: ENABLED\n    deploymentConfiguration: {bakeTimeInMinutes: 5}",
     )
     text = changed(
         "TargetType: ip}", "TargetType: ip, Attributes: [{Key: slow_start.duration_seconds, Value: '30'}]}", text
@@ -117,7 +117,7 @@ def test_notes_tell_what_is_accepted_but_not_simulated(tmp_path: Path) -> None:
     found = load_notes(load(place(tmp_path, text, definition)))
     assert [n for n in found if n.endswith("is accepted but not simulated yet")] == [
         "startTimeout of container app of web is accepted but not simulated yet",
-        "healthCheckGracePeriodSeconds of service web is accepted but not simulated yet",
+        "availabilityZoneRebalancing of service web is accepted but not simulated yet",
         "bakeTimeInMinutes of service web is accepted but not simulated yet",
         "slow_start.duration_seconds of target group web-targets is accepted but not simulated yet",
     ]

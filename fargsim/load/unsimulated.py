@@ -16,7 +16,6 @@ CONTAINER = {
 }
 SERVICE = {
     "availability_zone_rebalancing": "availabilityZoneRebalancing",
-    "health_check_grace_period_seconds": "healthCheckGracePeriodSeconds",
     "platform_version": "platformVersion",
     "service_registries": "serviceRegistries",
     "service_connect_configuration": "serviceConnectConfiguration",
