@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from fargsim.load.launch import Launches
 from fargsim.load.names import FARGATE_PROVIDERS, Names, tail, unknown
-from fargsim.model.balancing import Action
+from fargsim.model.balancing import forwards_to
 from fargsim.model.base import Issue, Path
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService
@@ -93,6 +93,13 @@ def _network(scenario: Scenario, names: Names) -> Iterator[Issue]:
     for n, name in enumerate(names.subnets):
         if name in names.subnets[:n]:
             yield Issue(("network", "subnets", n, "SubnetId"), f"'{name}' stands twice in subnets")
+    for n, target_group in enumerate(scenario.target_groups):
+        for m, attribute in enumerate(target_group.attributes):
+            if attribute.value == "weighted_random":
+                legal = "round_robin or least_outstanding_requests"
+                yield Issue(
+                    ("targetGroups", n, "Attributes", m, "Value"), f"weighted_random is not simulated yet: use {legal}"
+                )
     for n, balancer in enumerate(scenario.load_balancers):
         yield from _subnet_faults(balancer.subnets, names, ("loadBalancers", n, "Subnets"))
         for m, listener in enumerate(balancer.listeners):
@@ -100,20 +107,10 @@ def _network(scenario: Scenario, names: Names) -> Iterator[Issue]:
                 path = ("loadBalancers", n, "Listeners", m, "DefaultActions", k)
                 if not forwards_to(action):
                     yield Issue(path, "a forward action needs TargetGroupArn, or ForwardConfig with TargetGroups")
-                for group in forwards_to(action):
+                for group in map(tail, forwards_to(action)):
                     if group not in names.target_groups:
                         at = "TargetGroupArn" if action.target_group_arn is not None else "ForwardConfig"
                         yield Issue((*path, at), unknown("target group", group, names.target_groups))
-
-
-def forwards_to(action: Action) -> list[str]:
-    """Return the names of the target groups that an action forwards to."""
-    if action.target_group_arn is not None:
-        return [tail(action.target_group_arn)]
-    config = action.forward_config if isinstance(action.forward_config, dict) else {}
-    groups = config.get("TargetGroups")
-    found = [g.get("TargetGroupArn") for g in groups if isinstance(g, dict)] if isinstance(groups, list) else []
-    return [tail(g) for g in found if isinstance(g, str)]
 
 
 def _capacity(scenario: Scenario, names: Names) -> Iterator[Issue]:
@@ -207,7 +204,7 @@ def _scaling(scenario: Scenario, names: Names) -> Iterator[Issue]:
 def _traffic(scenario: Scenario, names: Names, launches: Launches) -> Iterator[Issue]:
     services = _services_now_and_later(scenario)
     reached = {
-        group
+        tail(group)
         for b in scenario.load_balancers
         for x in b.listeners
         for a in x.default_actions

@@ -60,5 +60,3 @@ def unsimulated(scenario: Scenario) -> Iterator[str]:
         for key, harmless in ATTRIBUTES.items():
             if group.attribute(key, harmless[0]) not in harmless:
                 yield f"{key} of target group {group.name} {tail}"
-        if group.algorithm == "weighted_random":
-            yield f"algorithm weighted_random of target group {group.name} {tail}"

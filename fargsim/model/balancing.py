@@ -125,6 +125,16 @@ class Action(PascalShape):
     order: int | None = None
 
 
+def forwards_to(action: Action) -> list[str]:
+    """Return the target groups that an action forwards to, as they are named: by name or by ARN."""
+    if action.target_group_arn is not None:
+        return [action.target_group_arn]
+    config = action.forward_config if isinstance(action.forward_config, dict) else {}
+    groups = config.get("TargetGroups")
+    found = [g.get("TargetGroupArn") for g in groups if isinstance(g, dict)] if isinstance(groups, list) else []
+    return [g for g in found if isinstance(g, str)]
+
+
 class Listener(PascalShape):
     """CreateListener, written inside its load balancer."""
 

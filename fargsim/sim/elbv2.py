@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fargsim.model.balancing import Listener, LoadBalancer, TargetGroup
+from fargsim.model.balancing import Listener, LoadBalancer, TargetGroup, forwards_to
 from fargsim.sim.errors import InvalidParameterException, LoadBalancerNotFoundException
 from fargsim.sim.registry import Registry, tail
 from fargsim.sim.shapes import read
@@ -65,12 +65,16 @@ class ElbV2:
 
     def _check(self, listener: Listener) -> None:
         for action in listener.default_actions:
-            if action.target_group_arn is None:
-                raise InvalidParameterException("a forward action needs TargetGroupArn")
-            self._registry.target_group(action.target_group_arn)
+            names = forwards_to(action)
+            if not names:
+                raise InvalidParameterException(
+                    "a forward action needs TargetGroupArn, or ForwardConfig with TargetGroups"
+                )
+            for name in names:
+                self._registry.target_group(name)
 
     def _listen(self, balancer: LoadBalancerRun, listener: Listener) -> None:
         self._check(listener)
         for action in listener.default_actions:
-            assert action.target_group_arn is not None
-            self._registry.target_group(action.target_group_arn).balancer = balancer
+            for name in forwards_to(action):
+                self._registry.target_group(name).balancer = balancer

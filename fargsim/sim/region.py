@@ -160,12 +160,10 @@ class Region:
         env = self.kit.env
         if end < self.kit.now:
             raise ValueError(f"the run is at {self.kit.now} us already")
-        while True:
-            upcoming = env.peek()
-            if upcoming > end:
-                break
+        while env.peek() <= end:
+            before = self.kit.now
             env.step()
-            if progress is not None and upcoming != self.kit.now:
+            if progress is not None and self.kit.now != before:
                 progress(self.kit.now)
         if self.kit.now < end:
             env.run(until=end)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fargsim.catalog.parameters import parameters
+from fargsim.model.balancing import forwards_to
 from fargsim.model.scenario import Scenario
 from fargsim.record import result as record
 from fargsim.record.store import load_result, write_tables
@@ -16,6 +17,7 @@ from fargsim.report.cost import bill
 from fargsim.report.cost_terms import BillingTerms, LoadBalancer, NatGateway
 from fargsim.report.summary import summarize
 from fargsim.sim.build import simulate
+from fargsim.sim.registry import tail
 from fargsim.study.provenance import provenance
 
 if TYPE_CHECKING:
@@ -142,9 +144,9 @@ def billing_terms(scenario: Scenario) -> BillingTerms:
 
 def _services_behind(scenario: Scenario, name: str) -> tuple[tuple[str, str], ...]:
     balancer = next(b for b in scenario.load_balancers if b.name == name)
-    groups = {a.target_group_arn for listener in balancer.listeners for a in listener.default_actions}
+    groups = {g for listener in balancer.listeners for a in listener.default_actions for g in map(tail, forwards_to(a))}
     return tuple(
         (service.cluster, service.service_name)
         for service in scenario.services
-        if any(b.target_group_arn in groups for b in service.load_balancers)
+        if any(tail(b.target_group_arn) in groups for b in service.load_balancers)
     )
