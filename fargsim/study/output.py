@@ -73,7 +73,7 @@ def render(results: Sequence[Result], folder: Path) -> Comparison:
     records = [result.record for result in results]
     comparison = compare(records)
     comparison.frame().to_csv(folder / SUMMARY, index=False, lineterminator="\n")
-    (folder / "comparison.txt").write_text(comparison_text(comparison, results[0]), encoding="utf-8")
+    (folder / "comparison.txt").write_text(comparison_text(comparison, facts_of(records[0]).name), encoding="utf-8")
     pictures = draw_all(records)
     (folder / "plots").mkdir(exist_ok=True)
     for name, png in pictures.items():
@@ -82,11 +82,11 @@ def render(results: Sequence[Result], folder: Path) -> Comparison:
     return comparison
 
 
-def comparison_text(comparison: Comparison, first: Result) -> str:
-    """Return the comparison as plain text: the table, then the verdict."""
+def comparison_text(comparison: Comparison, name: str) -> str:
+    """Return the comparison of a scenario's runs as plain text: the table, then the verdict."""
     text = io.StringIO()
     console = Console(file=text, width=COLUMNS, color_system=None)
-    console.print(comparison_table(comparison, facts_of(first.record).name))
+    console.print(comparison_table(comparison, name))
     console.print(comparison.verdict, highlight=False)
     return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
 
