@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from installed import COMMAND, SMALL, Finished
 
 # A change is judged by the same examples on every machine; HYPOTHESIS_PROFILE=fresh looks for new ones.
 # Time limits per example would judge the machine, and how busy it is.
@@ -19,10 +19,6 @@ settings.register_profile(
 )
 settings.register_profile("fresh", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
-
-Finished = subprocess.CompletedProcess[str]
-COMMAND = Path(sys.executable).parent / "fargsim"
-SMALL = Path(__file__).parent / "data" / "small"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Finished
+from installed import Finished
 
 import fargsim
 from fargsim.catalog import TABLES, rows

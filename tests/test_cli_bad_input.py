@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from conftest import Finished
+from installed import Finished
 
 import fargsim
 from fargsim.cli.status import faults_shown

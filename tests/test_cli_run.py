@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, Finished
+from installed import COMMAND, Finished
 
 from fargsim import Result
 from fargsim.report.summary import SUMMARY_KEYS
