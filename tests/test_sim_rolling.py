@@ -108,7 +108,7 @@ def test_the_bounds_hold_at_every_instant_behind_a_balancer():
         region.run(until=f"{at} s")
         assert run.healthy >= 6
         assert len(run.tasks) <= 10
-    assert [d["rolloutState"] for d in run.describe("x", region.registry.start)["deployments"]] == ["COMPLETED"]
+    assert [d.rollout_state for d in run.deployments] == ["COMPLETED"]
     assert {t.revision.number for t in run.tasks.values()} == {2}
 
 
@@ -187,3 +187,17 @@ def test_a_user_who_stops_a_service_task_gets_another_one():
     region.ecs.stop_task(task=arn)
     region.run(until="150 s")
     assert statuses(region) == [[*born(5), *gone(100)], born(105)]
+
+
+def test_a_task_lost_unnoticed_is_not_stopped_a_second_time():
+    """One of two tasks crashes, and before the service notices, one is all that is wanted: the other one stays."""
+    region = exact_region(assumptions={"scheduler_delay_min_s": 1, "scheduler_delay_max_s": 1})
+    register(region)
+    service(region, desired=2)
+    region.run(until="100 s")
+    first, _ = region.registry.service("default", "web").tasks.values()
+    region.ecs.stop_task(task=first.task_id)
+    region.run(until="102 s")
+    region.ecs.update_service(service="web", desiredCount=1)
+    region.run(until="200 s")
+    assert statuses(region) == [[*born(1), *gone(100)], born(1)]

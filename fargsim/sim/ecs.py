@@ -21,7 +21,7 @@ from fargsim.sim.metering import ServiceMeter
 from fargsim.sim.registry import FARGATE_PROVIDERS, Registry, tail
 from fargsim.sim.service_checks import check_network, check_service
 from fargsim.sim.service_scheduler import ServiceRun
-from fargsim.sim.shapes import describe_task, instant, read
+from fargsim.sim.shapes import describe_service, describe_task, instant, read
 from fargsim.sim.state import ClusterRun, ProviderRun, Revision, Stop, TaskRun
 from fargsim.sim.task_life import stop_task
 
@@ -351,9 +351,7 @@ class Ecs:
         }
 
     def _describe_service(self, service: ServiceRun) -> dict[str, Any]:
-        return service.describe(
-            self._kit.arn("service", f"{service.cluster.name}/{service.name}"), self._registry.start
-        )
+        return describe_service(self._kit, self._registry.start, service)
 
 
 def _resources(cpu_units: int, memory_mib: int) -> list[dict[str, Any]]:

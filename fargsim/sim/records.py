@@ -8,7 +8,9 @@ from fargsim.sim.kit import Kit
 from fargsim.sim.state import TaskRun
 
 if TYPE_CHECKING:
+    from fargsim.sim.deployments import DeploymentRun
     from fargsim.sim.groups import InstanceRun
+    from fargsim.sim.service_scheduler import ServiceRun
 
 
 def record_state(kit: Kit, task: TaskRun) -> None:
@@ -95,5 +97,24 @@ def record_instance(kit: Kit, instance: InstanceRun) -> None:
             instance.terminated_at,
             instance.status,
             instance.status_reason,
+        )
+    )
+
+
+def record_deployment(kit: Kit, service: ServiceRun, deployment: DeploymentRun) -> None:
+    """Keep a deployment: when another has replaced it, or at the end of the run."""
+    kit.recorder.deployments.append(
+        (
+            deployment.deployment_id,
+            service.cluster.name,
+            service.name,
+            deployment.revision.name,
+            deployment.created_at,
+            deployment.completed_at,
+            deployment.status,
+            deployment.rollout_state,
+            deployment.rollout_reason,
+            service.desired,
+            deployment.failed_tasks,
         )
     )

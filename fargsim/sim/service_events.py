@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
 
 from fargsim.sim.kit import Kit
-from fargsim.sim.shapes import instant
 from fargsim.sim.state import TaskRun
 
 
@@ -48,6 +45,6 @@ class ServiceEvents:
         names = " ".join(f"(task {task.task_id})" for task in tasks)
         self.say(f"{verb} {len(tasks)} {noun}: {names}.")
 
-    def newest(self, start: datetime) -> list[dict[str, Any]]:
-        """Return the newest events first, as DescribeServices does."""
-        return [{"createdAt": instant(start, at), "message": message} for at, message in reversed(self._log)]
+    def newest(self) -> list[tuple[int, str]]:
+        """Return instants and messages, the newest first, as many as DescribeServices shows."""
+        return list(reversed(self._log))

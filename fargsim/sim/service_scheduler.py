@@ -6,16 +6,15 @@ scheduler's grid at which something may have changed; a settled service costs no
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fargsim.model.service import CreateService
 from fargsim.policy.deployment import ServiceView, Step, bounds, rolling_step, scaled_wanted, throttle_delay_s
 from fargsim.sim.account import Window
 from fargsim.sim.deployments import DeploymentRun
 from fargsim.sim.kit import US_PER_S, Kit
+from fargsim.sim.records import record_deployment
 from fargsim.sim.service_events import ServiceEvents
-from fargsim.sim.shapes import instant
 from fargsim.sim.state import ClusterRun, Revision, Stop, TaskRun
 from fargsim.sim.task_life import stop_task
 
@@ -361,7 +360,9 @@ class ServiceRun:
         stopped: list[TaskRun] = []
         for order in step.stops:
             deployment = by_id[order.deployment]
-            for task in self._launcher.victims(self, deployment, order.number, order.unhealthy):
+            # tasks that were lost unnoticed count as pending, and of what is surplus those go first: nobody stops in their place
+            number = order.number if order.unhealthy else max(0, order.number - deployment.unnoticed)
+            for task in self._launcher.victims(self, deployment, number, order.unhealthy):
                 reason = f"Scaling activity initiated by (deployment {self.primary.deployment_id})"
                 if order.unhealthy and not task.host_drains:
                     group = next((g for g, t in task.targets if t.state == "unhealthy"), None)
@@ -419,7 +420,7 @@ class ServiceRun:
             )
         for old in self.deployments[1:]:
             old.status = "INACTIVE"
-            self._record(old)
+            record_deployment(self._kit, self, old)
         del self.deployments[1:]
         if not self._steady and len(self.tasks) == self.desired:
             self._steady = True
@@ -441,51 +442,4 @@ class ServiceRun:
     def finish(self) -> None:
         """Record the deployments that are still there at the end of the run."""
         for deployment in self.deployments:
-            self._record(deployment)
-
-    def _record(self, deployment: DeploymentRun) -> None:
-        self._kit.recorder.deployments.append(
-            (
-                deployment.deployment_id,
-                self.cluster.name,
-                self.name,
-                deployment.revision.name,
-                deployment.created_at,
-                deployment.completed_at,
-                deployment.status,
-                deployment.rollout_state,
-                deployment.rollout_reason,
-                self.desired,
-                deployment.failed_tasks,
-            )
-        )
-
-    def describe(self, arn: str, start: datetime) -> dict[str, Any]:
-        """Return the service as DescribeServices does."""
-        return {
-            "serviceArn": arn,
-            "serviceName": self.name,
-            "clusterArn": self._kit.arn("cluster", self.cluster.name),
-            "status": ("DRAINING" if self.tasks else "INACTIVE") if self.deleted else "ACTIVE",
-            "desiredCount": self.desired,
-            "runningCount": self.running,
-            "pendingCount": self.pending,
-            "taskDefinition": self.revision.arn,
-            "createdAt": instant(start, self.created_at),
-            "deployments": [
-                {
-                    "id": d.deployment_id,
-                    "status": d.status,
-                    "taskDefinition": d.revision.arn,
-                    "desiredCount": self.desired if d is self.primary else 0,
-                    "pendingCount": d.counts["pending"],
-                    "runningCount": d.counts["undecided"] + d.counts["healthy"] + d.counts["unhealthy"],
-                    "failedTasks": d.failed_tasks,
-                    "rolloutState": d.rollout_state,
-                    "rolloutStateReason": d.rollout_reason,
-                    "createdAt": instant(start, d.created_at),
-                }
-                for d in self.deployments
-            ],
-            "events": self.events.newest(start),
-        }
+            record_deployment(self._kit, self, deployment)

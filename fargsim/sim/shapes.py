@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from fargsim.sim.errors import AwsError, InvalidParameterException
 from fargsim.sim.kit import Kit
 from fargsim.sim.state import TaskRun
+
+if TYPE_CHECKING:
+    from fargsim.sim.service_scheduler import ServiceRun
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -79,3 +82,34 @@ def describe_task(kit: Kit, start: datetime, task: TaskRun) -> dict[str, Any]:
         ],
     }
     return {key: value for key, value in answer.items() if value is not None}
+
+
+def describe_service(kit: Kit, start: datetime, service: ServiceRun) -> dict[str, Any]:
+    """Return a service as DescribeServices does."""
+    return {
+        "serviceArn": kit.arn("service", f"{service.cluster.name}/{service.name}"),
+        "serviceName": service.name,
+        "clusterArn": kit.arn("cluster", service.cluster.name),
+        "status": ("DRAINING" if service.tasks else "INACTIVE") if service.deleted else "ACTIVE",
+        "desiredCount": service.desired,
+        "runningCount": service.running,
+        "pendingCount": service.pending,
+        "taskDefinition": service.revision.arn,
+        "createdAt": instant(start, service.created_at),
+        "deployments": [
+            {
+                "id": d.deployment_id,
+                "status": d.status,
+                "taskDefinition": d.revision.arn,
+                "desiredCount": service.desired if d is service.primary else 0,
+                "pendingCount": d.counts["pending"],
+                "runningCount": d.counts["undecided"] + d.counts["healthy"] + d.counts["unhealthy"],
+                "failedTasks": d.failed_tasks,
+                "rolloutState": d.rollout_state,
+                "rolloutStateReason": d.rollout_reason,
+                "createdAt": instant(start, d.created_at),
+            }
+            for d in service.deployments
+        ],
+        "events": [{"createdAt": instant(start, at), "message": message} for at, message in service.events.newest()],
+    }
