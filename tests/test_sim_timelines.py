@@ -321,3 +321,13 @@ def test_a_stopped_task_is_shown_for_an_hour():
     region.ecs.run_task(taskDefinition="web", launchType="FARGATE", networkConfiguration=network())
     region.run(until="7400 s")
     assert region.ecs.describe_tasks(tasks=[arn]) == {"tasks": [], "failures": [{"arn": arn, "reason": "MISSING"}]}
+
+
+def test_progress_is_told_each_instant_once():
+    region = exact_region()
+    register(region)
+    region.ecs.run_task(taskDefinition="web", launchType="FARGATE", networkConfiguration=network())
+    seen: list[int] = []
+    region.run("30 s", seen.append)
+    assert seen == sorted(set(seen))
+    assert {4_000_000, 10_000_000, 13_000_000, 15_000_000} <= set(seen)
