@@ -301,9 +301,7 @@ def check_end(world: World) -> None:
             if service.fargate and not scarce:
                 assert [d.rollout_state for d in run.deployments] == ["COMPLETED"]
         elif len(run.deployments) > 1:
-            assert any(
-                "unable to stop or start tasks" in e["message"] for e in run.events.newest(region.registry.start)
-            )
+            assert any("unable to stop or start tasks" in message for _, message in run.events.newest())
 
 
 def check_tables(world: World) -> None:
