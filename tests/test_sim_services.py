@@ -8,6 +8,7 @@ import pytest
 from sim_helpers import behind, exact_region, fleet, network, register, target_group
 
 from fargsim import Region
+from fargsim.sim.errors import ClientException
 from fargsim.sim.task_life import set_health
 
 MIN, HOUR = 60_000_000, 3_600_000_000
@@ -167,3 +168,41 @@ def test_a_service_ends_where_it_is_told_although_it_is_asked_twice():
     region.ecs.update_service(service="web", desiredCount=4)
     region.run(5 * MIN)
     assert region.ecs.describe_services(services=["web"])["services"][0]["runningCount"] == 4
+
+
+def test_a_change_by_the_user_is_not_seen_earlier_because_something_else_wakes_the_scheduler():
+    region = exact_region()
+    register(region)
+    service(region, desired=1)
+    region.run(18_000_000)  # started at 5 s, RUNNING at 20 s: that wakes the scheduler two seconds after the change
+    region.ecs.update_service(service="web", desiredCount=2)
+    region.run(22_999_999)
+    assert len(region.ecs.list_tasks()["taskArns"]) == 1
+    region.run(23_000_000)
+    assert len(region.ecs.list_tasks()["taskArns"]) == 2
+
+
+def test_draining_tasks_do_not_dilute_the_utilisation():
+    region = exact_region()
+    register(region, behaviour={"request": {"cpu": "100 ms"}})
+    target_group(region, delay=300)
+    service(region, desired=4, loadBalancers=behind())
+    region.registry.service("default", "web").settle()
+    region.send_traffic("web", {"constant": "16 /s", "process": "regular"}, until=HOUR)
+    region.kit.at(10 * MIN, lambda: region.ecs.update_service(service="web", desiredCount=2))
+    region.run(14 * MIN)
+    rows = region.finish().tables()["services"]
+    # 1.6 cores of work: on four tasks of one core 40 %, on two 80 %, from the first whole minute on
+    assert rows["cpu_utilization"].iloc[8] == pytest.approx(40, abs=0.5)
+    assert rows["cpu_utilization"].iloc[11] == pytest.approx(80, abs=0.5)
+    assert rows["running"].iloc[11] == 2
+
+
+def test_changing_the_load_balancer_is_refused_and_changes_nothing():
+    region = exact_region()
+    register(region)
+    service(region, desired=1)
+    target_group(region)
+    with pytest.raises(ClientException, match="loadBalancers"):
+        region.ecs.update_service(service="web", loadBalancers=behind())
+    assert len(region.ecs.describe_services(services=["web"])["services"][0]["deployments"]) == 1

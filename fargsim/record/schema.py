@@ -73,7 +73,7 @@ TASKS = Table(
 TASK_STATES = Table(
     "task_states",
     "One row per change of a task's state: the trace of its life.",
-    ("task_id", "at"),
+    ("task_id", "at", "last_status"),
     (
         text("task_id", "Identifier of the task."),
         instant("at", "The change."),
@@ -235,7 +235,7 @@ PLACEMENTS = Table(
 
 SCALING = Table(
     "scaling",
-    "One row per decision of a scaling policy, also when it decided to change nothing.",
+    "One row per change of a desired count or capacity that a scaling policy made.",
     ("at", "resource_id", "policy_name"),
     (
         instant("at", "The decision."),

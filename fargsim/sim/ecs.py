@@ -172,6 +172,8 @@ class Ecs:
         service = self._registry.service(spec.cluster, spec.service)
         if service.deleted:
             raise ServiceNotActiveException(f"Service '{spec.service}' was deleted.")
+        if spec.load_balancers is not None and spec.load_balancers != service.spec.load_balancers:
+            raise ClientException("changing loadBalancers of a service is not simulated yet: create another service")
         changes = {
             name: getattr(spec, name)
             for name in CreateService.model_fields

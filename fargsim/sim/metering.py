@@ -16,17 +16,18 @@ import numpy as np
 import numpy.typing as npt
 import simpy
 
-from fargsim.kernel import Counters, Outcome, bucket_edges_us, quantiles_from_histogram
+from fargsim.kernel import Counters, Outcome, SlotUse, bucket_edges_us, quantiles_from_histogram
 from fargsim.policy.service_metrics import utilization_percent
 from fargsim.sim.kit import PERIOD_END, US_PER_S, Kit
 from fargsim.sim.registry import Registry
+from fargsim.sim.state import TaskRun
+from fargsim.sim.task_use import TaskUse
 
 if TYPE_CHECKING:
     from fargsim.sim.service_scheduler import ServiceRun
     from fargsim.sim.targets import TargetGroupRun
 
 NO_REQUESTS = Counters(0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
-BYTES_PER_MIB = 2**20
 OUTCOME_NAMES: dict[int, str] = {
     Outcome.SERVED: "served",
     Outcome.REFUSED_FULL: "refused_503",
@@ -57,20 +58,6 @@ class Datapoint:
         return self.request_count_per_target
 
 
-@dataclass(slots=True)
-class _Extremes:
-    low: float = float("inf")
-    high: float = float("-inf")
-
-    def see(self, values: npt.NDArray[np.float64]) -> None:
-        if values.size:
-            self.low = min(self.low, float(values.min()))
-            self.high = max(self.high, float(values.max()))
-
-    def pair(self) -> tuple[float | None, float | None]:
-        return (None, None) if self.high < self.low else (self.low, self.high)
-
-
 class ServiceMeter:
     """Meters one service."""
 
@@ -78,20 +65,11 @@ class ServiceMeter:
         self._kit = kit
         self._kept_every = keep_every
         self._service = service
-        self._sampled_at = kit.now
+        self._start = kit.now
         self._running_us = 0.0
-        self._begin(kit.now)
+        self._use = TaskUse(kit.us("metric_sample_s"))
         self._counters = NO_REQUESTS
         self._histogram: npt.NDArray[np.int64] | None = None
-        self._busy: dict[str, float] = {}
-        self._inside: dict[str, float] = {}
-
-    def _begin(self, now: int) -> None:
-        self._start = now
-        self._cpu, self._memory = _Extremes(), _Extremes()
-        self._used_cpu_us = self._reserved_cpu_us = 0.0
-        self._used_memory = self._reserved_memory = 0.0
-        self._inside_us = 0.0
 
     def go_on_from(self, former: ServiceMeter) -> None:
         """Count on where the meter of a deleted service of the same name stands, so that no request is counted twice or never."""
@@ -99,67 +77,47 @@ class ServiceMeter:
         if group is not None and group is former._service.group_with_requests():
             self._counters, self._histogram = former._counters, former._histogram
 
-    def forget(self, task_id: str, busy_us: float, inside_us: float) -> None:
-        """Take what a target did since the last sample, when it leaves."""
-        task = self._service.tasks.get(task_id)
-        busy = busy_us - self._busy.pop(task_id, 0.0)
-        inside = inside_us - self._inside.pop(task_id, 0.0)
-        self._used_cpu_us += busy
-        self._inside_us += inside
-        if task is not None:
-            request = task.revision.behaviour.request
-            self._used_memory += inside * (request.memory if request else 0)
+    def left_running(self, task: TaskRun) -> None:
+        """Take note that a task is RUNNING no more."""
+        self._use.leave(task, self._kit.now, self._slot_of(task))
+
+    def dropped(self, task: TaskRun, use: SlotUse) -> None:
+        """Take what a target did since the last sample, when it leaves its target group."""
+        self._use.account(task, self._kit.now, use.busy_core_us, use.in_system_us)
+
+    def forget(self, task: TaskRun) -> None:
+        """Drop a task that has stopped."""
+        self._use.forget(task)
+
+    def _slot_of(self, task: TaskRun) -> SlotUse | None:
+        group = self._service.group_with_requests()
+        target = next((t for g, t in task.targets if g is group), None)
+        if group is None or group.bridge is None or target is None or target.slot is None:
+            return None
+        group.bridge.advance(self._kit.now)
+        return group.bridge.plane.slot(target.slot)
 
     def sample(self) -> None:
         """Read every task's use since the last sample."""
         service, now = self._service, self._kit.now
-        span = now - self._sampled_at
         group = service.group_with_requests()
-        table = None
+        done: dict[int, tuple[float, float]] = {}
         if group is not None and group.bridge is not None:
             group.bridge.advance(now)
             table = group.bridge.plane.slots()
-        self._sampled_at = now
-        if span <= 0:
-            return
-        row_of = {} if table is None else {int(slot): row for row, slot in enumerate(table.slot)}
-        cpu, memory = [], []
+            totals = zip(table.busy_core_us.tolist(), table.in_system_us.tolist(), strict=True)
+            done = dict(zip(table.slot.tolist(), totals, strict=True))
         for task in service.tasks.values():
-            if task.started_at is None or task.execution_stopped_at is not None:
-                continue
-            there = min(span, now - task.started_at)
-            if there <= 0:
-                continue
-            behaviour, definition = task.revision.behaviour, task.revision.definition
-            busy = inside = 0.0
             target = next((t for g, t in task.targets if g is group), None)
-            if table is not None and target is not None and target.slot in row_of:
-                row = row_of[target.slot]
-                total_busy, total_inside = float(table.busy_core_us[row]), float(table.in_system_us[row])
-                busy = total_busy - self._busy.get(task.task_id, 0.0)
-                inside = total_inside - self._inside.get(task.task_id, 0.0)
-                self._busy[task.task_id], self._inside[task.task_id] = total_busy, total_inside
-            used = busy + behaviour.idle_cpu * there
-            reserved = definition.cpu_units / 1024 * there
-            per_request = behaviour.request.memory if behaviour.request else 0
-            bytes_us = behaviour.memory * there + per_request * inside
-            reserved_bytes_us = definition.memory_mib * BYTES_PER_MIB * there
-            self._inside_us += inside
-            self._used_cpu_us += used
-            self._reserved_cpu_us += reserved
-            self._used_memory += bytes_us
-            self._reserved_memory += reserved_bytes_us
-            if reserved:
-                cpu.append(100 * used / reserved)
-            if reserved_bytes_us:
-                memory.append(100 * bytes_us / reserved_bytes_us)
-        self._cpu.see(np.asarray(cpu))
-        self._memory.see(np.asarray(memory))
+            if target is not None and target.slot in done:
+                self._use.account(task, now, *done[target.slot])
+            elif task.last_status == "RUNNING" and (target is None or target.slot is None):
+                self._use.account(task, now)
 
     def close(self) -> Datapoint:
         """End the period: write its row and return its datapoint."""
         self.sample()
-        service, now = self._service, self._kit.now
+        service, now, use = self._service, self._kit.now, self._use
         span = now - self._start
         running_us = service.running_integral_us()
         running_mean = (running_us - self._running_us) / span
@@ -174,14 +132,14 @@ class ServiceMeter:
         before, self._counters = self._counters, counters
         arrived = counters.arrived - before.arrived
         no_target = counters.no_target - before.no_target
-        cpu_utilization = utilization_percent(self._used_cpu_us, self._reserved_cpu_us, 1)
-        memory_utilization = utilization_percent(self._used_memory, self._reserved_memory, 1)
+        cpu_utilization = utilization_percent(use.used_cpu_us, use.reserved_cpu_us, 1)
+        memory_utilization = utilization_percent(use.used_memory, use.reserved_memory, 1)
         per_target = None
         if group is not None and arrived > no_target:
             targets = group.healthy or len(group.targets)
             per_target = (arrived - no_target) / targets if targets else None
-        low_cpu, high_cpu = self._cpu.pair()
-        low_memory, high_memory = self._memory.pair()
+        low_cpu, high_cpu = use.cpu.pair()
+        low_memory, high_memory = use.memory.pair()
         first = next(iter(service.groups), None)
         balancer = None if first is None or first.balancer is None else first.balancer.spec.name
         self._kit.recorder.services.append(
@@ -204,7 +162,7 @@ class ServiceMeter:
                 counters.cut_off - before.cut_off,
                 counters.timed_out - before.timed_out,
                 counters.in_flight,
-                self._inside_us / span,
+                use.inside_us / span,
                 *latency,
                 cpu_utilization,
                 low_cpu,
@@ -215,8 +173,8 @@ class ServiceMeter:
                 per_target,
             )
         )
-        start = self._start
-        self._begin(now)
+        start, self._start = self._start, now
+        use.begin()
         return Datapoint(start, now, running_mean, cpu_utilization, memory_utilization, per_target)
 
     def _keep_requests(self, group: TargetGroupRun) -> None:

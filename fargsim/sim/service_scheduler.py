@@ -52,6 +52,7 @@ class ServiceRun:
         self._kit = kit
         self._launcher = launcher
         self._due: int | None = None
+        self._quiet_until = 0
         self._steady = False
         self._failures = 0
         self._not_before = 0
@@ -164,8 +165,10 @@ class ServiceRun:
 
     def _react_to_user(self) -> None:
         low, high = self._kit.us("scheduler_delay_min_s"), self._kit.us("scheduler_delay_max_s")
-        delay = round(self._kit.streams[f"scheduler/{self.name}"].uniform(low, high))
-        self.attend(self._kit.now + delay)
+        if self._kit.now >= self._quiet_until:
+            # whatever else wakes the scheduler meanwhile, it does not see the change before
+            self._quiet_until = self._kit.now + round(self._kit.streams[f"scheduler/{self.name}"].uniform(low, high))
+        self.attend(self._quiet_until)
 
     # what tasks tell
 
@@ -190,6 +193,7 @@ class ServiceRun:
             self.running_integral_us()
             self.running -= 1
             task.counted_running = False
+            self.meter.left_running(task)
 
     def task_started(self, task: TaskRun, health_checked: bool) -> None:
         """Watch a task that has just reached RUNNING until it counts as healthy."""
@@ -231,6 +235,7 @@ class ServiceRun:
         """Forget a task that has stopped."""
         self._count_out(task)
         self.tasks.pop(task.task_id, None)
+        self.meter.forget(task)
         if task.started_at is None and task.stop_wanted is not None and task.stop_wanted.code == "TaskFailedToStart":
             self._failures += 1
             parameters = self._kit.parameters
@@ -309,7 +314,7 @@ class ServiceRun:
 
     def attend(self, at_us: int) -> None:
         """Have the scheduler look at the service at the first tick not before an instant."""
-        due = max(self._kit.grid(at_us), self._kit.grid(self._kit.now))
+        due = self._kit.grid(max(at_us, self._kit.now, self._quiet_until))
         if self._due is not None and self._due <= due:
             return
         self._due = due
@@ -319,7 +324,10 @@ class ServiceRun:
         if self._due != due:
             return
         self._due = None
-        self._step()
+        if self._kit.now < self._quiet_until:
+            self.attend(self._quiet_until)
+        else:
+            self._step()
 
     def _step(self) -> None:
         now = self._kit.now

@@ -150,7 +150,7 @@ class TargetGroupRun:
             target.task.requests_served += use.served
             target.task.busy_core_us += use.busy_core_us
             if target.task.service is not None:
-                target.task.service.meter.forget(target.task.task_id, use.busy_core_us, use.in_system_us)
+                target.task.service.meter.dropped(target.task, use)
         self._route()
 
     def settle(self, target: Target) -> None:

@@ -1,0 +1,106 @@
+"""What the tasks of a service use and reserve, task by task.
+
+Only RUNNING tasks count, in what is used as in what is reserved: the metric times the running tasks is then the load, which is what target
+tracking takes it for. A task that drains still works on what it holds; that work belongs to nobody's utilisation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fargsim.kernel import SlotUse
+from fargsim.sim.state import TaskRun
+
+BYTES_PER_MIB = 2**20
+
+
+@dataclass(slots=True)
+class Extremes:
+    """The lowest and highest value seen."""
+
+    low: float = float("inf")
+    high: float = float("-inf")
+
+    def see(self, value: float) -> None:
+        """Take a value."""
+        self.low = min(self.low, value)
+        self.high = max(self.high, value)
+
+    def pair(self) -> tuple[float | None, float | None]:
+        """Return both, or ``None`` twice where nothing was seen."""
+        return (None, None) if self.high < self.low else (self.low, self.high)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """How far a task has been accounted."""
+
+    at_us: int
+    busy_us: float = 0.0
+    inside_us: float = 0.0
+    over: bool = False
+
+
+class TaskUse:
+    """Use and reservation of a service's tasks in the current period.
+
+    Parameters
+    ----------
+    sample_us
+        Length of a sample; minimum and maximum are those of tasks that were there for half of one at least.
+    """
+
+    def __init__(self, sample_us: int) -> None:
+        self._sample_us = sample_us
+        self._seen: dict[str, _Seen] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a period."""
+        self.cpu, self.memory = Extremes(), Extremes()
+        self.used_cpu_us = self.reserved_cpu_us = 0.0
+        self.used_memory = self.reserved_memory = 0.0
+        self.inside_us = 0.0
+
+    def account(self, task: TaskRun, now_us: int, busy_us: float = 0.0, inside_us: float = 0.0) -> None:
+        """Take what a task has done since it was accounted last.
+
+        Parameters
+        ----------
+        busy_us, inside_us
+            Its core-time and its requests' time so far, since it started.
+        """
+        if task.started_at is None:
+            return
+        seen = self._seen.get(task.task_id)
+        if seen is None:
+            seen = self._seen[task.task_id] = _Seen(task.started_at)
+        there, busy, inside = now_us - seen.at_us, busy_us - seen.busy_us, inside_us - seen.inside_us
+        seen.at_us, seen.busy_us, seen.inside_us = now_us, busy_us, inside_us
+        self.inside_us += inside
+        if seen.over:
+            return
+        behaviour, definition = task.revision.behaviour, task.revision.definition
+        per_request = behaviour.request.memory if behaviour.request else 0
+        used, reserved = busy + behaviour.idle_cpu * there, definition.cpu_units / 1024 * there
+        held, limit = behaviour.memory * there + per_request * inside, definition.memory_mib * BYTES_PER_MIB * there
+        self.used_cpu_us += used
+        self.reserved_cpu_us += reserved
+        self.used_memory += held
+        self.reserved_memory += limit
+        if 2 * there >= self._sample_us:
+            if reserved:
+                self.cpu.see(100 * used / reserved)
+            if limit:
+                self.memory.see(100 * held / limit)
+
+    def leave(self, task: TaskRun, now_us: int, use: SlotUse | None) -> None:
+        """Account a task that has just left RUNNING for the last time that counts."""
+        self.account(task, now_us, *((use.busy_core_us, use.in_system_us) if use is not None else ()))
+        seen = self._seen.get(task.task_id)
+        if seen is not None:
+            seen.over = True
+
+    def forget(self, task: TaskRun) -> None:
+        """Drop a task that has stopped."""
+        self._seen.pop(task.task_id, None)
