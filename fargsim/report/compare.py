@@ -20,7 +20,7 @@ class Run:
     Parameters
     ----------
     variant
-        Name of the variant; ``base`` for a scenario without variants.
+        Name of the variant; ``default`` for a scenario without variants.
     replication
         Number of the replication.
     seed
@@ -95,7 +95,7 @@ class Comparison:
 def run_of(result: Result) -> Run:
     """Return a result's row in a comparison."""
     facts = facts_of(result)
-    return Run(facts.variant or "base", facts.replication, facts.seed, summarize(result))
+    return Run(facts.variant or "default", facts.replication, facts.seed, summarize(result))
 
 
 def compare(results: Sequence[Result]) -> Comparison:

@@ -240,7 +240,7 @@ def _provenance(results: Sequence[Result]) -> str:
 def _runs(results: Sequence[Result]) -> Iterable[tuple[str, str, str]]:
     for result in results:
         facts = facts_of(result)
-        yield facts.variant or "base", str(facts.replication), "" if facts.seed is None else str(facts.seed)
+        yield facts.variant or "default", str(facts.replication), "" if facts.seed is None else str(facts.seed)
 
 
 def _list(sentences: Iterable[str]) -> str:

@@ -121,8 +121,7 @@ def _names_in_order(summary: Path) -> list[str]:
         return []
     with summary.open(encoding="utf-8", newline="") as stream:
         rows = [(row.get("variant") or "", row.get("replication") or "0") for row in csv.DictReader(stream)]
-    plain = {"base": "default"}
-    return [plain.get(variant, variant) + ("" if number == "0" else f"@{number}") for variant, number in rows]
+    return [variant + ("" if number == "0" else f"@{number}") for variant, number in rows]
 
 
 def render_again(folder: str | Path) -> Comparison:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fargsim import __version__
 from fargsim.catalog import AS_OF
+from fargsim.load.notes import load_notes
 from fargsim.model.scenario import Scenario
 from fargsim.record.schema import SCHEMA_VERSION
 
@@ -27,6 +28,7 @@ def provenance(scenario: Scenario, seed: int, replication: int) -> dict[str, Any
         "seed": seed,
         "replication": replication,
         "scenario": scenario_json(scenario),
+        "notes": list(load_notes(scenario)),
         "dependencies": {name: version(name) for name in DEPENDENCIES},
     }
 
