@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
-from fargsim.kernel import UNLIMITED, Counters, Plane, SlotTable
+from fargsim.kernel import UNLIMITED, Counters, DemandsNeeded, Plane, SlotTable
 
 HORIZON_US = 4000
 
@@ -45,7 +45,11 @@ class Script:
     cancel: bool
     openings: tuple[Opening, ...]
     changes: tuple[Change, ...]
-    requests: tuple[tuple[int, float, float, bool], ...]  # arrival, cpu, wait, fails
+    requests: tuple[
+        tuple[int, float, float, bool], ...
+    ]  # arrival, cpu, wait, fails; of a closed loop the last three, over and over
+    users: tuple[int, ...] = ()  # their first requests; none: an open loop
+    thinks: tuple[float, ...] = ()  # over and over
 
     def actions(self) -> list[Opening | Change]:
         """All of the control plane's actions in order; at one instant openings go first."""
@@ -97,6 +101,20 @@ def scripts(changes: tuple[str, ...] = ("close", "routable", "unroutable", "rate
     )
 
 
+def closed_scripts(changes: tuple[str, ...] = ("close", "routable", "unroutable", "rate")) -> st.SearchStrategy[Script]:
+    """Scripts of a few users; now and then one thinks no time at all, which is a microsecond."""
+    think = st.one_of(
+        st.sampled_from([0.0, 0.5, 1.0, 50.0, 100.0, 250.0]), st.floats(0.0, 900.0, allow_subnormal=False)
+    )
+    first = st.one_of(st.integers(0, 5).map(lambda i: 100 * i), st.integers(0, HORIZON_US))
+    return st.builds(
+        lambda script, users, thinks: replace(script, users=users, thinks=(*thinks, 300.0)),
+        scripts(changes),
+        many(first, 1, 8),
+        many(think, 0, 8),
+    )
+
+
 @dataclass
 class Answer:
     counters: Counters
@@ -105,6 +123,7 @@ class Answer:
     histogram: np.ndarray[Any, Any]
     outcomes: np.ndarray[Any, Any]
     on_the_way: list[Any] = field(default_factory=list)
+    thinking: int = 0
 
 
 def bits(value: Any) -> Any:
@@ -120,6 +139,15 @@ def bits(value: Any) -> Any:
     return repr(value)
 
 
+def needs(plane: Plane, until: int) -> int:
+    """Advance a plane as far as it goes; return how many demands it asks for, 0 when it is there."""
+    try:
+        plane.advance(until)
+    except DemandsNeeded as short:
+        return short.count
+    return 0
+
+
 def play(
     script: Script,
     *,
@@ -130,11 +158,35 @@ def play(
     look: bool = False,
 ) -> Answer:
     """Run a script, cut at some more instants, its requests offered in chunks; `look` keeps what is seen on the way."""
-    plane = Plane(script.routing, script.idle_timeout_us, script.cancel, compiled=compiled, record_every=1)
+    plane = Plane(
+        script.routing,
+        script.idle_timeout_us,
+        script.cancel,
+        first_requests_us=np.array(script.users) if script.users else None,
+        compiled=compiled,
+        record_every=1,
+    )
     rows = script.requests
-    for begin in range(0, len(rows), chunk):
+    offered = 0
+    for begin in range(0, 0 if script.users else len(rows), chunk):
         arrivals, cpu, wait, fails = zip(*rows[begin : begin + chunk], strict=True)
         plane.offer(np.array(arrivals), np.array(cpu), np.array(wait), np.array(fails))
+
+    def advance(stop: int) -> None:
+        nonlocal offered
+        while True:
+            needed = needs(plane, stop)
+            if needed == 0:
+                return
+            assert 1 <= needed <= len(script.users)
+            assert plane.now_us < stop
+            assert plane.pending == 0
+            numbers = range(offered, offered + chunk)
+            _, cpu, wait, fails = zip(*(rows[k % len(rows)] for k in numbers), strict=True)
+            thinks = [script.thinks[k % len(script.thinks)] for k in numbers]
+            plane.offer_demands(np.array(cpu), np.array(thinks), np.array(wait), np.array(fails))
+            offered += chunk
+
     seen: list[Any] = []
     closed: list[Any] = []
     actions = script.actions()
@@ -143,7 +195,7 @@ def play(
     for stop in stops:
         if stop > until:
             break
-        plane.advance(stop)
+        advance(stop)
         for action in actions:
             if action.at != stop:
                 continue
@@ -169,6 +221,8 @@ def play(
             else:
                 plane.set_routable(stop, slot, action.what == "routable")
         if look:
-            seen += [plane.counters(), plane.slots(), plane.histogram()]
-    plane.advance(until)
-    return Answer(plane.counters(), plane.slots(), closed, plane.histogram(), plane.take_outcomes(), seen)
+            seen += [plane.counters(), plane.slots(), plane.histogram(), plane.thinking]
+    advance(until)
+    return Answer(
+        plane.counters(), plane.slots(), closed, plane.histogram(), plane.take_outcomes(), seen, plane.thinking
+    )

@@ -367,6 +367,21 @@ def test_a_service_of_another_cluster_is_told_apart(tmp_path: Path) -> None:
     ]
 
 
+def test_users_are_the_only_traffic_of_a_target_group(tmp_path: Path) -> None:
+    line = "  - {to: web, rate: {constant: 100 /s}}\n"
+    users = "  - {to: web, name: %s, rate: {users: {count: 50, think: {exponential: {mean: 2 s}}}}}\n"
+    assert faults(place(tmp_path, changed(line, users % "a"))) == []
+    text = changed(line, line + users % "a" + users % "b")
+    message = "users are the only traffic of a target group: traffic[%d] reaches web-targets, too"
+    found = faults(place(tmp_path, text))
+    assert [(f[3], f[4]) for f in found] == [
+        ("traffic[1].rate.users", message % 0),
+        ("traffic[2].rate.users", message % 0),
+    ]
+    for fault, name in zip(found, "ab", strict=True):
+        assert fault[1] == line_of(users % name, text)[0]
+
+
 def test_revisions_that_the_timeline_registers_count(tmp_path: Path) -> None:
     entry = (
         "  - at: 1 h\n    ecs.register_task_definition: {family: web, memory: '2048', cpu: '1024', networkMode: awsvpc, "

@@ -285,6 +285,12 @@ GROUP = {"AutoScalingGroupName": "g", "MinSize": 1, "MaxSize": 3, "LaunchTemplat
             "",
             "idle_timeout.timeout_seconds must be from 1 to 4000, not '0'",
         ),
+        (
+            Rate,
+            {"users": {"count": 1, "think": "1 s"}, "scale": 2},
+            "",
+            "scale and process are of rates: users have a count and a think time",
+        ),
         (Rate, {}, "", "give exactly one of constant, daily, steps, counts, instants, trace, timestamps, users"),
         (
             Rate,

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pytest
 import stats
 
-from fargsim.kernel import UNLIMITED, Plane, accumulate
+from fargsim.kernel import UNLIMITED, DemandsNeeded, Plane, accumulate
 
 SERVICE_US = 10_000.0
 WARM_UP = 0.1
@@ -196,8 +196,114 @@ def test_littles_law_holds_in_every_single_run(name: str) -> None:
     assert plane.slot(slot).in_system_us == pytest.approx(plane.counters().latency_sum_us, rel=1e-12)
 
 
+@dataclass(frozen=True)
+class ClosedLoop:
+    """A fixed number of users of one slot: the machine repair model, the terminals of a computer."""
+
+    users: int
+    think_us: float
+    servers: int
+    service: Draw = exponential
+    workers: int | None = None  # None: a worker a core, first come first served
+
+    def plane(self, draw: np.random.Generator) -> tuple[Plane, int]:
+        first = np.maximum(draw.exponential(self.think_us, self.users), 1.0).astype(np.int64)
+        plane = Plane("least_outstanding_requests", first_requests_us=first)
+        return plane, plane.open_slot(0, cores=float(self.servers), workers=self.workers or self.servers)
+
+    def run(self, draw: np.random.Generator, requests: int) -> dict[str, float]:
+        """One replication of about as many requests."""
+        plane, slot = self.plane(draw)
+        x, *_ = self.theory()
+
+        def reach(until: int) -> None:
+            while plane.now_us < until:
+                try:
+                    plane.advance(until)
+                except DemandsNeeded as needed:
+                    n = max(needed.count, 50_000)
+                    plane.offer_demands(self.service(draw, n), draw.exponential(self.think_us, n))
+
+        begin, end = (round(part * requests / x) for part in (WARM_UP, 1.0))
+        reach(begin)
+        c0, s0 = plane.counters(), plane.slot(slot)
+        reach(end)
+        c1, s1 = plane.counters(), plane.slot(slot)
+        span = end - begin
+        return {
+            "throughput": (c1.served - c0.served) / span,
+            "response": (c1.latency_sum_us - c0.latency_sum_us) / (c1.served - c0.served),
+            "in_flight": (s1.in_system_us - s0.in_system_us) / span,
+            "utilisation": (s1.busy_core_us - s0.busy_core_us) / span / self.servers,
+        }
+
+    def theory(self) -> tuple[float, float, float, float]:
+        """Throughput, response time, number in flight and utilisation of M/M/c//N (Kleinrock, Queueing Systems I, 3.8)."""
+        # birth rate (N - k) / Z, death rate min(k, c) / S
+        weight = [1.0]
+        for k in range(1, self.users + 1):
+            birth = (self.users - k + 1) / self.think_us
+            weight.append(weight[-1] * birth * SERVICE_US / min(k, self.servers))
+        total = math.fsum(weight)
+        busy = math.fsum(min(k, self.servers) * w for k, w in enumerate(weight)) / total
+        inside = math.fsum(k * w for k, w in enumerate(weight)) / total
+        x = busy / SERVICE_US
+        return x, inside / x, inside, busy / self.servers
+
+
+CLOSED = {
+    "M/M/1//20": (ClosedLoop(20, 180_000.0, 1), ("throughput", "response", "in_flight", "utilisation")),
+    "M/M/4//50": (ClosedLoop(50, 100_000.0, 4), ("throughput", "response", "utilisation")),
+    # processor sharing is insensitive to the law of the demand: the same chain
+    "M/G/1//20-PS lognormal": (
+        ClosedLoop(20, 180_000.0, 1, lognormal, UNLIMITED),
+        ("throughput", "response"),
+    ),
+}
+
+
+def compare_closed(name: str, replications: int, requests: int, label: str) -> None:
+    loop, figures = CLOSED[name]
+    x, response, inside, use = loop.theory()
+    theory = {"throughput": x, "response": response, "in_flight": inside, "utilisation": use}
+    runs = [loop.run(draw, requests) for draw in stats.generators(f"{name}{label}", replications)]
+    for figure in figures:
+        stats.check(f"{name} {figure}{label}", [run[figure] for run in runs], theory[figure])
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_closed_loop(name: str) -> None:
+    compare_closed(name, REPLICATIONS, REQUESTS, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLOSED)
+def test_closed_loop_long(name: str) -> None:
+    compare_closed(name, LONG_REPLICATIONS, LONG_REQUESTS, ", long")
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_interactive_response_time_law_holds_in_every_single_run(name: str) -> None:
+    # R = N / X - Z (Denning and Buzen, Computing Surveys 10, 1978) over a whole run is an identity, not a statistic, but for
+    # what each user had begun at its ends: at most a think time and a response
+    loop, _ = CLOSED[name]
+    draw = stats.generators(f"{name}, response time law", 1)[0]
+    plane, _ = loop.plane(draw)
+    think = np.maximum(np.rint(draw.exponential(loop.think_us, REQUESTS)), 1.0)
+    plane.offer_demands(loop.service(draw, REQUESTS), think)
+    end = round(0.9 * REQUESTS / loop.theory()[0])
+    plane.advance(end)
+    c = plane.counters()
+    assert c.served + c.in_flight == c.arrived
+    response, z = c.latency_sum_us / c.served, float(think[: c.arrived].sum()) / c.served
+    edge = loop.users * (float(think.max()) + 20 * response) / c.served
+    assert edge < 0.015 * response
+    assert loop.users / (c.served / end) - z == pytest.approx(response, abs=edge)
+
+
 def test_number_of_checks_is_the_one_declared() -> None:
-    assert sum(len(theory) for _, theory in CASES.values()) == stats.CHECKS
+    checks = sum(len(theory) for _, theory in CASES.values()) + sum(len(figures) for _, figures in CLOSED.values())
+    assert checks == stats.CHECKS
 
 
 def test_the_rule_rejects_a_biased_and_a_blunt_model() -> None:

@@ -23,12 +23,13 @@ from fargsim.kernel.layout import (
     SlotTable,
     SlotUse,
 )
-from fargsim.kernel.plane import Plane
+from fargsim.kernel.plane import DemandsNeeded, Plane
 
 __all__ = [
     "BUCKETS",
     "UNLIMITED",
     "Counters",
+    "DemandsNeeded",
     "Outcome",
     "Plane",
     "RateClock",

@@ -6,14 +6,11 @@ slots. A calendar (a ring of buckets over time, one entry per slot) says which s
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import cast
-
 import numpy as np
 
 from fargsim.kernel import heap
 from fargsim.kernel.calendar import relink, unlink
-from fargsim.kernel.jit import entry, inlined, jit, source_digest, trailing_zeros
+from fargsim.kernel.jit import inlined, jit, trailing_zeros
 from fargsim.kernel.layout import (
     FIXED,
     FREE,
@@ -44,7 +41,6 @@ from fargsim.kernel.station import (
     write_outcome,
 )
 
-RUN, ROUTE, UNROUTE, CLOSE, RATE, REBUILD = range(6)
 CUT_OFF, TIMED_OUT = int(Outcome.CUT_OFF), int(Outcome.TIMED_OUT)
 REFUSED_FULL, NO_TARGET = int(Outcome.REFUSED_FULL), int(Outcome.NO_TARGET)
 
@@ -96,7 +92,7 @@ def time_out(a: Arrays, item: int, now: float) -> None:
     a.plane[0].timed_out += 1
     a.slots[row].timed_out += 1
     note(a, item, TIMED_OUT, now)
-    forget_user(a, item)
+    forget_user(a, item, now)
     add_outstanding(a, row, -1)
     if a.plane[0].cancel == 1:
         take_out(a, row, item, now)
@@ -127,7 +123,7 @@ def settle(a: Arrays, until: int) -> None:
         if oldest != NOBODY and a.requests[oldest].arrival_us + plane.idle_us <= until:
             time_outs(a, until)
     if plane.routing == ROUND_ROBIN:
-        return  # the rule does not ask how the slots are: each catches up at its own next arrival
+        return  # nobody asks how the slots are: each catches up at its own next arrival
     now = float(until)
     mask = a.calendar.size - 1
     last = np.int64(now * plane.inverse_width)
@@ -152,8 +148,8 @@ def settle(a: Arrays, until: int) -> None:
 
 
 @inlined
-def admit(a: Arrays, arrival: int, cpu: float, wait: float, fails: int) -> None:
-    """Route one request and let it in, or refuse it."""
+def admit(a: Arrays, arrival: int, cpu: float, wait: float, fails: int) -> int:
+    """Route one request and let it in (return its record), or refuse it (return -1)."""
     plane = a.plane[0]
     number = plane.arrived
     plane.arrived += 1
@@ -162,7 +158,7 @@ def admit(a: Arrays, arrival: int, cpu: float, wait: float, fails: int) -> None:
         plane.no_target += 1
         if plane.sample > 0 and number % plane.sample == 0:
             write_outcome(a, number, -1, NO_TARGET, arrival, -1.0, float(arrival))
-        return
+        return -1
     s = a.slots[row]
     if plane.routing == ROUND_ROBIN:
         catch_up(a, row, float(arrival))
@@ -172,8 +168,8 @@ def admit(a: Arrays, arrival: int, cpu: float, wait: float, fails: int) -> None:
         s.refused_full += 1
         if plane.sample > 0 and number % plane.sample == 0:
             write_outcome(a, number, s.slot, REFUSED_FULL, arrival, -1.0, float(arrival))
-        return
-    item = plane.free
+        return -1
+    item: int = plane.free
     q = a.requests[item]
     plane.free = q.next
     plane.used += 1
@@ -200,6 +196,7 @@ def admit(a: Arrays, arrival: int, cpu: float, wait: float, fails: int) -> None:
         relink(a, row)
     else:
         enqueue(a, row, item)
+    return item
 
 
 @jit
@@ -264,7 +261,7 @@ def close(a: Arrays, row: int, now: float) -> int:
         if q.alive == 1:
             lost += 1
             note(a, item, CUT_OFF, now)
-            forget_user(a, item)
+            forget_user(a, item, now)
         if q.phase != QUEUED:
             s.in_worker_ns += now_ns
             if s.kind == FIXED:
@@ -341,31 +338,3 @@ def rebuild(a: Arrays, rows: int, now: float, inverse_width: float) -> None:
             relink(a, row)
             if s.routable == 1:
                 enter(a, row, level_of(a, row))
-
-
-Operate = Callable[[int, Arrays, Chunk, int, int, float, float], int]
-
-
-def _with_cache_key(digest: int) -> Operate:
-    def operate(op: int, a: Arrays, chunk: Chunk, first: int, second: int, third: float, fourth: float) -> int:
-        if op == RUN:
-            return run_chunk(a, chunk, first, second, int(third))
-        if op == ROUTE:
-            route(a, first, 1)
-        elif op == UNROUTE:
-            route(a, first, 0)
-        elif op == CLOSE:
-            return close(a, first, float(second))
-        elif op == RATE:
-            set_rate(a, first, float(second), third, fourth)
-        elif op == REBUILD:
-            rebuild(a, first, float(second), third)
-        else:
-            return digest  # never asked for: it makes the digest part of the cache's key
-        return 0
-
-    return cast(Operate, entry(operate))
-
-
-operate: Operate = _with_cache_key(source_digest())
-"""Do one thing to a plane: one compiled function, so that one entry of the cache holds all of the machine code."""

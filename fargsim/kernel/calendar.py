@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fargsim.kernel.jit import inlined
+from fargsim.kernel.jit import inlined, jit, trailing_zeros
 from fargsim.kernel.layout import ROUND_ROBIN, Arrays
 
 FAR = 2.0**62
@@ -37,7 +37,7 @@ def unlink(a: Arrays, row: int) -> None:
 
 @inlined
 def relink(a: Arrays, row: int) -> None:
-    """Put a row into the bucket of its next event; round robin needs no calendar."""
+    """Put a row into the bucket of its next event; where slots catch up late there is no calendar."""
     if a.plane[0].routing == ROUND_ROBIN:
         return
     s = a.slots[row]
@@ -53,3 +53,30 @@ def relink(a: Arrays, row: int) -> None:
         a.calendar[bucket] = row
         a.marks[bucket >> 6] |= np.uint64(1) << np.uint64(bucket & 63)
         s.bucket = bucket
+
+
+@jit
+def next_event(a: Arrays, limit: float) -> float:
+    """Return the instant of the first of all slots' events, or `limit` where none is before it; changes nothing."""
+    plane = a.plane[0]
+    mask = a.calendar.size - 1
+    bucket = plane.bucket
+    last = min(np.int64(limit * plane.inverse_width), bucket + mask)
+    first = limit
+    while bucket <= last:
+        marks = a.marks[(bucket & mask) >> 6] >> np.uint64(bucket & 63)
+        if marks == np.uint64(0):
+            bucket = (bucket | 63) + 1
+            continue
+        bucket += trailing_zeros(marks)
+        if bucket > last:
+            break
+        row = a.calendar[bucket & mask]
+        while row >= 0:
+            first = min(first, a.slots[row].next_us)
+            row = a.slots[row].calendar_next
+        # what was found may belong to a later turn of the ring: then a nearer event may stand in a bucket to come
+        if first < limit and np.int64(first * plane.inverse_width) <= bucket:
+            break
+        bucket += 1
+    return first

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from fargsim.kernel.advance import CLOSE, RATE, REBUILD, ROUTE, RUN, UNROUTE, operate
 from fargsim.kernel.histogram import BUCKETS
 from fargsim.kernel.layout import (
     FIXED,
@@ -12,12 +11,16 @@ from fargsim.kernel.layout import (
     LEAST_OUTSTANDING,
     LEVELS,
     NOBODY,
+    NOTHING,
     OUTCOMES,
     PLANE,
     REQUEST,
+    ROUND_ROBIN,
+    ROUND_ROBIN_TOGETHER,
     RUNNING,
     SHARED,
     SLOT,
+    USER,
     Arrays,
     Chunk,
     Counters,
@@ -25,12 +28,15 @@ from fargsim.kernel.layout import (
     Records,
     SlotTable,
 )
+from fargsim.kernel.operate import CLOSE, RATE, REBUILD, ROUTE, RUN, RUN_USERS, UNROUTE, operate
 
-NOTHING = Chunk(np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.float64), np.empty(0, np.uint8))
 GAPS = 0.25
 """Width of a calendar bucket, in gaps between arrivals."""
 
 BUCKETS_PER_ROW = 8
+
+NEVER_US = 2**60
+"""An idle time-out that no run reaches."""
 
 
 def _grown(old: Records, size: int) -> Records:
@@ -42,14 +48,22 @@ def _grown(old: Records, size: int) -> Records:
 class CompiledBody:
     """State of one plane as `Arrays`; every method leaves them consistent."""
 
-    def __init__(self, routing: int, idle_us: int, cancel: bool, sample: int) -> None:
+    def __init__(self, routing: int, idle_us: int, cancel: bool, sample: int, first_us: Ints) -> None:
         plane = np.zeros(1, dtype=PLANE)
         plane["routing"] = routing
         plane["idle_us"] = idle_us
+        if first_us.size > 0:
+            # so that the paths of the open loop need not ask which loop it is
+            plane["routing"] = ROUND_ROBIN_TOGETHER if routing == ROUND_ROBIN else routing
+            plane["idle_us"] = idle_us or NEVER_US
         plane["cancel"] = int(cancel)
         plane["sample"] = sample
         plane["inverse_width"] = 1e-3
         plane["free"] = -1
+        plane["users"] = plane["thinking"] = first_us.size
+        users = np.zeros(first_us.size, dtype=USER)
+        users["due_us"] = first_us
+        users["heap"] = np.argsort(first_us, kind="stable")  # what is sorted is a heap
         levels = LEVELS if routing == LEAST_OUTSTANDING else 1
         self.arrays = Arrays(
             plane=plane,
@@ -60,6 +74,7 @@ class CompiledBody:
             marks=np.zeros(BUCKETS_PER_ROW, dtype=np.uint64),
             histogram=np.zeros(BUCKETS, dtype=np.int64),
             outcomes=np.zeros(0, dtype=OUTCOMES),
+            users=users,
         )
         self._rows = 0  # rows ever used
         self._unused: list[int] = []  # of these, closed ones
@@ -118,9 +133,37 @@ class CompiledBody:
         """Let all but arrivals happen, up to and including an instant."""
         self._run(NOTHING, 0, until, rows=self._rows)
 
-    def _run(self, chunk: Chunk, begin: int, until: int, rows: int) -> int:
+    def run_users(self, now: int, chunk: Chunk, begin: int, until: int) -> int:
+        """Let everything happen, up to an instant or to an arrival without a demand; return how far the chunk came."""
+        before = int(self.arrays.plane["arrived"][0])
+        position = self._run(chunk, begin, until, rows=0, op=RUN_USERS)
+        due = self.first_due()
+        reached = until if due is None or due > until else due
+        self._tune_to(reached, reached - now, int(self.arrays.plane["arrived"][0]) - before)
+        return position
+
+    def first_due(self) -> int | None:
+        """Return the instant of the next request of the users who think; None: there are none."""
+        if self.thinking() == 0:
+            return None
+        return int(self.arrays.users["due_us"][self.arrays.users["heap"][0]])
+
+    def due_before(self, until: int) -> int:
+        """Count the users who think and whose request comes before an instant."""
+        thinking = self.arrays.users["heap"][: self.thinking()]
+        return int(np.sum(self.arrays.users["due_us"][thinking] < until))
+
+    def thinking(self) -> int:
+        """Count the users who think."""
+        return int(self.arrays.plane["thinking"][0])
+
+    def dismiss_users(self) -> None:
+        """Let those who think go, and the others when their requests have ended."""
+        self.arrays.plane["users"] = self.arrays.plane["thinking"] = 0
+
+    def _run(self, chunk: Chunk, begin: int, until: int, rows: int, op: int = RUN) -> int:
         while True:
-            position = operate(RUN, self.arrays, chunk, begin, until, float(rows), 0.0)
+            position = operate(op, self.arrays, chunk, begin, until, float(rows), 0.0)
             if position >= 0:
                 return position
             begin = ~position
@@ -231,9 +274,12 @@ class CompiledBody:
 
     def _tune(self, now: int, arrivals: Ints) -> None:
         """Make a calendar bucket as wide as some gaps between arrivals (speed only, never the answer)."""
-        if arrivals.size < 64:
+        self._tune_to(now, int(arrivals[-1] - arrivals[0]), arrivals.size - 1)
+
+    def _tune_to(self, now: int, span: int, gaps: int) -> None:
+        if gaps < 63:
             return
-        gap = max(float(arrivals[-1] - arrivals[0]) / (arrivals.size - 1) * GAPS, 1e-3)
+        gap = max(float(span) / gaps * GAPS, 1e-3)
         change = gap * float(self.arrays.plane["inverse_width"][0])
         if not 0.5 < change < 2.0:
             self._rebuild(now, 1.0 / gap)

@@ -25,6 +25,9 @@ NS = 1000.0
 """Nanoseconds in a microsecond: integrals over time are summed as whole nanoseconds, exact in any order."""
 
 ROUND_ROBIN, LEAST_OUTSTANDING = 0, 1
+ROUND_ROBIN_TOGETHER = 2
+"""Round robin in a closed loop: slots cannot wait for their next arrival, which may depend on them."""
+
 ROUTINGS = {"round_robin": ROUND_ROBIN, "least_outstanding_requests": LEAST_OUTSTANDING}
 
 FIXED, SHARED = 0, 1
@@ -168,6 +171,8 @@ PLANE = np.dtype(
         ("failed", np.int64),
         ("latency_ns", np.int64),
         ("failed_latency_ns", np.int64),
+        ("users", np.int64),  # of a closed loop; 0: an open loop
+        ("thinking", np.int64),  # of these, the ones between two requests
     ]
 )
 
@@ -231,6 +236,17 @@ REQUEST = np.dtype(
         ("phase", np.int32),
         ("fails", np.int32),
         ("alive", np.int32),  # its user still waits
+        ("user", np.int32),  # of a closed loop
+    ],
+    align=True,
+)
+
+
+USER = np.dtype(
+    [
+        ("due_us", np.int64),  # thinking: the next request
+        ("think_us", np.int64),  # in flight: how long the user thinks after the end
+        ("heap", np.int32),  # of the i-th row: the i-th user of a binary heap by `due_us` and number
     ],
     align=True,
 )
@@ -253,12 +269,29 @@ class Arrays(NamedTuple):
     """Which buckets hold a row, a bit each."""
     histogram: Ints
     outcomes: Records
+    users: Records
+    """USER, one row per user of a closed loop; shape (0,) in an open one."""
 
 
 class Chunk(NamedTuple):
-    """Requests in order of arrival; `wait_us` and `fails` may be empty."""
+    """Requests in order of arrival; `wait_us` and `fails` may be empty.
+
+    In a closed loop the users make the arrivals, and each request brings how long its user thinks after its end: then
+    `arrivals_us` is empty, else `think_us`.
+    """
 
     arrivals_us: Ints
     cpu_us: Floats
     wait_us: Floats
     fails: npt.NDArray[np.uint8]
+    think_us: Ints
+
+
+NOTHING = Chunk(
+    np.empty(0, np.int64),
+    np.empty(0, np.float64),
+    np.empty(0, np.float64),
+    np.empty(0, np.uint8),
+    np.empty(0, np.int64),
+)
+"""A chunk without a request."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import fields
-from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from fargsim.kernel.body import new_body
+from fargsim.kernel.checks import LAST_INSTANT_US, check_rate, demand, first_requests, work
 from fargsim.kernel.layout import (
+    NOTHING,
     ROUTINGS,
     UNLIMITED,
     Chunk,
@@ -20,43 +22,22 @@ from fargsim.kernel.layout import (
     SlotUse,
 )
 
-LAST_INSTANT_US = 2**50  # beyond it a double no longer holds a quarter of a microsecond
 
+class DemandsNeeded(ValueError):
+    """A closed loop cannot go on: users are about to send requests whose demands have not been offered yet.
 
-class Body(Protocol):
-    """What a plane needs of the thing that does the work; instants never go back."""
+    The plane stands at the first of these arrivals, which has not happened; what lies before it has. Offer more and
+    advance again: the answer is the same as if they had been there at once.
 
-    def open(
-        self, now: int, slot: int, cores: float, speed: float, workers: int, queue_limit: int, routable: bool
-    ) -> int:
-        """Open a slot; return its row, the lowest that is free."""
+    Parameters
+    ----------
+    count
+        At least so many: users whose next request is known to come before the instant asked for.
+    """
 
-    def set_routable(self, now: int, row: int, routable: bool) -> None:
-        """Let the router use a row, or no longer."""
-
-    def set_rate(self, now: int, row: int, cores: float, speed: float) -> None:
-        """Change a row's cores and speed."""
-
-    def close(self, now: int, row: int) -> int:
-        """Cut off what a row holds and free it; return how many users that hit."""
-
-    def run(self, now: int, chunk: Chunk, begin: int, until: int) -> int:
-        """Serve a chunk's arrivals from `begin` on and before `until`; return how far it came."""
-
-    def settle(self, until: int) -> None:
-        """Let all but arrivals happen, up to and including an instant."""
-
-    def counters(self) -> Counters:
-        """Count requests by ending."""
-
-    def histogram(self) -> Ints:
-        """Copy the latency histogram."""
-
-    def slots(self, now: int, rows: Ints) -> SlotTable:
-        """Return the columns of some rows, integrals up to `now` included."""
-
-    def take_outcomes(self) -> Records:
-        """Hand over the recorded endings, by number of the request."""
+    def __init__(self, count: int, at_us: int) -> None:
+        super().__init__(f"at {at_us} us the users need the demands of {count} requests or more: offer them first")
+        self.count = count
 
 
 class Plane:
@@ -73,6 +54,9 @@ class Plane:
         The balancer's idle time-out in microseconds from arrival, after which the user gets 504; 0: none.
     cancel_on_timeout
         Whether the slot drops a request whose user has timed out. Otherwise it works on to the end.
+    first_requests_us
+        Makes a closed loop of as many users: the instants of their first requests, whole microseconds, shape
+        ``(users,)``, in any order. A user whose request has ended, in whichever way, thinks and sends the next one.
     compiled
         False runs the slow twin of `fargsim.kernel.reference`, with the same answer to the last bit.
     record_every
@@ -108,6 +92,7 @@ class Plane:
         idle_timeout_us: int = 0,
         cancel_on_timeout: bool = False,
         *,
+        first_requests_us: npt.ArrayLike | None = None,
         compiled: bool = True,
         record_every: int = 0,
     ) -> None:
@@ -117,7 +102,9 @@ class Plane:
             raise ValueError(f"an idle time-out of {idle_timeout_us} us is before the arrival")
         if record_every < 0:
             raise ValueError(f"cannot record every {record_every}th request")
-        self._body = _new_body(compiled)(ROUTINGS[routing], idle_timeout_us, cancel_on_timeout, record_every)
+        first = NOTHING.arrivals_us if first_requests_us is None else first_requests(first_requests_us)
+        self._closed_loop = first_requests_us is not None
+        self._body = new_body(compiled)(ROUTINGS[routing], idle_timeout_us, cancel_on_timeout, record_every, first)
         self._now = 0
         self._last_arrival = 0
         self._chunks: deque[Chunk] = deque()
@@ -134,7 +121,12 @@ class Plane:
     @property
     def pending(self) -> int:
         """Requests offered and not yet arrived."""
-        return sum(chunk.arrivals_us.size for chunk in self._chunks) - self._position
+        return sum(chunk.cpu_us.size for chunk in self._chunks) - self._position
+
+    @property
+    def thinking(self) -> int:
+        """Users of a closed loop who are between two requests; the others' requests are in flight."""
+        return self._body.thinking()
 
     @property
     def open_slots(self) -> tuple[int, ...]:
@@ -171,7 +163,7 @@ class Plane:
         ValueError
             `cores` or `speed` not positive and finite, `workers` below 1, `queue_limit` below 0, `now_us` in the past.
         """
-        _check_rate(cores, speed)
+        check_rate(cores, speed)
         if workers < 1:
             raise ValueError(f"a slot needs a worker, not {workers}")
         if queue_limit < 0:
@@ -197,7 +189,7 @@ class Plane:
         table = self._body.slots(self._now, np.array([row]))
         new_cores = float(table.cores[0]) if cores is None else float(cores)
         new_speed = float(table.speed[0]) if speed is None else float(speed)
-        _check_rate(new_cores, new_speed)
+        check_rate(new_cores, new_speed)
         self._body.set_rate(self._now, row, new_cores, new_speed)
 
     def close_slot(self, now_us: int, slot: int) -> int:
@@ -238,15 +230,15 @@ class Plane:
         ValueError
             A shape, order or value that does not fit; nothing is appended then.
         """
+        if self._closed_loop:
+            raise ValueError("the users of a closed loop make the arrivals: offer demands")
         if np.asarray(arrivals_us).dtype.kind not in "iu" and np.size(arrivals_us) > 0:
             raise ValueError("arrivals are instants in whole microseconds, integers")
         arrivals = np.require(arrivals_us, np.int64, ["C", "A", "W"])
+        if arrivals.ndim != 1:
+            raise ValueError(f"arrivals of shape {arrivals.shape}")
         n = arrivals.size
-        cpu = _demand("cpu_us", cpu_us, n)
-        wait = np.empty(0, np.float64) if wait_us is None else _demand("wait_us", wait_us, n)
-        flags = np.empty(0, np.uint8) if fails is None else np.require(fails, np.uint8, ["C", "A", "W"])
-        if arrivals.ndim != 1 or flags.shape not in ((0,), (n,)):
-            raise ValueError(f"arrivals of shape {arrivals.shape}, fails of shape {flags.shape}")
+        cpu, wait, flags = work(n, cpu_us, wait_us, fails)
         if n == 0:
             return
         if arrivals[0] < max(self._last_arrival, self._now):
@@ -259,7 +251,49 @@ class Plane:
         if arrivals[-1] > LAST_INSTANT_US:
             raise ValueError(f"an arrival at {arrivals[-1]} us, past {LAST_INSTANT_US}")
         self._last_arrival = int(arrivals[-1])
-        self._chunks.append(Chunk(arrivals, cpu, wait, flags))
+        self._chunks.append(Chunk(arrivals, cpu, wait, flags, NOTHING.think_us))
+
+    def offer_demands(
+        self,
+        cpu_us: npt.ArrayLike,
+        think_us: npt.ArrayLike,
+        wait_us: npt.ArrayLike | None = None,
+        fails: npt.ArrayLike | None = None,
+    ) -> None:
+        """Append the demands of a closed loop's coming requests: the n-th to arrive takes the n-th, whoever sends it.
+
+        Parameters
+        ----------
+        cpu_us, wait_us, fails
+            As for `offer`.
+        think_us
+            How long the user of that request thinks after its end, microseconds, finite, none negative, shape ``(n,)``;
+            rounded to whole microseconds, and to one where it is less: a next request never arrives at the instant
+            (rounded up to a whole microsecond, as everywhere) at which the last one has ended.
+
+        Raises
+        ------
+        ValueError
+            A shape or value that does not fit, or the plane is not a closed loop; nothing is appended then.
+        """
+        if not self._closed_loop:
+            raise ValueError("an open loop: offer arrivals")
+        think = np.asarray(think_us, np.float64)
+        n = think.size
+        think = demand("think_us", think, n)
+        cpu, wait, flags = work(n, cpu_us, wait_us, fails)
+        if bool(np.any(think > LAST_INSTANT_US)):
+            raise ValueError(f"think_us has {think.max()} us, past {LAST_INSTANT_US}")
+        if n > 0:
+            whole = np.maximum(np.rint(think), 1.0).astype(np.int64)
+            self._chunks.append(Chunk(NOTHING.arrivals_us, cpu, wait, flags, whole))
+
+    def dismiss_users(self, now_us: int) -> None:
+        """End a closed loop: those who think send nothing more, the others neither once their requests have ended."""
+        if not self._closed_loop:
+            raise ValueError("an open loop has no users")
+        self._reach(now_us)
+        self._body.dismiss_users()
 
     def advance(self, until_us: int) -> None:
         """Let everything happen up to an instant: arrivals before it, all else including it.
@@ -268,10 +302,15 @@ class Plane:
         ------
         ValueError
             `until_us` is in the past.
+        DemandsNeeded
+            A closed loop has used up the demands offered; `now_us` is where it stands.
         """
         until = int(until_us)
         if until < self._now or until > LAST_INSTANT_US:
             raise ValueError(f"cannot advance to {until} us from {self._now} us")
+        if self._closed_loop:
+            self._advance_users(until)
+            return
         while self._chunks:
             chunk = self._chunks[0]
             self._position = self._body.run(self._now, chunk, self._position, until)
@@ -282,6 +321,21 @@ class Plane:
             self._now = max(self._now, int(chunk.arrivals_us[-1]))
         self._body.settle(until)
         self._now = until
+
+    def _advance_users(self, until: int) -> None:
+        while True:
+            chunk = self._chunks[0] if self._chunks else NOTHING
+            self._position = self._body.run_users(self._now, chunk, self._position, until)
+            due = self._body.first_due()
+            self._now = until if due is None else min(due, until)
+            if self._position == chunk.cpu_us.size:
+                self._position = 0
+                if self._chunks:
+                    self._chunks.popleft()
+            if self._now == until:
+                return
+            if not self._chunks:
+                raise DemandsNeeded(self._body.due_before(until), self._now)
 
     def counters(self) -> Counters:
         """Return the requests' counts since the plane was made."""
@@ -328,31 +382,3 @@ class Plane:
     def _use(self, row: int) -> SlotUse:
         table = self._body.slots(self._now, np.array([row]))
         return SlotUse(**{f.name: getattr(table, f.name)[0].item() for f in fields(SlotUse)})
-
-
-class _NewBody(Protocol):
-    def __call__(self, routing: int, idle_us: int, cancel: bool, sample: int) -> Body: ...
-
-
-def _new_body(compiled: bool) -> _NewBody:
-    if compiled:
-        from fargsim.kernel.compiled import CompiledBody
-
-        return cast(_NewBody, CompiledBody)
-    from fargsim.kernel.reference import ReferenceBody
-
-    return cast(_NewBody, ReferenceBody)
-
-
-def _check_rate(cores: float, speed: float) -> None:
-    if not (0.0 < cores < float("inf") and 0.0 < speed < float("inf")):
-        raise ValueError(f"cores and speed must be positive and finite, not {cores} and {speed}")
-
-
-def _demand(name: str, values: npt.ArrayLike, n: int) -> npt.NDArray[np.float64]:
-    array = np.require(values, np.float64, ["C", "A", "W"])
-    if array.shape != (n,):
-        raise ValueError(f"{name} has shape {array.shape}, not ({n},)")
-    if not bool(np.all((array >= 0.0) & (array < np.inf))):
-        raise ValueError(f"{name} must be finite and not negative")
-    return array

@@ -20,6 +20,11 @@ Instants are doubles in microseconds, and the operations below are done in the o
 **One instant.** Ends of work before ends of waits in a slot; both before time-outs; these by order of arrival. Slots
 touch each other only through the router, so it does not matter which of two slots goes first.
 
+**Closed loop.** A user who thinks has an instant, a whole microsecond, at which the next request arrives; of users with
+the same instant the lowest number goes first. The n-th arrival takes the n-th row of demands, and with it how long its
+user will think after it: ``ceil(end) + think``, where `end` is the end for the user, whichever it is. What ends at an
+instant does so before what arrives at it.
+
 **Integrals** of the number in the slot and in its workers (and of running requests of a fixed slot) are sums of
 whole nanoseconds, each instant rounded half to even: exact in any order.
 """
@@ -51,7 +56,7 @@ from fargsim.kernel.reference_slot import Request, Slot, nanoseconds
 class ReferenceBody:
     """State of one plane as objects; the whole plane is searched for the next event each time."""
 
-    def __init__(self, routing: int, idle_us: int, cancel: bool, sample: int) -> None:
+    def __init__(self, routing: int, idle_us: int, cancel: bool, sample: int, first_us: Ints) -> None:
         self.routing, self.idle_us, self.cancel, self.sample = routing, idle_us, cancel, sample
         self.rows: list[Slot | None] = []
         self.closed: Slot  # the last one
@@ -60,6 +65,8 @@ class ReferenceBody:
         self.latency_ns = {Outcome.SERVED: 0, Outcome.FAILED: 0}
         self.edges = bucket_edges_us().tolist()
         self.counts = np.zeros(BUCKETS, dtype=np.int64)
+        self.due = dict(enumerate(first_us.tolist()))  # of the users who think
+        self.closed_loop = first_us.size > 0
         self.endings: list[tuple[int, int, int, int, int, int]] = []
 
     def live(self) -> list[Slot]:
@@ -135,18 +142,60 @@ class ReferenceBody:
 
     def settle(self, until: int) -> None:
         """Let ends of work, ends of waits and time-outs up to and including an instant happen."""
+        while self.settle_one(until):
+            pass
+
+    def settle_one(self, until: int) -> bool:
+        """Let the first of these happen; return whether there was one."""
+        slot = min(self.live(), key=Slot.next_event, default=None)
+        users = [request for slot in self.live() for request in slot.inside() if request.alive]
+        oldest = min(users, key=lambda request: request.number, default=None)
+        event = slot.next_event() if slot else math.inf
+        deadline = oldest.arrival + self.idle_us if oldest and self.idle_us else math.inf
+        if min(event, deadline) > until:
+            return False
+        if slot is not None and event <= deadline:
+            self.happen(slot)
+        elif oldest is not None:
+            self.time_out(oldest, float(deadline))
+        return True
+
+    def run_users(self, now: int, chunk: Chunk, begin: int, until: int) -> int:
+        """Let everything happen, up to an instant or to an arrival without a demand; return how far the chunk came."""
+        i = begin
         while True:
-            slot = min(self.live(), key=Slot.next_event, default=None)
-            users = [request for slot in self.live() for request in slot.inside() if request.alive]
-            oldest = min(users, key=lambda request: request.number, default=None)
-            event = slot.next_event() if slot else math.inf
-            deadline = oldest.arrival + self.idle_us if oldest and self.idle_us else math.inf
-            if min(event, deadline) > until:
-                return
-            if slot is not None and event <= deadline:
-                self.happen(slot)
-            elif oldest is not None:
-                self.time_out(oldest, float(deadline))
+            instant, user = min(((due, user) for user, due in self.due.items()), default=(until, -1))
+            if self.settle_one(min(instant, until)):
+                continue
+            if instant >= until or i == len(chunk.cpu_us):
+                return i
+            del self.due[user]
+            wait = float(chunk.wait_us[i]) if len(chunk.wait_us) else 0.0
+            fails = bool(chunk.fails[i]) if len(chunk.fails) else False
+            self.admit(instant, float(chunk.cpu_us[i]), wait, fails, user, int(chunk.think_us[i]))
+            i += 1
+
+    def first_due(self) -> int | None:
+        """Return the instant of the next request of the users who think; None: there are none."""
+        return min(self.due.values(), default=None)
+
+    def due_before(self, until: int) -> int:
+        """Count the users who think and whose request comes before an instant."""
+        return sum(due < until for due in self.due.values())
+
+    def thinking(self) -> int:
+        """Count the users who think."""
+        return len(self.due)
+
+    def dismiss_users(self) -> None:
+        """Let those who think go, and the others when their requests have ended."""
+        self.due = {}
+        self.closed_loop = False
+
+    def think(self, user: int, end: float, think: int) -> None:
+        """Let a user, whose request has just ended, think."""
+        if self.closed_loop:
+            self.due[user] = math.ceil(end) + think
 
     def happen(self, slot: Slot) -> None:
         """Let a slot's next event happen."""
@@ -167,7 +216,7 @@ class ReferenceBody:
                 self.end(running, Outcome.FAILED if running.fails else Outcome.SERVED, end)
             self.leave(slot, running, end)
 
-    def admit(self, arrival: int, cpu: float, wait: float, fails: bool) -> None:
+    def admit(self, arrival: int, cpu: float, wait: float, fails: bool, user: int = -1, think: int = 0) -> None:
         """Route one request and let it in, or refuse it."""
         number = self.count["arrived"]
         self.count["arrived"] += 1
@@ -175,9 +224,10 @@ class ReferenceBody:
         if slot is None:
             self.count["no_target"] += 1
             self.record(number, -1, Outcome.NO_TARGET, arrival, -1.0, float(arrival))
+            self.think(user, float(arrival), think)
             return
         slot.routed += 1
-        request = Request(number, arrival, cpu, wait, fails, slot)
+        request = Request(number, arrival, cpu, wait, fails, slot, user=user, think=think)
         if len(slot.waiting) + len(slot.running) < slot.workers:
             self.start(slot, request, float(arrival))
         elif len(slot.queue) < slot.queue_limit:
@@ -186,6 +236,7 @@ class ReferenceBody:
             slot.refused_full += 1
             self.count["refused_full"] += 1
             self.record(number, slot.slot, Outcome.REFUSED_FULL, arrival, -1.0, float(arrival))
+            self.think(user, float(arrival), think)
 
     def route(self) -> Slot | None:
         """Choose a slot and turn the cursor."""
@@ -264,6 +315,7 @@ class ReferenceBody:
             self.counts[min(bucket, BUCKETS - 1)] += 1
         if outcome is Outcome.FAILED:
             request.slot.failed += 1
+        self.think(request.user, now, request.think)
         self.record(request.number, request.slot.slot, outcome, request.arrival, request.start, now)
 
     def record(self, number: int, slot: int, outcome: Outcome, arrival: int, start: float, end: float) -> None:

@@ -27,6 +27,8 @@ class Request:
     start: float = -1.0
     cpu_start: float = math.inf
     due: float = math.inf  # waiting: when it is over; running: end (fixed) or target (shared)
+    user: int = -1  # of a closed loop
+    think: int = 0  # how long that user thinks after the end
 
 
 @dataclass(eq=False, slots=True)

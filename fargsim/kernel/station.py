@@ -13,6 +13,7 @@ from fargsim.kernel import heap
 from fargsim.kernel.jit import inlined, jit
 from fargsim.kernel.layout import FIXED, FREE, NS, QUEUED, RUNNING, WAITING, Arrays, Outcome
 from fargsim.kernel.router import add_outstanding
+from fargsim.kernel.users import think
 
 SERVED, FAILED = int(Outcome.SERVED), int(Outcome.FAILED)
 SHIFT, FIRST, LAST = 46, (1023 << 6) - 1, 2560  # see histogram.py; a test holds the two together
@@ -141,8 +142,8 @@ def dequeue(a: Arrays, row: int, item: int) -> None:
 
 
 @inlined
-def forget_user(a: Arrays, item: int) -> None:
-    """Take a request off the list of waiting users (kept only where there is a time-out)."""
+def forget_user(a: Arrays, item: int, now: float) -> None:
+    """Let the user go: take the request off the list of waiting users (kept only where there is a time-out)."""
     plane = a.plane[0]
     q = a.requests[item]
     q.alive = 0
@@ -150,6 +151,8 @@ def forget_user(a: Arrays, item: int) -> None:
         return
     a.requests[q.older].younger = q.younger
     a.requests[q.younger].older = q.older
+    if plane.users > 0:  # down here: a closed loop always keeps the list
+        think(a, q.user, now)
 
 
 @inlined
@@ -211,7 +214,7 @@ def answer(a: Arrays, row: int, item: int, now: float) -> None:
         a.histogram[min(max(bucket, 0), LAST)] += 1
         note(a, item, SERVED, now)
     add_outstanding(a, row, -1)
-    forget_user(a, item)
+    forget_user(a, item, now)
 
 
 @inlined

@@ -229,6 +229,18 @@ def _traffic(scenario: Scenario, names: Names, launches: Launches) -> Iterator[I
         unsaid = launches.request_fault(service)
         if unsaid is not None:
             yield Issue((*path, "to"), unsaid)
+    yield from _company_of_users(scenario, services)
+
+
+def _company_of_users(scenario: Scenario, services: dict[tuple[str, str], CreateService]) -> Iterator[Issue]:
+    """Tell of users whose target group other traffic reaches, too: the simulator lets them have it alone."""
+    found = [services.get((tail(t.cluster), t.to)) for t in scenario.traffic]
+    reached = [tail(s.load_balancers[0].target_group_arn) if s and s.load_balancers else None for s in found]
+    for n, traffic in enumerate(scenario.traffic):
+        others = [m for m, group in enumerate(reached) if group is not None and group == reached[n] and m != n]
+        if traffic.rate.users is not None and others:
+            message = f"users are the only traffic of a target group: traffic[{others[0]}] reaches {reached[n]}, too"
+            yield Issue(("traffic", n, "rate", "users"), message)
 
 
 def _timeline(scenario: Scenario, names: Names, launches: Launches) -> Iterator[Issue]:

@@ -112,7 +112,11 @@ class TimestampsFile(Own):
 
 
 class Users(Own):
-    """A closed loop: a number of users, each thinking between an answer and the next request."""
+    """A closed loop: a number of users, each thinking between the end of a request and the next one.
+
+    Each thinks before the first request too. Whatever ends a request (an answer, an error, 503, 502, 504) lets its user think; the next
+    request comes a think time after the first whole microsecond at which it has ended, and a microsecond after it at least.
+    """
 
     count: int = Field(ge=1, le=1_000_000)
     think: Distribution
@@ -170,6 +174,8 @@ class Rate(Own):
             )
         if self.peak is not None and (self.daily is None or max(self.daily) <= 0):
             raise ValueError("peak scales the figures of daily, which must not all be zero")
+        if self.users is not None and (self.scale != 1.0 or self.process != "poisson"):
+            raise ValueError("scale and process are of rates: users have a count and a think time")
         steps = self.steps or ()
         raise_faults(
             Issue(("steps", n, "at"), "the instants of steps must increase")

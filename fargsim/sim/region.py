@@ -31,6 +31,7 @@ from fargsim.sim.records import record_instance, record_task
 from fargsim.sim.registry import Registry
 from fargsim.sim.sources import source
 from fargsim.sim.streams import Streams
+from fargsim.sim.traffic import UserLoop
 
 DAY_US = 86_400 * US_PER_S
 
@@ -142,15 +143,21 @@ class Region:
         value = rate if isinstance(rate, Rate) else Rate.model_validate(rate)
         found = self.registry.service(cluster, service)
         request = found.revision.behaviour.request
-        if value.users is not None:
-            raise InvalidParameterException("a closed loop of users is not simulated yet: give a rate")
         if not found.groups:
             raise InvalidParameterException(f"service {service} has no load balancer: requests cannot reach it")
         if request is None:
             raise InvalidParameterException(f"the behaviour of {found.revision.name} does not say what a request costs")
         group = found.groups[0]
+        if group.bridge is not None and (value.users is not None or group.bridge.users is not None):
+            raise InvalidParameterException(
+                f"users are the only traffic of a target group: something else reaches {group.spec.name}"
+            )
         stream = name or service
         end = parse_duration_us(until) if isinstance(until, str) else until
+        if value.users is not None:
+            loop = UserLoop(value.users, request, self.kit.streams, stream, self.kit.now, end)
+            group.feed_users(loop, request, self.registry.record_every)
+            return
         arrivals = source(value, self.kit.streams[f"arrivals/{stream}"], self._start_us % DAY_US, end, self.kit.now)
         group.feed(arrivals, request, stream, self.registry.record_every)
 

@@ -12,7 +12,7 @@ from fargsim.model.behaviour import RequestBehaviour
 from fargsim.policy.health import boot_transitions
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.sources import Source
-from fargsim.sim.traffic import Bridge, Feed
+from fargsim.sim.traffic import Bridge, Feed, UserLoop
 
 if TYPE_CHECKING:
     from fargsim.sim.state import TaskRun
@@ -71,22 +71,31 @@ class TargetGroupRun:
 
     def feed(self, source: Source, request: RequestBehaviour, name: str, record_every: int) -> None:
         """Send requests to the group's listener."""
+        bridge = self.bridge or self._connect(request, record_every)
+        bridge.attach(Feed(source, request, self._kit.streams, name))
+
+    def feed_users(self, users: UserLoop, request: RequestBehaviour, record_every: int) -> None:
+        """Let the users of a closed loop send requests to the group's listener; nothing else may."""
+        self._connect(request, record_every, users)
+
+    def _connect(self, request: RequestBehaviour, record_every: int, users: UserLoop | None = None) -> Bridge:
+        """Put a plane behind the listener."""
         self._record_every = record_every
-        if self.bridge is None:
-            idle_s = self.balancer.spec.idle_timeout_s if self.balancer else 60
-            plane = Plane(
-                self.spec.algorithm,
-                idle_timeout_us=idle_s * US_PER_S,
-                cancel_on_timeout=request.cancel_on_timeout,
-                record_every=record_every,
-            )
-            plane.advance(self._kit.now)
-            self.bridge = Bridge(plane)
-            for target in self.targets.values():
-                if target.state != "unused":
-                    self._open(target)
-            self._route()
-        self.bridge.attach(Feed(source, request, self._kit.streams, name))
+        idle_s = self.balancer.spec.idle_timeout_s if self.balancer else 60
+        plane = Plane(
+            self.spec.algorithm,
+            idle_timeout_us=idle_s * US_PER_S,
+            cancel_on_timeout=request.cancel_on_timeout,
+            first_requests_us=None if users is None else users.first_requests_us,
+            record_every=record_every,
+        )
+        plane.advance(self._kit.now)
+        self.bridge = Bridge(plane, users)
+        for target in self.targets.values():
+            if target.state != "unused":
+                self._open(target)
+        self._route()
+        return self.bridge
 
     def register(self, task: TaskRun, ready_at: int) -> Target:
         """Register a task; its health follows by itself. One that was there before the run began is healthy already."""
