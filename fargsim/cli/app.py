@@ -110,7 +110,7 @@ def run(
 
             work = jobs_of(scenarios, seed=seed, replications=replications)
             with progress_bar(work) as progress:
-                results = run_all(work, workers=jobs or cores(), progress=progress)
+                results = run_all(work, workers=jobs or cores(), progress=progress, draw=True)
             comparison = fill(results, fresh, format=format.value)
         if as_json:
             _print_json({"scenario": scenarios[0].name, "runs": summaries(results)})
@@ -173,7 +173,7 @@ def rerun(
         with output_folder(output, force=force) if output else nullcontext() as fresh:
             work = jobs_again(former)
             with progress_bar(work) as progress:
-                results = run_all(work, workers=jobs or cores(), progress=progress)
+                results = run_all(work, workers=jobs or cores(), progress=progress, draw=True)
             if fresh is not None:
                 fill(results, fresh, format=format.value)
         if not show_rerun(former, results):

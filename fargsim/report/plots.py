@@ -50,7 +50,14 @@ def plot(result: Result, kind: str) -> Picture:
     return PLOTS[kind](result)
 
 
-def draw_all(results: Sequence[Result]) -> dict[str, bytes]:
+def draw_run(result: Result) -> dict[str, bytes]:
+    """Draw every plot of one run but its costs, as PNG by file name: ``VARIANT-KIND.png``; without a variant, ``KIND.png``."""
+    variant = facts_of(result).variant
+    prefix = f"{variant}-" if variant else ""
+    return {f"{prefix}{kind}.png": draw(result).png() for kind, draw in PLOTS.items() if kind != "cost"}
+
+
+def draw_all(results: Sequence[Result], ready: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
     """Draw every plot of every run, as PNG by file name: what a report folder holds under ``plots/``.
 
     Parameters
@@ -58,18 +65,25 @@ def draw_all(results: Sequence[Result]) -> dict[str, bytes]:
     results
         Results of one scenario; of several replications of a variant the first is drawn, but the costs are the mean
         of all.
+    ready
+        Pictures that `draw_run` has drawn already, of the first replications.
 
     Returns
     -------
     dict
-        ``cost.png`` for all variants together, then ``VARIANT-KIND.png``; without variants, ``KIND.png``.
+        ``cost.png`` for all variants together, then the pictures of each variant.
     """
     pictures = {"cost.png": plot_cost(results).png()}
+    drawn: set[str] = set()
     for result in results:
-        facts = facts_of(result)
-        prefix = f"{facts.variant}-" if facts.variant else ""
-        for kind, draw in PLOTS.items():
-            name = f"{prefix}{kind}.png"
-            if kind != "cost" and name not in pictures:
-                pictures[name] = draw(result).png()
+        variant = facts_of(result).variant
+        if variant in drawn:
+            continue
+        drawn.add(variant)
+        prefix = f"{variant}-" if variant else ""
+        names = [f"{prefix}{kind}.png" for kind in PLOTS if kind != "cost"]
+        if ready is not None and all(name in ready for name in names):
+            pictures |= {name: ready[name] for name in names}
+        else:
+            pictures |= draw_run(result)
     return pictures

@@ -51,6 +51,7 @@ def run_all(
     workers: int = 1,
     executor: Executor | None = None,
     progress: Callable[[Job, int], None] | None = None,
+    draw: bool = False,
 ) -> list[Result]:
     """Do runs and return their results in the order of the jobs, whoever finished first.
 
@@ -62,13 +63,15 @@ def run_all(
         Anything with the interface of `concurrent.futures.Executor`, in place of processes of this machine.
     progress
         Called with a job and the instant it has reached, in microseconds; from other processes only when a job is done.
+    draw
+        Whether other processes also draw the pictures of their runs, so that a report need not draw them one by one.
     """
     if executor is None and (workers <= 1 or len(work) <= 1):
         return [_here(job, progress) for job in work]
     if executor is not None:
-        return _on(executor, work, progress)
+        return _on(executor, work, progress, draw)
     with _processes(min(workers, len(work))) as pool:
-        return _on(pool, work, progress)
+        return _on(pool, work, progress, draw)
 
 
 @contextmanager
@@ -99,8 +102,25 @@ def _here(job: Job, progress: Callable[[Job, int], None] | None) -> Result:
     return run(job.scenario, job.seed, replication=job.replication, progress=tell)
 
 
-def _on(executor: Executor, work: Sequence[Job], progress: Callable[[Job, int], None] | None) -> list[Result]:
-    futures = {executor.submit(_here, job, None): index for index, job in enumerate(work)}
+def _drawn(job: Job) -> Result:
+    result = _here(job, None)
+    if job.replication == 0:
+        # matplotlib is slow to import, and not every run is drawn
+        from fargsim.report.plots import draw_run
+
+        result.pictures = draw_run(result.record)
+    return result
+
+
+def _plain(job: Job) -> Result:
+    return _here(job, None)
+
+
+def _on(
+    executor: Executor, work: Sequence[Job], progress: Callable[[Job, int], None] | None, draw: bool
+) -> list[Result]:
+    do = _drawn if draw else _plain
+    futures = {executor.submit(do, job): index for index, job in enumerate(work)}
     results: dict[int, Result] = {}
     for future in as_completed(futures):
         index = futures[future]

@@ -74,7 +74,8 @@ def render(results: Sequence[Result], folder: Path) -> Comparison:
     comparison = compare(records)
     comparison.frame().to_csv(folder / SUMMARY, index=False, lineterminator="\n")
     (folder / "comparison.txt").write_text(comparison_text(comparison, facts_of(records[0]).name), encoding="utf-8")
-    pictures = draw_all(records)
+    ready = {name: png for result in results for name, png in result.pictures.items()}
+    pictures = draw_all(records, ready)
     (folder / "plots").mkdir(exist_ok=True)
     for name, png in pictures.items():
         (folder / "plots" / name).write_bytes(png)

@@ -37,6 +37,8 @@ class Result:
 
     def __init__(self, kept: record.Result) -> None:
         self.record = kept
+        self.pictures: dict[str, bytes] = {}
+        """Plots that were drawn where the run was made, by file name; the report draws what is missing."""
 
     @property
     def tables(self) -> Mapping[str, pd.DataFrame]:
