@@ -240,3 +240,10 @@ def test_the_best_variant_stands_out_by_more_than_colour():
     assert [line[:3] for line in draw(made, no_color=True)[3:5]] == ["  a", "* b"]
     alone = dataclasses.replace(made, variants=made.variants[:1])
     assert not any(line.startswith("*") for line in draw(alone))
+
+
+def test_costs_that_differ_by_rounding_alone_are_the_same() -> None:
+    runs = [run("first", 1.3 + 1e-15, None), run("second", 1.3, None)]
+    comparison = compare_runs(runs, {})
+    assert comparison.best == "first"
+    assert "as much as second" in comparison.verdict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from fargsim.record.result import Result
 from fargsim.report.facts import facts_of, slo_words
 from fargsim.report.student import Estimate, estimate
 from fargsim.report.summary import COUNTS, SUMMARY_KEYS, Summary, summarize
+
+SAME_COST = 1e-9
+"""Costs whose relative difference is below this are the same: nothing but the order of additions tells them apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,8 @@ def compare_runs(runs: Sequence[Run], slo: Mapping[str, float]) -> Comparison:
     variants = tuple(_variant(name, some) for name, some in by_variant.items())
     judged = any(variant.slo_met is not None for variant in variants)
     priced = [v for v in variants if "cost_usd" in v.values and (v.slo_met or not judged)]
-    ranked = sorted(priced, key=lambda v: v.values["cost_usd"].mean)
+    # to nine digits, so that of equal costs the first in the scenario's order leads
+    ranked = sorted(priced, key=lambda v: float(f"{v.values['cost_usd'].mean:.8e}"))
     verdict = _verdict(variants, ranked, by_variant, slo if judged else {})
     return Comparison(tuple(runs), variants, slo, ranked[0].name if ranked else None, verdict)
 
@@ -198,7 +203,7 @@ def _ahead(best: Variant, others: Sequence[Variant], runs: Mapping[str, Sequence
         return ""
     second = others[0]
     first_usd, second_usd = best.values["cost_usd"].mean, second.values["cost_usd"].mean
-    if first_usd == second_usd:
+    if math.isclose(first_usd, second_usd, rel_tol=SAME_COST):
         return f", as much as {second.name}"
     lead = f", {100 * (1 - first_usd / second_usd):.2g} % less than {second.name}"
     difference = _paired(runs[best.name], runs[second.name])
