@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -89,3 +90,43 @@ def container_unhealthy_us(
     start = first_check_us + max(0, -(-(broken_us - first_check_us) // interval_us)) * interval_us
     lasts = timeout_us if hangs else 0
     return start + (retries - 1) * (interval_us + lasts) + lasts
+
+
+def standing_of(
+    targets: Sequence[str], health: str | None, *, waited: bool, in_grace: bool, host_drains: bool = False
+) -> Literal["healthy", "undecided", "unhealthy"]:
+    """Return what a RUNNING task counts as to its service.
+
+    With a balancer it counts as healthy when every target is, with a container health check when that says so, with both when both do;
+    with neither after a wait of 40 s. A failed check of either kind makes it unhealthy, except inside the grace period.
+
+    Parameters
+    ----------
+    targets
+        States of its targets; empty without a balancer.
+    health
+        ``HEALTHY``, ``UNHEALTHY`` or ``UNKNOWN``; None without a container health check.
+    waited
+        Whether the wait of a task that has neither is over.
+    in_grace
+        Whether the health check grace period still lasts.
+    host_drains
+        Whether its instance drains: it must be replaced in any case.
+
+    Source: Amazon ECS API Reference, API_DeploymentConfiguration.html, API_CreateService.html.
+
+    Examples
+    --------
+    >>> standing_of(("healthy",), "UNKNOWN", waited=False, in_grace=False)
+    'undecided'
+    >>> standing_of(("unhealthy",), None, waited=True, in_grace=True), standing_of((), None, waited=True, in_grace=False)
+    ('undecided', 'healthy')
+    """
+    if host_drains:
+        return "unhealthy"
+    if health == "UNHEALTHY" or "unhealthy" in targets:
+        return "undecided" if in_grace else "unhealthy"
+    if health is None and not targets:
+        return "healthy" if waited else "undecided"
+    passed = health in (None, "HEALTHY") and all(state == "healthy" for state in targets)
+    return "healthy" if passed else "undecided"

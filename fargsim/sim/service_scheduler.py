@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fargsim.model.service import CreateService
 from fargsim.policy.deployment import ServiceView, Step, bounds, rolling_step, scaled_wanted, throttle_delay_s
+from fargsim.policy.health import standing_of
 from fargsim.sim.account import Window
 from fargsim.sim.deployments import DeploymentRun
 from fargsim.sim.kit import US_PER_S, Kit
@@ -272,26 +273,17 @@ class ServiceRun:
         if deployment is None or task not in deployment.standing or task.started_at is None:
             return
         kit = self._kit
-        states = [target.state for _, target in task.targets]
-        checks_pass = task.settled or not task.health_checked or task.health_status == "HEALTHY"
-        targets_pass = all(state == "healthy" for state in states)
-        waited = (
-            task.settled
-            or states
-            or task.health_checked
-            or kit.now >= task.started_at + kit.us("no_health_check_wait_s")
+        since_us = kit.now - task.started_at
+        standing = standing_of(
+            tuple(target.state for _, target in task.targets),
+            task.health_status if task.health_checked and not task.settled else None,
+            waited=task.settled or since_us >= kit.us("no_health_check_wait_s"),
+            in_grace=since_us < self.spec.health_check_grace_period_seconds * US_PER_S,
+            host_drains=task.host_drains,
         )
-        failing = task.health_status == "UNHEALTHY" or "unhealthy" in states
-        in_grace = kit.now < task.started_at + self.spec.health_check_grace_period_seconds * US_PER_S
-        if task.host_drains or (failing and not in_grace):
-            standing = "unhealthy"
-        elif checks_pass and targets_pass and waited:
-            standing = "healthy"
-        else:
-            standing = "undecided"
         if standing == deployment.standing[task]:
             return
-        deployment.put(task, standing)  # type: ignore[arg-type]
+        deployment.put(task, standing)
         task.healthy = standing == "healthy"
         if task.healthy and task.healthy_at is None:
             task.healthy_at = kit.now
