@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal as signals
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -92,6 +93,19 @@ def _processes(workers: int) -> Iterator[Executor]:
         pool.shutdown()
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back until afterwards; a process that is started meanwhile never hears of it."""
+    if not hasattr(signals, "pthread_sigmask"):
+        yield
+        return
+    before = signals.pthread_sigmask(signals.SIG_BLOCK, {SIGINT})
+    try:
+        yield
+    finally:
+        signals.pthread_sigmask(signals.SIG_SETMASK, before)
+
+
 def _leave_interrupts_to_the_parent() -> None:
     """Ctrl-C reaches every process of a terminal; the parent unwinds and ends its children."""
     signal(SIGINT, SIG_IGN)
@@ -120,7 +134,9 @@ def _on(
     executor: Executor, work: Sequence[Job], progress: Callable[[Job, int], None] | None, draw: bool
 ) -> list[Result]:
     do = _drawn if draw else _plain
-    futures = {executor.submit(do, job): index for index, job in enumerate(work)}
+    with _interrupts_held():
+        # the first submission starts the processes, which keep what is held back here until they can ignore it
+        futures = {executor.submit(do, job): index for index, job in enumerate(work)}
     results: dict[int, Result] = {}
     for future in as_completed(futures):
         index = futures[future]
