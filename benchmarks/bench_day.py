@@ -23,9 +23,9 @@ def measure(hours: int) -> dict[str, float]:
     base = fargsim.load_variants(
         SCENARIO,
         overrides=(
-            ("traffic[0].rate", {"constant": "1000 /s"}),
-            ("services[0].desiredCount", 40),
-            ("scaling[0].MaxCapacity", 100),
+            ("traffic[0].rate", "{constant: 1000 /s}"),
+            ("services[0].desiredCount", "40"),
+            ("scaling[0].MaxCapacity", "100"),
         ),
     )["fargate"]
     simulate(base.model_copy(update={"duration": HOUR_US // 60}))
