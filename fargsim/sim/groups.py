@@ -131,7 +131,6 @@ class AutoScalingGroupRun:
         self.instances: dict[str, InstanceRun] = {}
         self._serving: dict[str, InstanceRun] = {}
         self._zone_counts = dict.fromkeys(zones, 0)
-        self.last_scale_out_at: int | None = None
         self._kit = kit
         for _ in range(self.desired):
             self._launch(at_once=spec.registered)
@@ -218,7 +217,6 @@ class AutoScalingGroupRun:
             instance.running_at = self._kit.now
             self._register(instance)
         else:
-            self.last_scale_out_at = self._kit.now
             self._kit.env.process(self._boot(instance))
 
     def _boot(self, instance: InstanceRun) -> Process:

@@ -58,7 +58,6 @@ class Launcher:
         self._registry = registry
         self._kit = registry.kit
         self._plans: dict[tuple[str, str, object], PlacementPlan] = {}
-        self._shown: set[str] = set()
 
     # who launches on what
 

@@ -108,7 +108,6 @@ class Region:
             fargate=FargateAccount(self.kit),
             record=record,
             subnets={s.subnet_id: s.availability_zone for s in facts},
-            free_addresses={s.subnet_id: s.available_ip_address_count for s in facts},
         )
         self.metering = Metering(self.registry, record.period)
         launcher = Launcher(self.registry)

@@ -50,7 +50,6 @@ class Registry:
     record: Record
     subnets: dict[str, str]
     """Zones by subnet."""
-    free_addresses: dict[str, int]
     clusters: dict[str, ClusterRun] = field(default_factory=dict)
     revisions: dict[str, list[Revision]] = field(default_factory=dict)
     behaviours: dict[str, Behaviour] = field(default_factory=dict)

@@ -88,7 +88,6 @@ class TaskRun:
     zone: str | None = None
     subnet: str | None = None
     instance: InstanceRun | None = None
-    host_ports: tuple[tuple[int, str], ...] = ()
     public_ip: bool = False
     image_cached: bool = False
     reserved: bool = False
@@ -125,11 +124,6 @@ class TaskRun:
     def fargate(self) -> bool:
         """Whether it runs on Fargate."""
         return self.launch_type == "FARGATE"
-
-    @property
-    def arn(self) -> str:
-        """The task's Amazon Resource Name is built by the verbs; here only its tail."""
-        return f"{self.cluster.name}/{self.task_id}"
 
     @property
     def alive(self) -> bool:

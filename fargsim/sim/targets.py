@@ -30,7 +30,6 @@ class Target:
     """Instant from which the application answers."""
     state: TargetState = "initial"
     routed: bool = False
-    was_healthy: bool = False
 
 
 class LoadBalancerRun:
@@ -105,7 +104,7 @@ class TargetGroupRun:
         if self.bridge is not None:
             self._open(target)
         if task.settled:
-            target.state, target.was_healthy = "healthy", True
+            target.state = "healthy"
             self._route()
             return target
         interval = spec.health_check_interval_seconds * US_PER_S
@@ -189,7 +188,6 @@ class TargetGroupRun:
         if target.state in ("draining", "unused"):
             return
         target.state = state
-        target.was_healthy = target.was_healthy or state == "healthy"
         self._route()
         self.on_health(target.task)
 
