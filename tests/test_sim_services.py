@@ -8,8 +8,8 @@ import pytest
 from sim_helpers import behind, exact_region, fleet, network, register, target_group
 
 from fargsim import Region
+from fargsim.sim.containers import set_health
 from fargsim.sim.errors import ClientException
-from fargsim.sim.task_life import set_health
 
 MIN, HOUR = 60_000_000, 3_600_000_000
 

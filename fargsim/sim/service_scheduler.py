@@ -1,7 +1,8 @@
 """The service scheduler: keeps a service's tasks alive and moves it from one revision to the next.
 
-One control loop: observe (counts per deployment), decide (`fargsim.policy.deployment.rolling_step`), act. The loop runs at ticks of the
-scheduler's grid at which something may have changed; a settled service costs nothing.
+One control loop: observe (counts per deployment), decide (a pure function of `fargsim.policy`), act. The loop runs at ticks of the
+scheduler's grid at which something may have changed; a settled service costs nothing. What a look decides is the controller's business:
+`fargsim.sim.rolling` for replica services; what it does is `fargsim.sim.service_actions`.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fargsim.model.service import CreateService
-from fargsim.policy.deployment import ServiceView, Step, bounds, rolling_step, scaled_wanted, throttle_delay_s
+from fargsim.policy.deployment import scaled_wanted
 from fargsim.policy.health import standing_of
-from fargsim.sim.account import Window
 from fargsim.sim.deployments import DeploymentRun
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.records import record_deployment
+from fargsim.sim.rolling import RollingController
+from fargsim.sim.service_actions import ServiceActions
 from fargsim.sim.service_events import ServiceEvents
-from fargsim.sim.state import ClusterRun, Revision, Stop, TaskRun
-from fargsim.sim.task_life import stop_task
+from fargsim.sim.state import ClusterRun, Revision, TaskRun
 
 if TYPE_CHECKING:
     from fargsim.sim.launching import Launcher
@@ -54,19 +55,13 @@ class ServiceRun:
         self._launcher = launcher
         self._due: int | None = None
         self._quiet_until = 0
-        self._steady = False
-        self._failures = 0
-        self._not_before = 0
         self._running_us = 0.0
         self._running_at = kit.now
-        limit = (
-            "fargate_service_launches_per_min" if launcher.fargate(cluster, spec) else "ec2_service_launches_per_min"
-        )
-        self._window = Window(kit.quotas[limit])
+        self.actions = ServiceActions(kit, launcher, self)
+        self.controller = RollingController(kit, self)
         self.created_at = kit.now
         cluster.on_capacity.append(self._capacity_changed)
         registry.fargate.on_freed.append(self._capacity_changed)
-        self._refused = False
 
     # what others read
 
@@ -123,8 +118,8 @@ class ServiceRun:
             old.status = "ACTIVE"
         number = int(self._kit.identifier("deployment", 16), 16) % 10**19
         self.deployments.insert(0, DeploymentRun(f"ecs-svc/{number:019d}", revision, self._kit.now))
-        self._steady = False
-        self._failures, self._not_before = 0, 0
+        self.actions.disturbed()
+        self.actions.throttle.reset()
         self._react_to_user()
 
     def settle(self) -> None:
@@ -156,7 +151,7 @@ class ServiceRun:
             old.wanted = scaled_wanted(old.wanted, self.desired, desired)
         self.desired = desired
         self.spec = self.spec.model_copy(update={"desired_count": desired})
-        self._steady = False
+        self.actions.disturbed()
         self._react_to_user()
 
     def delete(self) -> None:
@@ -178,7 +173,7 @@ class ServiceRun:
         if task.last_status == "RUNNING":
             self.running_integral_us()
             self.running += 1
-            self._failures, self._not_before = 0, 0
+            self.actions.throttle.reset()
         elif task.started_at is not None and task.last_status in (
             "DEACTIVATING",
             "STOPPING",
@@ -200,7 +195,7 @@ class ServiceRun:
         """Watch a task that has just reached RUNNING until it counts as healthy."""
         task.counted_running = True
         task.health_checked = health_checked
-        deployment = self._deployment(task)
+        deployment = self.deployment_of(task)
         if deployment is not None and task in deployment.standing:
             deployment.put(task, "undecided")
         if task.settled:
@@ -226,7 +221,7 @@ class ServiceRun:
     def host_draining(self, task: TaskRun) -> None:
         """Replace a task because its instance drains; one that has not started is stopped at once."""
         if task.started_at is None:
-            self._stop(task, "Task stopped: its container instance is draining", "ServiceSchedulerInitiated")
+            self.actions.stop(task, "Task stopped: its container instance is draining", "ServiceSchedulerInitiated")
         else:
             task.host_drains = True
             self._judge(task)
@@ -238,27 +233,15 @@ class ServiceRun:
         self.tasks.pop(task.task_id, None)
         self.meter.forget(task)
         if task.started_at is None and task.stop_wanted is not None and task.stop_wanted.code == "TaskFailedToStart":
-            self._failures += 1
-            parameters = self._kit.parameters
-            delay = throttle_delay_s(
-                self._failures,
-                base_s=parameters.number("throttle_base_s"),
-                factor=parameters.number("throttle_factor"),
-                cap_s=parameters.number("throttle_cap_s"),
-            )
-            self._not_before = self._kit.now + round(delay * US_PER_S)
-            self.primary.failed_tasks += 1
-            self.events.once(
-                "is unable to consistently start tasks successfully.", "SERVICE_TASK_START_IMPAIRED", "WARN"
-            )
+            self.actions.failed_to_start(task)
         self.attend(self._kit.now)
 
     def _gone(self, task: TaskRun) -> None:
-        deployment = self._deployment(task)
+        deployment = self.deployment_of(task)
         if deployment is None or not deployment.leave(task):
             return
         # nobody here asked for it: the task was lost, and it takes the scheduler a while to notice
-        self._steady = False
+        self.actions.disturbed()
         deployment.unnoticed += 1
         notice_at = self._kit.now + self._kit.us("service_reaction_s")
         self._kit.at(notice_at, lambda: self._notice(deployment))
@@ -269,7 +252,7 @@ class ServiceRun:
 
     def _judge(self, task: TaskRun) -> None:
         """Decide whether a running task counts as healthy, must be replaced, or neither yet."""
-        deployment = self._deployment(task)
+        deployment = self.deployment_of(task)
         if deployment is None or task not in deployment.standing or task.started_at is None:
             return
         kit = self._kit
@@ -292,14 +275,15 @@ class ServiceRun:
             self.events.say(
                 f"(task {task.task_id}) is unhealthy in {where} due to (reason Health checks failed).", kind="WARN"
             )
-        self._steady = False
+        self.actions.disturbed()
         self.attend(kit.now)
 
-    def _deployment(self, task: TaskRun) -> DeploymentRun | None:
+    def deployment_of(self, task: TaskRun) -> DeploymentRun | None:
+        """Return the deployment a task belongs to, while it is there."""
         return next((d for d in self.deployments if d.deployment_id == task.deployment_id), None)
 
     def _capacity_changed(self) -> None:
-        if self._refused:
+        if self.actions.refused:
             self.attend(self._kit.now)
 
     # the loop
@@ -319,123 +303,7 @@ class ServiceRun:
         if self._kit.now < self._quiet_until:
             self.attend(self._quiet_until)
         else:
-            self._step()
-
-    def _step(self) -> None:
-        now = self._kit.now
-        configuration = self.spec.deployment_configuration
-        low = configuration.minimum_healthy_percent
-        high = configuration.maximum_percent
-        in_window = self._window.available(now)
-        throttled = now < self._not_before
-        view = ServiceView(
-            self.desired,
-            bounds(self.desired, 100 if low is None else low, 200 if high is None else high),
-            tuple(d.view() for d in self.deployments),
-            stopping=max(0, len(self.tasks) - sum(len(d.standing) + d.unnoticed for d in self.deployments)),
-            count_stopping=self._kit.parameters.flag("count_stopping_in_max"),
-            launches=0 if throttled else in_window,
-        )
-        step = rolling_step(view)
-        for deployment in self.deployments:
-            deployment.wanted = step.wanted[deployment.deployment_id]
-        self._act(step)
-        if throttled:
-            self.attend(self._not_before)
-        elif view.launches == 0 or (step.stops and not view.count_stopping):
-            # the minute of launches moves on, or what is stopping has made room already
-            self.attend(now + self._kit.us("scheduler_tick_s"))
-        if step.stalled:
-            self.events.once(
-                "was unable to stop or start tasks during a deployment because of the service deployment configuration. "
-                "Update the minimumHealthyPercent or maximumPercent value and try again.",
-                "",
-                "WARN",
-            )
-        if step.complete:
-            self._complete()
-
-    def _act(self, step: Step) -> None:
-        by_id = {d.deployment_id: d for d in self.deployments}
-        stopped: list[TaskRun] = []
-        for order in step.stops:
-            deployment = by_id[order.deployment]
-            # tasks that were lost unnoticed count as pending, and of what is surplus those go first: nobody stops in their place
-            number = order.number if order.unhealthy else max(0, order.number - deployment.unnoticed)
-            for task in self._launcher.victims(self, deployment, number, order.unhealthy):
-                reason = f"Scaling activity initiated by (deployment {self.primary.deployment_id})"
-                if order.unhealthy and not task.host_drains:
-                    group = next((g for g, t in task.targets if t.state == "unhealthy"), None)
-                    reason = (
-                        f"Task failed ELB health checks in (target-group {group.arn})"
-                        if group
-                        else "Task failed container health checks"
-                    )
-                self._stop(task, reason, "ServiceSchedulerInitiated")
-                stopped.append(task)
-        if stopped:
-            self.events.name_tasks("has stopped", "running tasks", stopped)
-            drained = [t for t in stopped if t.targets]
-            if drained:
-                self.events.say(f"has begun draining connections on {len(drained)} tasks.")
-        for begin in step.starts:
-            self._start(by_id[begin.deployment], begin.number)
-
-    def _start(self, deployment: DeploymentRun, number: int) -> None:
-        now = self._kit.now
-        started: list[TaskRun] = []
-        self._refused = False
-        for _ in range(number):
-            outcome = self._launcher.launch_for_service(self, deployment)
-            if not isinstance(outcome, TaskRun):
-                self._refused = True
-                if outcome.event:
-                    self.events.once(outcome.event, outcome.event_name, "ERROR")
-                wait = self._kit.us("placement_retry_s") if outcome.event else self._kit.us("scheduler_tick_s")
-                self.attend(now + wait)
-                break
-            self.tasks[outcome.task_id] = outcome
-            deployment.put(outcome, "pending")
-            if not started:
-                self.events.solved()  # before the next one may be refused
-            started.append(outcome)
-        self._window.take(now, len(started))
-        if started:
-            self.events.name_tasks("has started", "tasks", started)
-
-    def _stop(self, task: TaskRun, reason: str, code: str) -> None:
-        deployment = self._deployment(task)
-        if deployment is not None:
-            deployment.leave(task)
-        stop_task(self._kit, task, Stop(code, reason))
-
-    def _complete(self) -> None:
-        now = self._kit.now
-        if self.primary.rollout_state == "IN_PROGRESS":
-            self.primary.rollout_state = "COMPLETED"
-            self.primary.completed_at = now
-            self.primary.rollout_reason = f"ECS deployment {self.primary.deployment_id} completed."
-            self.events.say(
-                f"(deployment {self.primary.deployment_id}) deployment completed.", "SERVICE_DEPLOYMENT_COMPLETED"
-            )
-        for old in self.deployments[1:]:
-            old.status = "INACTIVE"
-            record_deployment(self._kit, self, old)
-        del self.deployments[1:]
-        if not self._steady and len(self.tasks) == self.desired:
-            self._steady = True
-            self._say_steady(now)
-
-    def _say_steady(self, since: int) -> None:
-        """Say so now, and again every six hours while it lasts."""
-        self._steady_since = since
-        self.events.say("has reached a steady state.", "SERVICE_STEADY_STATE")
-
-        def again() -> None:
-            if self._steady and self._steady_since == since:
-                self._say_steady(since)
-
-        self._kit.at(self._kit.now + self._kit.us("steady_state_event_period_s"), again)
+            self.controller.step()
 
     # what is written down
 

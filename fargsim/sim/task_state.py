@@ -1,0 +1,18 @@
+"""A task's change of status: counted, recorded, told to its service."""
+
+from __future__ import annotations
+
+from fargsim.sim.kit import Kit
+from fargsim.sim.records import record_state
+from fargsim.sim.state import TaskRun
+
+
+def enter(kit: Kit, task: TaskRun, status: str) -> None:
+    """Change the last status."""
+    counts = task.cluster.counts
+    counts[task.last_status] -= 1
+    counts[status] += 1
+    task.last_status = status
+    record_state(kit, task)
+    if task.service is not None:
+        task.service.task_moved(task)
