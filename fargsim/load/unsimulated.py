@@ -24,6 +24,7 @@ SERVICE = {
 DEPLOYMENT = {
     "deployment_circuit_breaker": "deploymentCircuitBreaker",
     "alarms": "alarms",
+    "early_success_criteria": "earlySuccessCriteria",
     "bake_time_in_minutes": "bakeTimeInMinutes",
     "lifecycle_hooks": "lifecycleHooks",
 }

@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from fargsim.model.base import EcsShape, Json
+from fargsim.model.deployment import DeploymentConfiguration
 from fargsim.model.placement import (
     CapacityProviderStrategyItem,
     PlacementConstraint,
@@ -43,29 +44,6 @@ class ServiceLoadBalancer(EcsShape):
     container_port: int = Field(ge=1, le=65535)
     load_balancer_name: str | None = None
     advanced_configuration: Json = None
-
-
-class DeploymentCircuitBreaker(EcsShape):
-    """When a deployment is given up."""
-
-    enable: bool
-    rollback: bool
-    reset_on_healthy_task: bool = True
-    threshold_configuration: Json = None
-
-
-class DeploymentConfiguration(EcsShape):
-    """Bounds of a deployment. ``None`` stands for AWS's default of the scheduling strategy."""
-
-    maximum_percent: int | None = Field(default=None, ge=0, le=10_000)
-    minimum_healthy_percent: int | None = Field(default=None, ge=0, le=10_000)
-    deployment_circuit_breaker: DeploymentCircuitBreaker | None = None
-    alarms: Json = None
-    strategy: Literal["ROLLING", "BLUE_GREEN", "LINEAR", "CANARY"] = "ROLLING"
-    bake_time_in_minutes: int | None = None
-    lifecycle_hooks: tuple[Json, ...] = ()
-    linear_configuration: Json = None
-    canary_configuration: Json = None
 
 
 class DeploymentController(EcsShape):
