@@ -1,0 +1,109 @@
+"""The verbs of Amazon ECS about services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fargsim.model.service import CreateService, UpdateService
+from fargsim.sim.ecs_base import EcsVerbs
+from fargsim.sim.errors import (
+    ClientException,
+    InvalidParameterException,
+    ServiceNotActiveException,
+)
+from fargsim.sim.metering import ServiceMeter
+from fargsim.sim.registry import tail
+from fargsim.sim.service_checks import check_service
+from fargsim.sim.service_scheduler import ServiceRun
+from fargsim.sim.shapes import describe_service, read
+
+
+class ServiceVerbs(EcsVerbs):
+    """Verbs that create, change, delete and describe services."""
+
+    def create_service(self, **arguments: Any) -> dict[str, Any]:
+        """Create a service; its scheduler starts the tasks."""
+        return self.create(read(CreateService, arguments))
+
+    def create(self, spec: CreateService) -> dict[str, Any]:
+        """Create a service from a value."""
+        cluster = self._registry.cluster(spec.cluster)
+        name = spec.service_name
+        former = cluster.services.get(name)
+        if former is not None and not former.deleted:
+            raise InvalidParameterException(f"Creation of service was not idempotent: service '{name}' exists.")
+        if former is not None and former.tasks:
+            raise InvalidParameterException("Unable to Start a service that is still Draining.")
+        revision = self._registry.revision(spec.task_definition)
+        check_service(self._registry, cluster, spec, revision)
+        groups = tuple(self._registry.target_group(b.target_group_arn) for b in spec.load_balancers)
+        service = ServiceRun(self._kit, self._registry, self._launcher, cluster, spec, groups)
+        service.meter = ServiceMeter(self._kit, service, self._registry.record_every)
+        if former is not None:
+            former.finish()
+            service.meter.go_on_from(former.meter)
+        for group in groups:
+            group.on_health = service.target_health_changed
+        cluster.services[name] = service
+        service.deploy(revision)
+        return {"service": self._describe_service(service)}
+
+    def update_service(self, **arguments: Any) -> dict[str, Any]:
+        """Change a service; a new task definition, network or forced deployment starts a deployment."""
+        return self.update(read(UpdateService, arguments))
+
+    def update(self, spec: UpdateService) -> dict[str, Any]:
+        """Change a service from a value."""
+        service = self._registry.service(spec.cluster, spec.service)
+        if service.deleted:
+            raise ServiceNotActiveException(f"Service '{spec.service}' was deleted.")
+        if spec.load_balancers is not None and spec.load_balancers != service.spec.load_balancers:
+            raise ClientException("changing loadBalancers of a service is not simulated yet: create another service")
+        changes = {
+            name: getattr(spec, name)
+            for name in CreateService.model_fields
+            if name in UpdateService.model_fields
+            and name in spec.model_fields_set
+            and getattr(spec, name) is not None
+            and name not in ("cluster",)
+        }
+        merged = service.spec.model_copy(update=changes)
+        if spec.capacity_provider_strategy:
+            merged = merged.model_copy(update={"launch_type": None})
+        revision = self._registry.revision(spec.task_definition) if spec.task_definition else service.revision
+        check_service(self._registry, service.cluster, merged, revision)
+        service.update(
+            merged,
+            revision,
+            new_deployment=spec.force_new_deployment
+            or any(
+                getattr(spec, name) is not None
+                for name in ("task_definition", "network_configuration", "platform_version", "load_balancers")
+            ),
+        )
+        return {"service": self._describe_service(service)}
+
+    def delete_service(self, *, service: str, cluster: str = "default", force: bool = False) -> dict[str, Any]:
+        """Delete a service: its tasks are stopped."""
+        found = self._registry.service(cluster, service)
+        if found.desired and not force:
+            raise InvalidParameterException(
+                "The service cannot be stopped while it is scaled above 0. Set desiredCount to 0 or use force."
+            )
+        found.delete()
+        return {"service": self._describe_service(found)}
+
+    def describe_services(self, *, services: list[str], cluster: str = "default") -> dict[str, Any]:
+        """Describe services; an unknown one is in `failures`."""
+        found = self._registry.cluster(cluster)
+        answer: dict[str, Any] = {"services": [], "failures": []}
+        for name in services:
+            service = found.services.get(tail(name))
+            if service is None:
+                answer["failures"].append({"arn": name, "reason": "MISSING"})
+            else:
+                answer["services"].append(self._describe_service(service))
+        return answer
+
+    def _describe_service(self, service: ServiceRun) -> dict[str, Any]:
+        return describe_service(self._kit, self._registry.start, service)
