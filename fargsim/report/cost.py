@@ -15,18 +15,21 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from fargsim.report.cost_commitments import apply_commitments
 from fargsim.report.cost_ec2 import add_ec2
 from fargsim.report.cost_fargate import add_fargate
 from fargsim.report.cost_ledger import COST_COLUMNS, Ledger
 from fargsim.report.cost_meter import billed_seconds, capacity_units, fargate_charge
 from fargsim.report.cost_network import add_network
-from fargsim.report.cost_terms import BillingTerms, LoadBalancer, NatGateway
+from fargsim.report.cost_terms import BillingTerms, LoadBalancer, NatGateway, ReservedInstances, SavingsPlan
 
 __all__ = [
     "COST_COLUMNS",
     "BillingTerms",
     "LoadBalancer",
     "NatGateway",
+    "ReservedInstances",
+    "SavingsPlan",
     "bill",
     "billed_seconds",
     "capacity_units",
@@ -35,6 +38,9 @@ __all__ = [
     "total_usd",
     "usd_by",
 ]
+
+COMPUTE_ITEMS = ("fargate ", "ec2 instance", "ec2 spot instance", "savings plan", "reserved instance")
+"""How the line items of compute begin: whatever Fargate bills, EC2 instances, used or idle, and unused commitments."""
 
 _NEEDED = {
     "tasks": (
@@ -105,6 +111,7 @@ def bill(tables: Mapping[str, pd.DataFrame], terms: BillingTerms) -> pd.DataFram
     if len(instances):
         add_ec2(ledger, tasks, instances, terms)
     add_network(ledger, tasks, instances, services, terms)
+    apply_commitments(ledger, terms)
     return ledger.table()
 
 
@@ -124,8 +131,8 @@ def total_usd(costs: pd.DataFrame) -> float:
 
 
 def compute_usd(costs: pd.DataFrame) -> float:
-    """Return what Fargate and EC2 instances cost, without volumes, balancers, gateways and addresses."""
-    return float(costs.loc[costs["item"].str.startswith(("fargate", "ec2")), "usd"].sum())
+    """Return what Fargate and EC2 instances cost, unused commitments included, without volumes, balancers and the like."""
+    return float(costs.loc[costs["item"].str.startswith(COMPUTE_ITEMS), "usd"].sum())
 
 
 def usd_by(costs: pd.DataFrame, *columns: str) -> pd.Series[float]:

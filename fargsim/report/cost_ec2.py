@@ -82,6 +82,7 @@ def _add_instance_time(ledger: Ledger, tasks: pd.DataFrame, instances: pd.DataFr
                 continue
             price = terms.ec2(kind, spot=at_spot)
             name = "ec2 spot instance" if at_spot else "ec2 instance"
+            covered_as = None if at_spot else f"ec2:{kind}"
             mine = which[use.instance_row]
             ledger.add(
                 f"{name} (used)",
@@ -90,9 +91,17 @@ def _add_instance_time(ledger: Ledger, tasks: pd.DataFrame, instances: pd.DataFr
                 used_hours[mine],
                 task_row=use.task_row[mine],
                 instance_row=use.instance_row[mine],
+                kind=covered_as,
             )
             rest = which[piece_instance]
-            ledger.add(f"{name} (idle)", price, pieces.hour[rest], idle[rest], instance_row=piece_instance[rest])
+            ledger.add(
+                f"{name} (idle)",
+                price,
+                pieces.hour[rest],
+                idle[rest],
+                instance_row=piece_instance[rest],
+                kind=covered_as,
+            )
 
 
 def _sweep_dust(idle: Floats, used: Floats, at: Ints) -> None:

@@ -53,7 +53,8 @@ def add_fargate(ledger: Ledger, tasks: pd.DataFrame, terms: BillingTerms) -> Non
         if chosen.any():
             row = pieces.row[chosen]
             price = terms.fargate(price_item, spot=at_spot)
-            ledger.add(item, price, pieces.hour[chosen], hours[chosen] * amount[row], task_row=rows[row])
+            kind = None if at_spot else f"fargate:{price_item}"
+            ledger.add(item, price, pieces.hour[chosen], hours[chosen] * amount[row], task_row=rows[row], kind=kind)
 
     for architecture, which in (("x86", ~arm & ~windows), ("arm64", arm & ~windows)):
         for name, amount in (("vCPU", vcpu), ("memory", memory_gb)):

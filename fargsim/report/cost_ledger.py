@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +97,26 @@ class _Chunk:
     task_row: Ints
     instance_row: Ints
     owner: Ints
+    kind: str | None = None
+
+
+_WHOLE = 1e-12
+"""By how much the shares of a line that is covered whole may miss one."""
+
+
+def _some(chunk: _Chunk, quantity: Floats) -> _Chunk:
+    """Return a chunk with other amounts, without the lines that come to nothing."""
+    keep = quantity != 0
+    return _Chunk(
+        chunk.item,
+        chunk.price,
+        chunk.hour[keep],
+        quantity[keep],
+        chunk.task_row[keep],
+        chunk.instance_row[keep],
+        chunk.owner[keep],
+        chunk.kind,
+    )
 
 
 COST_COLUMNS = (
@@ -139,6 +160,7 @@ class Ledger:
         instance_row: Ints | None = None,
         cluster: str | None = None,
         service: str | None = None,
+        kind: str | None = None,
     ) -> None:
         """Add lines of one item at one price.
 
@@ -152,6 +174,8 @@ class Ledger:
             Position of the task and the instance of each line; cluster and service then come from there.
         cluster, service
             Whose the lines are when no task or instance is named.
+        kind
+            What a commitment would know the usage by, for example ``ec2:m5.large``; None for what none covers.
         """
         keep = quantity != 0
         if not keep.any():
@@ -163,7 +187,54 @@ class Ledger:
             owner = np.full(len(hour), len(self._owners) - 1, dtype=np.int64)
         task = none if task_row is None else task_row
         instance = none if instance_row is None else instance_row
-        self._chunks.append(_Chunk(item, price, hour[keep], quantity[keep], task[keep], instance[keep], owner[keep]))
+        self._chunks.append(
+            _Chunk(item, price, hour[keep], quantity[keep], task[keep], instance[keep], owner[keep], kind)
+        )
+
+    def coverable(self) -> list[str]:
+        """Return the kinds of usage that a commitment could cover, in alphabetical order."""
+        return sorted({c.kind for c in self._chunks if c.kind is not None})
+
+    def on_demand(self, kind: str) -> float:
+        """Return the price of a kind of usage."""
+        return next(c.price.value for c in self._chunks if c.kind == kind)
+
+    def usage(self, kind: str, first_hour: int, hours: int) -> Floats:
+        """Return the amount of a kind of usage in each hour."""
+        total = np.zeros(hours)
+        for chunk in self._chunks:
+            if chunk.kind == kind:
+                total += np.bincount(chunk.hour - first_hour, weights=chunk.quantity, minlength=hours)
+        return total
+
+    def cover(self, kind: str, first_hour: int, parts: Sequence[tuple[str, Price, Floats]]) -> None:
+        """Charge shares of a kind of usage at other prices.
+
+        Parameters
+        ----------
+        parts
+            Label, price and share of each hour's usage; every line of an hour is split alike, and what the shares
+            leave stays as it was.
+        """
+        chunks: list[_Chunk] = []
+        for chunk in self._chunks:
+            if chunk.kind != kind or not parts:
+                chunks.append(chunk)
+                continue
+            at = chunk.hour - first_hour
+            shares = np.array([share[at] for _, _, share in parts])
+            taken = shares * chunk.quantity
+            rest = chunk.quantity - taken.sum(axis=0)
+            # the rounding of a line that is covered whole belongs to its last part
+            whole = shares.sum(axis=0) > 1 - _WHOLE
+            last = len(parts) - 1 - np.argmax(shares[::-1] > 0, axis=0)
+            taken[last[whole], np.flatnonzero(whole)] += rest[whole]
+            rest[whole] = 0.0
+            chunks.append(_some(chunk, rest))
+            for (label, price, _), amount in zip(parts, taken, strict=True):
+                name = f"{chunk.item[:-1]}, {label})" if chunk.item.endswith(")") else f"{chunk.item} ({label})"
+                chunks.append(replace(_some(chunk, amount), item=name, price=price, kind=None))
+        self._chunks = [chunk for chunk in chunks if len(chunk.hour)]
 
     def table(self) -> pd.DataFrame:
         """Return the lines in order of hour, item, task and instance.

@@ -16,9 +16,13 @@ from fargsim.catalog import (
     Parameters,
     Price,
     ec2_on_demand_price,
+    ec2_plan_price,
+    ec2_reserved_instance_price,
     ec2_spot_price,
+    fargate_plan_price,
     fargate_price,
     fargate_spot_price,
+    instance_families,
     instance_types,
     parameters,
     region,
@@ -80,6 +84,66 @@ class NatGateway:
 
 
 @dataclass(frozen=True, slots=True)
+class SavingsPlan:
+    """A Savings Plan in force throughout the run.
+
+    Parameters
+    ----------
+    usd_per_h
+        The commitment, USD per hour.
+    years
+        Term, 1 or 3.
+    payment
+        ``No Upfront``, ``Partial Upfront`` or ``All Upfront``; what is paid upfront is spread over the term.
+    family
+        Instance family of an EC2 Instance Savings Plan; None for a Compute Savings Plan.
+
+    Raises
+    ------
+    CatalogError
+        For a commitment of zero or less, or an unknown family.
+    """
+
+    usd_per_h: float
+    years: int = 1
+    payment: str = "No Upfront"
+    family: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.usd_per_h < math.inf:
+            raise CatalogError(f"the commitment of a Savings Plan must be above 0 USD per hour, not {self.usd_per_h!r}")
+        if self.family is not None and self.family not in instance_families():
+            raise unknown("instance family", self.family, instance_families())
+
+
+@dataclass(frozen=True, slots=True)
+class ReservedInstances:
+    """Reserved Instances of a region, in force throughout the run.
+
+    Parameters
+    ----------
+    instance_type
+        What is reserved; other sizes of its family are covered in proportion.
+    count
+        How many.
+    offering_class
+        ``standard`` or ``convertible``.
+    years, payment
+        As of :class:`SavingsPlan`.
+    """
+
+    instance_type: str
+    count: int
+    offering_class: str = "standard"
+    years: int = 1
+    payment: str = "No Upfront"
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise CatalogError(f"at least one instance is reserved, not {self.count}")
+
+
+@dataclass(frozen=True, slots=True)
 class BillingTerms:
     """Everything a bill depends on that is not in the record tables.
 
@@ -102,6 +166,8 @@ class BillingTerms:
         Bytes through the NAT gateways for each request of a service (calls to other systems).
     nat_bytes_per_pull
         Bytes through the NAT gateways for each image pull: zero where layers come through the free S3 gateway endpoint.
+    commitments
+        Savings Plans and Reserved Instances.
     parameters
         Assumptions: ``bytes_per_request``, ``connections_per_request``, ``connection_lifetime_s``,
         ``rules_per_listener``, ``hours_per_month``, ``ipv4_billing_granularity_s``.
@@ -123,6 +189,7 @@ class BillingTerms:
     nat_gateways: tuple[NatGateway, ...] = ()
     nat_bytes_per_request: float = 0.0
     nat_bytes_per_pull: float = 0.0
+    commitments: tuple[SavingsPlan | ReservedInstances, ...] = ()
     parameters: Parameters = field(default_factory=parameters)
 
     def __post_init__(self) -> None:
@@ -168,6 +235,34 @@ class BillingTerms:
         if spot:
             return self._choose(f"ec2_spot:{instance_type}", ec2_spot_price(instance_type, self.region))
         return self._choose(f"ec2:{instance_type}", ec2_on_demand_price(instance_type, self.region))
+
+    def fargate_plan(self, plan: SavingsPlan, item: str) -> Price | None:
+        """Return the rate of a Fargate item under a plan; None where it does not cover it."""
+        if plan.family is not None:
+            return None
+        return fargate_plan_price(item, self.region, years=plan.years, payment=plan.payment, assumed=self.parameters)
+
+    def ec2_plan(self, plan: SavingsPlan, instance_type: str) -> Price:
+        """Return the hourly rate of an instance under a plan that covers it."""
+        return ec2_plan_price(
+            instance_type,
+            self.region,
+            plan_type="Compute" if plan.family is None else "EC2Instance",
+            years=plan.years,
+            payment=plan.payment,
+            assumed=self.parameters,
+        )
+
+    def reserved(self, reserved: ReservedInstances) -> Price:
+        """Return the hourly price of one Reserved Instance, used or not."""
+        return ec2_reserved_instance_price(
+            reserved.instance_type,
+            self.region,
+            offering_class=reserved.offering_class,
+            years=reserved.years,
+            payment=reserved.payment,
+            assumed=self.parameters,
+        )
 
     def other(self, item: str) -> Price:
         """Return the price of something beside compute."""

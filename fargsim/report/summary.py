@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fargsim.record.result import Result
+from fargsim.report.cost import COMPUTE_ITEMS
 from fargsim.report.facts import LATENCY_PROMISES, Facts, facts_of
 
 Summary = dict[str, int | float | bool | None]
@@ -49,9 +50,6 @@ ERRORS = (
     "requests_timeout_504",
 )
 """Columns of ``services`` that count requests which ended badly."""
-COMPUTE_ITEMS = ("fargate ", "ec2 instance", "ec2 spot instance")
-"""How the line items of compute begin: whatever Fargate bills, and EC2 instances, used or idle."""
-
 Ints = npt.NDArray[np.int64]
 Number = TypeVar("Number", int, float)
 
