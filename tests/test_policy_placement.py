@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from fargsim.model.placement import PlacementConstraint, PlacementStrategy
 from fargsim.model.taskdef import TaskDefinition
+from fargsim.policy.explain import explain
 from fargsim.policy.fleet import Fleet
 from fargsim.policy.needs import TaskNeeds, needs_of
-from fargsim.policy.placement import NoPlacement, Place, compile_placement, explain, place, service_event
+from fargsim.policy.placement import NoPlacement, Place, compile_placement, place, service_event
 from fargsim.policy.views import FleetView, GroupView
 
 AZ = PlacementStrategy(type="spread", field="attribute:ecs.availability-zone")

@@ -20,7 +20,15 @@ RESERVED_PORTS: tuple[HostPort, ...] = ((22, "tcp"), (2375, "tcp"), (2376, "tcp"
 """Ports the agent reserves on Linux. Source: github.com/aws/amazon-ecs-agent, README.md, ``ECS_RESERVED_PORTS``."""
 
 JOURNAL_MAX = 1 << 17
-_NUMBERS = ("free_cpu_units", "free_memory_mib", "free_enis", "free_gpus", "running_tasks", "registered_at_us")
+_NUMBERS = (
+    "free_cpu_units",
+    "free_memory_mib",
+    "free_enis",
+    "free_gpus",
+    "running_tasks",
+    "reserved_ports",
+    "registered_at_us",
+)
 _FLAGS = ("schedulable", "active", "agent_connected")
 
 
@@ -103,11 +111,12 @@ class Fleet:
         self.set_attributes(row, {**(attributes or {}), ZONE: zone})
         for port in reserved_ports:
             self._port(port)[row] = True
+            self._numbers["reserved_ports"][row] += 1
         self._changed()
         return row
 
     def set_attributes(self, row: int, attributes: Mapping[str, str]) -> None:
-        """Set attributes of an instance that has no tasks yet, as PutAttributes does."""
+        """Set attributes of an instance, as PutAttributes does."""
         for name, value in attributes.items():
             if name not in self._codes:
                 self._codes[name] = np.full(self._room, -1, dtype=np.int32)
@@ -125,6 +134,23 @@ class Fleet:
             self._sums[group] = {n: s for n, s in self._sums[group].items() if n not in attributes or n == ZONE}
         self._changed()
 
+    def remove_attributes(self, row: int, names: Iterable[str]) -> None:
+        """Take attributes from an instance, as DeleteAttributes does; one it has not is passed over."""
+        for name in names:
+            if name in self._codes:
+                self._codes[name][row] = -1
+                for sums in self._sums.values():
+                    sums.pop(name, None)
+        self._changed()
+
+    def attributes_of(self, row: int) -> dict[str, str]:
+        """Return the attributes of an instance, by name."""
+        return {n: self._values[n][code] for n in sorted(self._codes) if (code := int(self._codes[n][row])) >= 0}
+
+    def ports_of(self, row: int) -> tuple[HostPort, ...]:
+        """Return the host ports reserved on an instance, the agent's included, in order."""
+        return tuple(sorted(port for port, taken in self._ports.items() if taken[row]))
+
     def set_active(self, row: int, active: bool) -> None:
         """Set whether the instance's status is ``ACTIVE``: false for ``DRAINING`` and for one that left."""
         self._flags["active"][row] = active
@@ -135,7 +161,8 @@ class Fleet:
         """Set whether the instance's agent is connected."""
         self._flags["agent_connected"][row] = connected
         self._flags["schedulable"][row] = connected and bool(self._flags["active"][row])
-        self._derived.clear()
+        self._derived.clear()  # a query may ask for agentConnected
+        self._touch(row)
 
     def take(self, row: int, needs: TaskNeeds, group: str) -> None:
         """Reserve what a task needs, when it is placed."""
@@ -154,8 +181,10 @@ class Fleet:
             numbers["free_enis"][row] -= sign * needs.enis
         if needs.gpus:
             numbers["free_gpus"][row] -= sign * needs.gpus
-        for port in needs.host_ports:
-            self._port(port)[row] = sign > 0
+        if needs.host_ports:
+            numbers["reserved_ports"][row] += sign * len(needs.host_ports)
+            for port in needs.host_ports:
+                self._port(port)[row] = sign > 0
         if group not in self._groups:
             self._groups[group] = np.zeros(self._room, dtype=np.int64)
             self._sums[group] = {}

@@ -6,7 +6,6 @@ service-event-messages-list.html, container-instance-draining.html.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,36 +13,11 @@ from numpy.typing import NDArray
 
 from fargsim.model.placement import PlacementConstraint, PlacementStrategy
 from fargsim.model.taskdef import MemberOf
-from fargsim.policy.cluster_query import Query, parse
+from fargsim.policy.filters import AGENT, ATTRIBUTE, CPU, MEMORY, PORTS, Check, constraint, filters
 from fargsim.policy.index import USES_SHARE, IndexSlot, PlacementIndex, indexable
 from fargsim.policy.needs import TaskNeeds
 from fargsim.policy.strategies import Rule, chain_of
 from fargsim.policy.views import FleetView, GroupView, Mask
-
-NOT_ACTIVE = "INACTIVE"
-AGENT = "AGENT"
-CPU = "RESOURCE:CPU"
-MEMORY = "RESOURCE:MEMORY"
-PORTS = "RESOURCE:PORTS"
-GPU = "RESOURCE:GPU"
-ENI = "RESOURCE:ENI"
-LOCATION = "LOCATION"
-ATTRIBUTE = "ATTRIBUTE"
-MEMBER_OF = "MemberOf placement constraint unsatisfied."
-DISTINCT_INSTANCE = "DistinctInstance placement constraint unsatisfied."
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One filter or constraint: the failure it stands for and which instances pass."""
-
-    reason: str
-    name: str
-    passes: Callable[[FleetView, GroupView], Mask]
-    row_passes: Callable[[FleetView, GroupView, int], bool] | None = None
-    """The same of one row, where that can be said without looking at the others."""
-    static: bool = False
-    """Whether it depends only on attributes, ids, versions and dates."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +100,7 @@ def compile_placement(
     QueryError
         For an expression that is not of the cluster query language.
     """
-    checks = (*_filters(needs), *map(_constraint, constraints))
+    checks = (*filters(needs), *map(constraint, constraints))
     dynamic = tuple(check for check in checks[2:] if not check.static)  # status and agent: the column `schedulable`
     return PlacementPlan(needs, checks, chain_of(strategies, service=service), dynamic)
 
@@ -155,12 +129,12 @@ def place(plan: PlacementPlan, fleet: FleetView, group: GroupView, draw: float =
     index = None if fleet.journal is None else _index(plan, fleet, group, static)
     if index is not None:
         row = index.best(fleet, group)
-        return Place(row, index.candidates) if row >= 0 else _why_not(plan, fleet, group)
+        return Place(row, index.candidates) if row >= 0 else why_not(plan, fleet, group)
     mask = _feasible(plan, fleet, group, static)
     rows: NDArray[np.int64] = np.flatnonzero(mask)
     found = len(rows)
     if not found:
-        return _why_not(plan, fleet, group)
+        return why_not(plan, fleet, group)
     for rule in plan.rules:
         if len(rows) == 1:
             break
@@ -204,7 +178,8 @@ def _index(plan: PlacementPlan, fleet: FleetView, group: GroupView, static: Mask
     return slot.index
 
 
-def _why_not(plan: PlacementPlan, fleet: FleetView, group: GroupView) -> NoPlacement:
+def why_not(plan: PlacementPlan, fleet: FleetView, group: GroupView) -> NoPlacement:
+    """Say why no instance will do."""
     active = fleet.active
     left = active.copy()
     failed = np.zeros(fleet.size, dtype=np.int64)
@@ -226,62 +201,24 @@ def _why_not(plan: PlacementPlan, fleet: FleetView, group: GroupView) -> NoPlace
     return NoPlacement(tuple(reasons.items()), closest, plan.checks[1:][int(first[closest])].reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One row of an explanation: what one check or rule said of one instance.
-
-    Attributes
-    ----------
-    row
-        The instance.
-    step
-        Name of the check or rule.
-    passed
-        Whether the instance was still a candidate afterwards.
-    reason
-        The failure the step stands for, None for a strategy rule or where it passed.
-    """
-
-    row: int
-    step: str
-    passed: bool
-    reason: str | None
-
-
-def explain(
-    plan: PlacementPlan, fleet: FleetView, group: GroupView, draw: float = 0.0
-) -> tuple[Place | NoPlacement, tuple[Step, ...]]:
-    """Choose an instance as `place` does and say what every step did to every instance that had come so far.
-
-    The steps of an instance end with the first it fails; the chosen instance passes all.
-    """
-    steps: list[Step] = []
-    rows: NDArray[np.int64] = np.arange(fleet.size)
-    for check in plan.checks:
-        ok = check.passes(fleet, group)[rows]
-        steps += [Step(int(r), check.name, bool(o), None if o else check.reason) for r, o in zip(rows, ok, strict=True)]
-        rows = rows[ok]
-    found = len(rows)
-    if not found:
-        return _why_not(plan, fleet, group), tuple(steps)
-    for rule in plan.rules:
-        kept = rule.refine(rows, fleet, group, draw)
-        inside = set(kept.tolist())
-        steps += [Step(r, rule.name, r in inside, None) for r in rows.tolist()]
-        rows = kept
-    if len(rows) > 1:
-        steps += [Step(r, "registration order", r == int(rows[0]), None) for r in rows.tolist()]
-    return Place(int(rows[0]), found), tuple(steps)
-
-
-def service_event(failure: NoPlacement, instance_id: str | None) -> str:
+def service_event(failure: NoPlacement, instance_id: str | None, *, provider: bool = False) -> str:
     """Return what follows ``(service NAME)`` in the service event of a failed placement.
 
+    Parameters
+    ----------
+    instance_id
+        The closest match.
+    provider
+        Whether the task was to run on a capacity provider's instances.
+
+    Notes
+    -----
     Source: Amazon ECS Developer Guide, service-event-messages-list.html.
     """
     start = "was unable to place a task because no container instance met all of its requirements. "
     if failure.closest is None or instance_id is None:
-        return start + "Reason: No Container Instances were found in your cluster."
+        where = "capacity provider" if provider else "cluster"
+        return start + f"Reason: No Container Instances were found in your {where}."
     closest = f"The closest matching container-instance {instance_id} "
     texts = {
         CPU: "has insufficient CPU units available.",
@@ -292,97 +229,3 @@ def service_event(failure: NoPlacement, instance_id: str | None) -> str:
     }
     reason = failure.closest_reason or ""
     return start + closest + texts.get(reason, f'encountered error "{reason}".')
-
-
-def _filters(needs: TaskNeeds) -> tuple[Check, ...]:
-    """Return the checks a task's needs make, in the order of the placement process; the first two are status and agent."""
-    checks = [
-        Check(NOT_ACTIVE, "status", lambda fleet, _: fleet.active),
-        Check(AGENT, "agent", lambda fleet, _: fleet.agent_connected),
-    ]
-    if needs.cpu_units:
-        checks.append(_at_least(CPU, "cpu", lambda fleet: fleet.free_cpu_units, needs.cpu_units))
-    if needs.memory_mib:
-        checks.append(_at_least(MEMORY, "memory", lambda fleet: fleet.free_memory_mib, needs.memory_mib))
-    if needs.host_ports:
-        checks.append(
-            Check(
-                PORTS,
-                "ports",
-                lambda fleet, _: _ports_free(fleet, needs),
-                lambda fleet, _, row: _row_ports_free(fleet, needs, row),
-            )
-        )
-    if needs.gpus:
-        checks.append(_at_least(GPU, "gpu", lambda fleet: fleet.free_gpus, needs.gpus))
-    if needs.enis:
-        checks.append(_at_least(ENI, "eni", lambda fleet: fleet.free_enis, needs.enis))
-    if needs.zones is not None:
-        checks.append(Check(LOCATION, "subnets", lambda fleet, _: _in_zones(fleet, needs.zones or ()), static=True))
-    if needs.attributes:
-        checks.append(Check(ATTRIBUTE, "attributes", lambda fleet, _: _has_attributes(fleet, needs), static=True))
-    return tuple(checks)
-
-
-def _at_least(reason: str, name: str, column: Callable[[FleetView], NDArray[np.int64]], need: int) -> Check:
-    return Check(
-        reason,
-        name,
-        lambda fleet, _: column(fleet) >= need,
-        lambda fleet, _, row: column(fleet).item(row) >= need,
-    )
-
-
-def _constraint(constraint: PlacementConstraint | MemberOf) -> Check:
-    if constraint.type == "distinctInstance":
-        return Check(
-            DISTINCT_INSTANCE,
-            "distinctInstance",
-            lambda _, group: group.tasks == 0,
-            lambda _, group, row: group.tasks.item(row) == 0,
-        )
-    query = parse(constraint.expression or "")
-    return Check(MEMBER_OF, f"memberOf({query.text})", _members(query), static=query.static)
-
-
-def _members(query: Query) -> Callable[[FleetView, GroupView], Mask]:
-    return lambda fleet, _: query.mask(fleet)
-
-
-def _ports_free(fleet: FleetView, needs: TaskNeeds) -> Mask:
-    free = np.ones(fleet.size, dtype=np.bool_)
-    if len(set(needs.host_ports)) < len(needs.host_ports):
-        return ~free  # two containers of the task ask for the same port: no instance can give it twice
-    for port in needs.host_ports:
-        taken = fleet.host_ports.get(port)
-        if taken is not None:
-            free &= ~taken
-    return free
-
-
-def _row_ports_free(fleet: FleetView, needs: TaskNeeds, row: int) -> bool:
-    taken = (fleet.host_ports.get(port) for port in needs.host_ports)
-    free = not any(column is not None and column.item(row) for column in taken)
-    return free and len(set(needs.host_ports)) == len(needs.host_ports)
-
-
-def _in_zones(fleet: FleetView, zones: tuple[str, ...]) -> Mask:
-    column = fleet.attributes["ecs.availability-zone"] if fleet.size else None
-    if column is None:
-        return np.zeros(0, dtype=np.bool_)
-    wanted = [code for code, value in enumerate(column.values) if value in zones]
-    return np.isin(column.codes, wanted)
-
-
-def _has_attributes(fleet: FleetView, needs: TaskNeeds) -> Mask:
-    mask = np.ones(fleet.size, dtype=np.bool_)
-    for name, value in needs.attributes:
-        column = fleet.attributes.get(name)
-        if column is None:
-            return np.zeros(fleet.size, dtype=np.bool_)
-        if value is None:
-            mask &= column.codes >= 0
-        else:
-            codes = [code for code, known in enumerate(column.values) if known == value]
-            mask &= np.isin(column.codes, codes)
-    return mask

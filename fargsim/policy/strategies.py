@@ -32,6 +32,8 @@ class Rule:
     column: Callable[[FleetView, GroupView], NDArray[np.int64]] | None = None
     """For a rule that looks at each instance alone: the column it makes small."""
     random: bool = False
+    unit: str = ""
+    """Of the column, in words."""
 
 
 def _random(rows: Rows, fleet: FleetView, group: GroupView, draw: float) -> Rows:
@@ -69,15 +71,17 @@ def _free_memory(fleet: FleetView, group: GroupView) -> NDArray[np.int64]:
     return fleet.free_memory_mib
 
 
-def _by_column(name: str, column: Callable[[FleetView, GroupView], NDArray[np.int64]]) -> Rule:
-    return Rule(name, lambda rows, fleet, group, draw: _least(rows, column(fleet, group)[rows]), column=column)
+def _by_column(name: str, column: Callable[[FleetView, GroupView], NDArray[np.int64]], unit: str) -> Rule:
+    return Rule(
+        name, lambda rows, fleet, group, draw: _least(rows, column(fleet, group)[rows]), column=column, unit=unit
+    )
 
 
 RANDOM = Rule("random", _random, random=True)
 SPREAD_ZONES = Rule(f"spread(attribute:{ZONE})", _spread_over(ZONE), spread_over=ZONE)
-SPREAD_INSTANCES = _by_column("spread(instanceId)", _tasks)
-BINPACK_CPU = _by_column("binpack(cpu)", _free_cpu)
-BINPACK_MEMORY = _by_column("binpack(memory)", _free_memory)
+SPREAD_INSTANCES = _by_column("spread(instanceId)", _tasks, "of the group")
+BINPACK_CPU = _by_column("binpack(cpu)", _free_cpu, "CPU units free")
+BINPACK_MEMORY = _by_column("binpack(memory)", _free_memory, "MiB free")
 DEFAULT_CHAIN = (SPREAD_ZONES, SPREAD_INSTANCES)
 """The chain of a service without a strategy; it also tells apart what another chain leaves equal."""
 

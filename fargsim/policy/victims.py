@@ -14,8 +14,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fargsim.model.placement import PlacementStrategy
-from fargsim.policy.strategies import BINPACK_CPU, DEFAULT_CHAIN, SPREAD_INSTANCES, Rule, rule_of
+from fargsim.policy.strategies import (
+    BINPACK_CPU,
+    BINPACK_MEMORY,
+    DEFAULT_CHAIN,
+    SPREAD_INSTANCES,
+    SPREAD_ZONES,
+    Rule,
+    rule_of,
+)
 from fargsim.policy.views import ZONE, AttributeColumn, FleetView
+
+_UNITS = {
+    SPREAD_ZONES: "of the service in the zone",
+    SPREAD_INSTANCES: "of the service on the instance",
+    BINPACK_CPU: "CPU units would be free",
+    BINPACK_MEMORY: "MiB would be free",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VictimStep:
+    """One row of an explanation: what one rule said of one task when somebody had to go.
+
+    Attributes
+    ----------
+    task
+        Position of the task in the view's columns.
+    turn
+        Number of the choice, from 0.
+    step
+        Name of the rule.
+    passed
+        Whether the task could still be chosen afterwards.
+    found
+        What the rule looked at, in words.
+    """
+
+    task: int
+    turn: int
+    step: str
+    passed: bool
+    found: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +87,7 @@ def victims(
     strategies: tuple[PlacementStrategy, ...] = (),
     fleet: FleetView | None = None,
     draws: Sequence[float] = (),
+    steps: list[VictimStep] | None = None,
 ) -> tuple[int, ...]:
     """Choose which tasks to stop, one after the other, each choice knowing the ones before it.
 
@@ -62,6 +103,8 @@ def victims(
         The instances; needed for a strategy that looks at them (``binpack``, ``spread`` over a custom attribute).
     draws
         One uniform draw from [0, 1) for each task to choose; read where lots are drawn, and only then needed.
+    steps
+        Where given, what every rule said of every candidate is appended to it; the choice is the same.
 
     Returns
     -------
@@ -93,46 +136,51 @@ def victims(
         if not len(candidates):
             break
         for rule in rules:
-            candidates = _refine(rule, candidates, tasks, left, fleet, chosen, draws, turn)
+            if len(candidates) == 1 and steps is None:
+                break
+            before, keys = candidates, _keys(rule, candidates, tasks, left, fleet, chosen)
+            if len(before) > 1:
+                at = min(int(draws[turn] * len(before)), len(before) - 1) if keys is None else 0
+                candidates = before[at : at + 1] if keys is None else before[keys == keys.max()]
+            if steps is not None:
+                told = [""] * len(before) if keys is None else [f"{key} {_UNITS.get(rule, rule.name)}" for key in keys]
+                kept = set(candidates.tolist())
+                steps += [
+                    VictimStep(t, turn, rule.name, t in kept, f) for t, f in zip(before.tolist(), told, strict=True)
+                ]
         if by_lot and len(candidates) > 1:
             pick = int(candidates[min(int(draws[turn] * len(candidates)), len(candidates) - 1)])
         else:
             pick = int(candidates[-1])
+        if steps is not None and len(candidates) > 1:
+            name = "by lot" if by_lot else "the newest"
+            steps += [VictimStep(t, turn, name, t == pick, "") for t in candidates.tolist()]
         chosen.append(pick)
         left[pick] = False
     return tuple(chosen)
 
 
-def _refine(
+def _keys(
     rule: Rule,
     candidates: NDArray[np.int64],
     tasks: ServiceTasksView,
     left: NDArray[np.bool_],
     fleet: FleetView | None,
     chosen: list[int],
-    draws: Sequence[float],
-    turn: int,
-) -> NDArray[np.int64]:
-    """Return the candidates a rule leaves: those with the largest key."""
-    keys: NDArray[np.int64]
-    if len(candidates) == 1:
-        return candidates
+) -> NDArray[np.int64] | None:
+    """Return what a rule makes large, for each candidate; None where it draws lots."""
     if rule.random:
-        at = min(int(draws[turn] * len(candidates)), len(candidates) - 1)
-        return candidates[at : at + 1]
+        return None
     if rule.spread_over is not None:
         codes = _codes(rule.spread_over, tasks, fleet)
         counts = np.bincount(
             codes[left] + 1, minlength=int(codes.max()) + 2
         )  # code -1: instances without the attribute
-        keys = counts[codes[candidates] + 1]
-    elif rule == SPREAD_INSTANCES:
+        return np.asarray(counts[codes[candidates] + 1], dtype=np.int64)
+    if rule == SPREAD_INSTANCES:
         counts = np.bincount(tasks.row[left] + 1, minlength=int(tasks.row.max()) + 2)
-        keys = counts[tasks.row[candidates] + 1]
-    else:
-        keys = _left_over(rule, candidates, tasks, fleet, chosen)
-    most: NDArray[np.int64] = candidates[keys == keys.max()]
-    return most
+        return np.asarray(counts[tasks.row[candidates] + 1], dtype=np.int64)
+    return _left_over(rule, candidates, tasks, fleet, chosen)
 
 
 def _codes(attribute: str, tasks: ServiceTasksView, fleet: FleetView | None) -> NDArray[np.int32]:

@@ -57,6 +57,8 @@ class FleetView:
         The two parts of `schedulable`, for explanations and for the query language.
     free_cpu_units, free_memory_mib, free_enis, free_gpus
         What the scheduler may still give away: registered minus the needs of every task whose desired status is RUNNING.
+    reserved_ports
+        Host ports reserved, those of the agent included; a port that Docker chose itself is none of them.
     running_tasks
         Number of tasks with desired status RUNNING, as ``runningTasksCount``.
     attributes
@@ -86,6 +88,7 @@ class FleetView:
     free_enis: NDArray[np.int64]
     free_gpus: NDArray[np.int64]
     running_tasks: NDArray[np.int64]
+    reserved_ports: NDArray[np.int64]
     attributes: Mapping[str, AttributeColumn]
     host_ports: Mapping[HostPort, NDArray[np.bool_]]
     groups: Mapping[str, NDArray[np.int64]]
