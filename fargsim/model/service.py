@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from fargsim.model.base import EcsShape, Json
 from fargsim.model.deployment import DeploymentConfiguration
+from fargsim.model.monitoring import Monitoring
 from fargsim.model.placement import (
     CapacityProviderStrategyItem,
     PlacementConstraint,
@@ -82,7 +83,7 @@ class CreateService(EcsShape):
     service_connect_configuration: Json = None
     volume_configurations: tuple[Json, ...] = ()
     vpc_lattice_configurations: tuple[Json, ...] = ()
-    monitoring: Json = None
+    monitoring: Monitoring | None = None
 
     @model_validator(mode="after")
     def _one_way_to_launch(self) -> Self:
@@ -118,7 +119,7 @@ class UpdateService(EcsShape):
     volume_configurations: tuple[Json, ...] | None = None
     vpc_lattice_configurations: tuple[Json, ...] | None = None
     deployment_controller: Json = None
-    monitoring: Json = None
+    monitoring: Monitoring | None = None
 
 
 class RunTask(EcsShape):

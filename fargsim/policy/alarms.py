@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fargsim.model.alarms import Comparison as Comparison
+from fargsim.model.alarms import TreatMissingData as TreatMissingData
+
 AlarmState = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
-TreatMissingData = Literal["missing", "ignore", "breaching", "notBreaching"]
-Comparison = Literal[
-    "GreaterThanThreshold", "GreaterThanOrEqualToThreshold", "LessThanThreshold", "LessThanOrEqualToThreshold"
-]
 
 RANGE_BEYOND_PERIODS = 2
 """Datapoints of the evaluation range beyond the evaluation periods; from the published example."""
@@ -34,6 +33,8 @@ class Alarm:
         M: how many of them must breach.
     treat_missing_data
         What stands for datapoints that are not there.
+    range_extra
+        Datapoints that are fetched beyond N.
     """
 
     threshold: float
@@ -41,11 +42,12 @@ class Alarm:
     evaluation_periods: int
     datapoints_to_alarm: int
     treat_missing_data: TreatMissingData = "missing"
+    range_extra: int = RANGE_BEYOND_PERIODS
 
     @property
     def evaluation_range(self) -> int:
         """How many of the newest datapoints are fetched."""
-        return self.evaluation_periods + RANGE_BEYOND_PERIODS
+        return self.evaluation_periods + self.range_extra
 
     def breaches(self, value: float) -> bool:
         """Return whether a value is on the wrong side of the threshold."""

@@ -38,7 +38,7 @@ class ServiceVerbs(EcsVerbs):
         check_service(self._registry, cluster, spec, revision)
         groups = tuple(self._registry.target_group(b.target_group_arn) for b in spec.load_balancers)
         service = ServiceRun(self._kit, self._registry, self._launcher, cluster, spec, groups)
-        service.meter = ServiceMeter(self._kit, service, self._registry.record_every)
+        service.meter = ServiceMeter(self._registry, service)
         if former is not None:
             former.finish()
             service.meter.go_on_from(former.meter)

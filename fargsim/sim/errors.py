@@ -63,7 +63,7 @@ class ValidationException(AwsError):
 
 
 class ValidationError(AwsError):
-    """EC2 Auto Scaling: a parameter that is not valid."""
+    """EC2 Auto Scaling and CloudWatch: a parameter that is not valid."""
 
 
 class ObjectNotFoundException(AwsError):
@@ -76,3 +76,7 @@ class TargetGroupNotFoundException(AwsError):
 
 class LoadBalancerNotFoundException(AwsError):
     """Elastic Load Balancing: no such load balancer."""
+
+
+class ResourceNotFound(AwsError):
+    """CloudWatch: no such alarm."""

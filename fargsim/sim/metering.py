@@ -1,15 +1,17 @@
-"""Metrics of services and clusters: sampled every 20 s, one datapoint a period.
+"""Metrics of services and clusters: sampled every 20 s; rows for the tables, and datapoints for CloudWatch.
 
 ``CPUUtilization`` is the CPU units used over the CPU units reserved by the service's tasks, ``MemoryUtilization`` likewise; both are
 sampled every 20 seconds, and minimum and maximum are those of single tasks: Amazon ECS Developer Guide, service_utilization.html.
 ``RequestCountPerTarget`` is the requests for which a target was chosen over the healthy targets, or over the registered ones when none is
 healthy: Elastic Load Balancing, load-balancer-cloudwatch-metrics.html.
+
+The rows of the tables have the scenario's own period; metrics have a minute, or 20 seconds where a service asks for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,10 +20,17 @@ import simpy
 
 from fargsim.kernel import Counters, Outcome, SlotUse, bucket_edges_us, quantiles_from_histogram
 from fargsim.policy.service_metrics import utilization_percent
-from fargsim.sim.kit import PERIOD_END, US_PER_S, Kit
+from fargsim.sim.cloudwatch import MINUTE_US, CloudWatch
+from fargsim.sim.kit import PERIOD_END, US_PER_S
 from fargsim.sim.registry import Registry
+from fargsim.sim.service_datapoints import (
+    HIGH_RESOLUTION_US,
+    high_resolution,
+    publish_cluster,
+    publish_service,
+)
 from fargsim.sim.state import TaskRun
-from fargsim.sim.task_use import TaskUse
+from fargsim.sim.task_use import TaskUse, UseWindow
 
 if TYPE_CHECKING:
     from fargsim.sim.service_scheduler import ServiceRun
@@ -39,43 +48,71 @@ OUTCOME_NAMES: dict[int, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Datapoint:
-    """What the period that ended said of a service; ``None`` where there is no data."""
+class Closed:
+    """What a period said of a service; ``None`` where there are no data."""
 
     start_us: int
     end_us: int
     running_mean: float
-    cpu_utilization: float | None
-    memory_utilization: float | None
+    use: UseWindow
+    arrived: int
+    """Requests, and those among them that found no target."""
+    no_target: int
+    before: Counters
+    after: Counters
     request_count_per_target: float | None
 
-    def value(self, metric: str) -> float | None:
-        """Return the value of a predefined metric."""
-        if metric == "ECSServiceAverageCPUUtilization":
-            return self.cpu_utilization
-        if metric == "ECSServiceAverageMemoryUtilization":
-            return self.memory_utilization
-        return self.request_count_per_target
+    @property
+    def cpu_utilization(self) -> float | None:
+        """``CPUUtilization``, in percent."""
+        return utilization_percent(self.use.used_cpu_us, self.use.reserved_cpu_us, 1)
+
+    @property
+    def memory_utilization(self) -> float | None:
+        """``MemoryUtilization``, in percent."""
+        return utilization_percent(self.use.used_memory, self.use.reserved_memory, 1)
+
+
+@dataclass(slots=True)
+class _Window:
+    """A period that is open: where the service stood when it began."""
+
+    start_us: int
+    running_us: float = 0.0
+    counters: Counters = NO_REQUESTS
+    use: UseWindow = field(default_factory=UseWindow)
 
 
 class ServiceMeter:
     """Meters one service."""
 
-    def __init__(self, kit: Kit, service: ServiceRun, keep_every: int = 0) -> None:
+    def __init__(self, registry: Registry, service: ServiceRun) -> None:
+        kit = registry.kit
         self._kit = kit
-        self._kept_every = keep_every
+        self._kept_every = registry.record_every
         self._service = service
-        self._start = kit.now
-        self._running_us = 0.0
-        self._use = TaskUse(kit.us("metric_sample_s"))
+        self._row_us = registry.record.period
         self._counters = NO_REQUESTS
+        self._windows = {period: _Window(kit.now) for period in self.periods_us}
+        self._use = TaskUse(kit.us("metric_sample_s"), self._open())
         self._histogram: npt.NDArray[np.int64] | None = None
+
+    @property
+    def periods_us(self) -> tuple[int, ...]:
+        """The periods of its windows; rows of a minute and metrics of a minute share one."""
+        high = (HIGH_RESOLUTION_US,) if high_resolution(self._service) else ()
+        return tuple(dict.fromkeys((self._row_us, MINUTE_US, *high)))
+
+    def _open(self) -> list[UseWindow]:
+        return [window.use for window in self._windows.values()]
 
     def go_on_from(self, former: ServiceMeter) -> None:
         """Count on where the meter of a deleted service of the same name stands, so that no request is counted twice or never."""
         group = self._service.group_with_requests()
         if group is not None and group is former._service.group_with_requests():
             self._counters, self._histogram = former._counters, former._histogram
+            for window in self._windows.values():
+                window.counters = former._counters
 
     def left_running(self, task: TaskRun) -> None:
         """Take note that a task is RUNNING no more."""
@@ -100,6 +137,7 @@ class ServiceMeter:
     def sample(self) -> None:
         """Read every task's use since the last sample."""
         service, now = self._service, self._kit.now
+        self._follow_resolution()
         group = service.group_with_requests()
         done: dict[int, tuple[float, float]] = {}
         if group is not None and group.bridge is not None:
@@ -114,68 +152,88 @@ class ServiceMeter:
             elif task.last_status == "RUNNING" and (target is None or target.slot is None):
                 self._use.account(task, now)
 
-    def close(self) -> Datapoint:
-        """End the period: write its row and return its datapoint."""
-        self.sample()
-        service, now, use = self._service, self._kit.now, self._use
-        span = now - self._start
+    def _follow_resolution(self) -> None:
+        """Open a window of 20 seconds when a deployment has asked for one, or close it."""
+        periods = self.periods_us
+        if tuple(self._windows) != periods:
+            running_us = self._service.running_integral_us()
+            self._windows = {
+                p: self._windows.get(p) or _Window(self._kit.now, running_us, self._counted()) for p in periods
+            }
+            self._use.windows = self._open()
+
+    def _counted(self) -> Counters:
+        group = self._service.group_with_requests()
+        return NO_REQUESTS if group is None or group.bridge is None else group.bridge.plane.counters()
+
+    def close(self, period_us: int) -> Closed:
+        """End the period of a window, after a sample, and begin the next."""
+        service, now, window = self._service, self._kit.now, self._windows[period_us]
         running_us = service.running_integral_us()
-        running_mean = (running_us - self._running_us) / span
-        self._running_us = running_us
+        counters = self._counted()
         group = service.group_with_requests()
-        counters = NO_REQUESTS
-        latency: tuple[float | None, ...] = (None, None, None, None)
-        if group is not None and group.bridge is not None:
-            counters = group.bridge.plane.counters()
-            latency = self._latency(group, counters)
-            self._keep_requests(group)
-        before, self._counters = self._counters, counters
+        before = window.counters
         arrived = counters.arrived - before.arrived
         no_target = counters.no_target - before.no_target
-        cpu_utilization = utilization_percent(use.used_cpu_us, use.reserved_cpu_us, 1)
-        memory_utilization = utilization_percent(use.used_memory, use.reserved_memory, 1)
         per_target = None
         if group is not None and arrived > no_target:
             targets = group.healthy or len(group.targets)
             per_target = (arrived - no_target) / targets if targets else None
-        low_cpu, high_cpu = use.cpu.pair()
-        low_memory, high_memory = use.memory.pair()
+        closed = Closed(
+            window.start_us,
+            now,
+            (running_us - window.running_us) / (now - window.start_us),
+            window.use,
+            arrived,
+            no_target,
+            before,
+            counters,
+            per_target,
+        )
+        self._windows[period_us] = _Window(now, running_us, counters)
+        self._use.windows = self._open()
+        return closed
+
+    def record(self, closed: Closed) -> None:
+        """Write the row of a period."""
+        service, use, before, counters = self._service, closed.use, closed.before, closed.after
+        group = service.group_with_requests()
+        self._counters = counters
+        latency: tuple[float | None, ...] = (None, None, None, None)
+        if group is not None and group.bridge is not None:
+            latency = self._latency(group, before, counters)
+            self._keep_requests(group)
         first = next(iter(service.groups), None)
-        balancer = None if first is None or first.balancer is None else first.balancer.spec.name
+        span = closed.end_us - closed.start_us
         self._kit.recorder.services.append(
             (
-                self._start,
+                closed.start_us,
                 span / US_PER_S,
                 service.cluster.name,
                 service.name,
-                balancer,
+                None if first is None or first.balancer is None else first.balancer.spec.name,
                 service.desired,
                 service.running,
                 service.pending,
                 service.healthy,
-                running_mean,
-                arrived,
+                closed.running_mean,
+                closed.arrived,
                 counters.served - before.served,
                 counters.failed - before.failed,
                 counters.refused_full - before.refused_full,
-                no_target,
+                closed.no_target,
                 counters.cut_off - before.cut_off,
                 counters.timed_out - before.timed_out,
                 counters.in_flight,
                 use.inside_us / span,
                 *latency,
-                cpu_utilization,
-                low_cpu,
-                high_cpu,
-                memory_utilization,
-                low_memory,
-                high_memory,
-                per_target,
+                closed.cpu_utilization,
+                *use.cpu.pair(),
+                closed.memory_utilization,
+                *use.memory.pair(),
+                closed.request_count_per_target,
             )
         )
-        start, self._start = self._start, now
-        use.begin()
-        return Datapoint(start, now, running_mean, cpu_utilization, memory_utilization, per_target)
 
     def _keep_requests(self, group: TargetGroupRun) -> None:
         """Write the requests that ended since the last period, where the scenario wants them kept."""
@@ -198,62 +256,78 @@ class ServiceMeter:
             }
         )
 
-    def _latency(self, group: TargetGroupRun, counters: Counters) -> tuple[float | None, ...]:
+    def _latency(self, group: TargetGroupRun, before: Counters, counters: Counters) -> tuple[float | None, ...]:
         assert group.bridge is not None
         histogram = group.bridge.plane.histogram()
         new = histogram if self._histogram is None else histogram - self._histogram
         self._histogram = histogram
-        served = counters.served - self._counters.served
+        served = counters.served - before.served
         if not served:
             return (None, None, None, None)
-        mean = (counters.latency_sum_us - self._counters.latency_sum_us) / served
+        mean = (counters.latency_sum_us - before.latency_sum_us) / served
         quantiles = quantiles_from_histogram(new, (0.5, 0.95, 0.99))
         return (mean / 1e3, *(float(q) / 1e3 for q in quantiles))
 
 
 class Metering:
-    """Closes the periods of the whole region and hands every service's datapoint to whoever asked."""
+    """Closes the periods of the whole region: rows for the tables, datapoints for CloudWatch."""
 
-    def __init__(self, registry: Registry, period_us: int) -> None:
+    def __init__(self, registry: Registry, period_us: int, cloudwatch: CloudWatch) -> None:
         self._kit = registry.kit
         self._registry = registry
+        self._cloudwatch = cloudwatch
         self._period_us = period_us
-        self._sample_us = min(period_us, registry.kit.us("metric_sample_s"))
+        self._sample_us = registry.kit.us("metric_sample_s")
         self.on_period: list[Callable[[], None]] = []
-        self.datapoints: dict[tuple[str, str], Datapoint] = {}
+        """Called at the end of every minute, when its datapoints are there."""
         self._began = 0
-        self._arm(self._sample_us)
+        self._arm()
 
-    def _arm(self, at_us: int) -> None:
-        env = self._kit.env
+    def _services(self) -> list[ServiceRun]:
+        return [s for cluster in self._registry.clusters.values() for s in cluster.services.values()]
+
+    def _arm(self) -> None:
+        env, now = self._kit.env, self._kit.now
+        periods = (self._sample_us, self._period_us, MINUTE_US)
+        at_us = min((now // period + 1) * period for period in periods)
         event = simpy.Event(env)
         event._ok, event._value = True, None
         event.callbacks = [lambda _: self._tick()]
-        env.schedule(event, priority=PERIOD_END, delay=at_us - self._kit.now)  # type: ignore[arg-type]
+        env.schedule(event, priority=PERIOD_END, delay=at_us - now)  # type: ignore[arg-type]
 
     def _tick(self) -> None:
         now = self._kit.now
-        if now % self._period_us == 0:
-            self.close()
-        else:
+        self._close([p for p in (HIGH_RESOLUTION_US, MINUTE_US, self._period_us) if now % p == 0])
+        self._arm()
+
+    def _close(self, due: list[int], *, publish: bool = True) -> None:
+        """Sample every service and end the periods that are due."""
+        now = self._kit.now
+        for service in self._services():
+            meter = service.meter
+            meter.sample()
+            for period in meter.periods_us:
+                if period not in due:
+                    continue
+                closed = meter.close(period)
+                if publish and period in (MINUTE_US, HIGH_RESOLUTION_US):
+                    publish_service(self._cloudwatch, service, closed, period)
+                if period == self._period_us:
+                    meter.record(closed)
+        if publish and MINUTE_US in due:
             for cluster in self._registry.clusters.values():
-                for service in cluster.services.values():
-                    service.meter.sample()
-        next_sample = (now // self._sample_us + 1) * self._sample_us
-        self._arm(min(next_sample, (now // self._period_us + 1) * self._period_us))
+                publish_cluster(self._cloudwatch, cluster, now)
+            self._cloudwatch.collect(now - MINUTE_US, now)
+            for act in self.on_period:
+                act()
+        if self._period_us in due:
+            self._cluster_rows(now)
+            self._began = now
 
     def close(self) -> None:
-        """End the period of every service and cluster, now."""
-        now = self._kit.now
-        if now == self._began:
-            return
-        for cluster in self._registry.clusters.values():
-            for service in cluster.services.values():
-                self.datapoints[cluster.name, service.name] = service.meter.close()
-        for act in self.on_period:
-            act()
-        self._cluster_rows(now)
-        self._began = now
+        """End the period of the tables, now; a part of a minute is no datapoint."""
+        if self._kit.now != self._began:
+            self._close([self._period_us], publish=False)
 
     def _cluster_rows(self, now: int) -> None:
         for cluster in self._registry.clusters.values():

@@ -20,6 +20,7 @@ from fargsim.record.buffer import Recorder
 from fargsim.sim.account import FargateAccount
 from fargsim.sim.application_autoscaling import ApplicationAutoScaling
 from fargsim.sim.autoscaling import AutoScaling
+from fargsim.sim.cloudwatch import CloudWatch
 from fargsim.sim.cluster_autoscaling import ClusterAutoScaling
 from fargsim.sim.ecs import Ecs
 from fargsim.sim.elbv2 import ElbV2
@@ -109,12 +110,13 @@ class Region:
             record=record,
             subnets={s.subnet_id: s.availability_zone for s in facts},
         )
-        self.metering = Metering(self.registry, record.period)
+        self.cloudwatch = CloudWatch(self.kit, start)
+        self.metering = Metering(self.registry, record.period, self.cloudwatch)
         launcher = Launcher(self.registry)
         self.ecs = Ecs(self.registry, launcher)
         self.elbv2 = ElbV2(self.registry)
         self.autoscaling = AutoScaling(self.registry)
-        self.application_autoscaling = ApplicationAutoScaling(self.registry, self.metering)
+        self.application_autoscaling = ApplicationAutoScaling(self.registry, self.cloudwatch)
         self.cluster_autoscaling = ClusterAutoScaling(self.registry, self.metering)
         self.ecs.create_cluster(clusterName="default")
         self._closed = False

@@ -6,6 +6,7 @@ tracking takes it for. A task that drains still works on what it holds; that wor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fargsim.kernel import SlotUse
@@ -31,6 +32,32 @@ class Extremes:
         return (None, None) if self.high < self.low else (self.low, self.high)
 
 
+class UseWindow:
+    """Use and reservation of a service's tasks in one period."""
+
+    __slots__ = (
+        "cpu",
+        "inside_us",
+        "memory",
+        "reserved_cpu_us",
+        "reserved_memory",
+        "samples",
+        "used_cpu_us",
+        "used_memory",
+    )
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a period."""
+        self.cpu, self.memory = Extremes(), Extremes()
+        self.used_cpu_us = self.reserved_cpu_us = 0.0
+        self.used_memory = self.reserved_memory = 0.0
+        self.inside_us = 0.0
+        self.samples = 0
+
+
 @dataclass(slots=True)
 class _Seen:
     """How far a task has been accounted."""
@@ -42,25 +69,20 @@ class _Seen:
 
 
 class TaskUse:
-    """Use and reservation of a service's tasks in the current period.
+    """Use and reservation of a service's tasks, added to every window that is open.
 
     Parameters
     ----------
     sample_us
         Length of a sample; minimum and maximum are those of tasks that were there for half of one at least.
+    windows
+        The windows; may be changed from outside.
     """
 
-    def __init__(self, sample_us: int) -> None:
+    def __init__(self, sample_us: int, windows: Sequence[UseWindow]) -> None:
+        self.windows = windows
         self._sample_us = sample_us
         self._seen: dict[str, _Seen] = {}
-        self.begin()
-
-    def begin(self) -> None:
-        """Begin a period."""
-        self.cpu, self.memory = Extremes(), Extremes()
-        self.used_cpu_us = self.reserved_cpu_us = 0.0
-        self.used_memory = self.reserved_memory = 0.0
-        self.inside_us = 0.0
 
     def account(self, task: TaskRun, now_us: int, busy_us: float = 0.0, inside_us: float = 0.0) -> None:
         """Take what a task has done since it was accounted last.
@@ -77,22 +99,26 @@ class TaskUse:
             seen = self._seen[task.task_id] = _Seen(task.started_at)
         there, busy, inside = now_us - seen.at_us, busy_us - seen.busy_us, inside_us - seen.inside_us
         seen.at_us, seen.busy_us, seen.inside_us = now_us, busy_us, inside_us
-        self.inside_us += inside
+        for window in self.windows:
+            window.inside_us += inside
         if seen.over:
             return
         behaviour, definition = task.revision.behaviour, task.revision.definition
         per_request = behaviour.request.memory if behaviour.request else 0
         used, reserved = busy + behaviour.idle_cpu * there, definition.cpu_units / 1024 * there
         held, limit = behaviour.memory * there + per_request * inside, definition.memory_mib * BYTES_PER_MIB * there
-        self.used_cpu_us += used
-        self.reserved_cpu_us += reserved
-        self.used_memory += held
-        self.reserved_memory += limit
-        if 2 * there >= self._sample_us:
-            if reserved:
-                self.cpu.see(100 * used / reserved)
-            if limit:
-                self.memory.see(100 * held / limit)
+        counts = 2 * there >= self._sample_us
+        for window in self.windows:
+            window.used_cpu_us += used
+            window.reserved_cpu_us += reserved
+            window.used_memory += held
+            window.reserved_memory += limit
+            if counts:
+                window.samples += 1
+                if reserved:
+                    window.cpu.see(100 * used / reserved)
+                if limit:
+                    window.memory.see(100 * held / limit)
 
     def leave(self, task: TaskRun, now_us: int, use: SlotUse | None) -> None:
         """Account a task that has just left RUNNING for the last time that counts."""
