@@ -89,6 +89,11 @@ def _subnet_faults(subnets: tuple[str, ...], names: Names, path: Path, *, each: 
             yield Issue((*path, n) if each else path, unknown("subnet", subnet, names.subnets))
 
 
+def _repeated(values: list[int], n: int, path: Path, where: str) -> Iterator[Issue]:
+    if values[n] in values[:n]:
+        yield Issue(path, f"{values[n]} stands twice in {where}")
+
+
 def _network(scenario: Scenario, names: Names) -> Iterator[Issue]:
     for n, name in enumerate(names.subnets):
         if name in names.subnets[:n]:
@@ -103,14 +108,20 @@ def _network(scenario: Scenario, names: Names) -> Iterator[Issue]:
     for n, balancer in enumerate(scenario.load_balancers):
         yield from _subnet_faults(balancer.subnets, names, ("loadBalancers", n, "Subnets"))
         for m, listener in enumerate(balancer.listeners):
-            for k, action in enumerate(listener.default_actions):
-                path = ("loadBalancers", n, "Listeners", m, "DefaultActions", k)
+            at: Path = ("loadBalancers", n, "Listeners", m)
+            actions = [((*at, "DefaultActions", k), action) for k, action in enumerate(listener.default_actions)]
+            for r, rule in enumerate(listener.rules):
+                actions += [((*at, "Rules", r, "Actions", k), action) for k, action in enumerate(rule.actions)]
+            yield from _repeated([x.port for x in balancer.listeners], m, (*at, "Port"), "Listeners")
+            for r in range(len(listener.rules)):
+                yield from _repeated([x.priority for x in listener.rules], r, (*at, "Rules", r, "Priority"), "Rules")
+            for path, action in actions:
                 if not forwards_to(action):
                     yield Issue(path, "a forward action needs TargetGroupArn, or ForwardConfig with TargetGroups")
                 for group in map(tail, forwards_to(action)):
                     if group not in names.target_groups:
-                        at = "TargetGroupArn" if action.target_group_arn is not None else "ForwardConfig"
-                        yield Issue((*path, at), unknown("target group", group, names.target_groups))
+                        key = "ForwardConfig" if action.forward_config is not None else "TargetGroupArn"
+                        yield Issue((*path, key), unknown("target group", group, names.target_groups))
 
 
 def _capacity(scenario: Scenario, names: Names) -> Iterator[Issue]:
@@ -201,19 +212,31 @@ def _scaling(scenario: Scenario, names: Names) -> Iterator[Issue]:
                 yield Issue((*at, "PredefinedMetricType"), message)
 
 
+def _rules(scenario: Scenario) -> list[str]:
+    """Return the names of listeners and their rules."""
+    found = []
+    for balancer in scenario.load_balancers:
+        for listener in balancer.listeners:
+            name = f"{balancer.name}:{listener.port}"
+            found += [name, *(f"{name}/{rule.priority}" for rule in listener.rules)]
+    return found
+
+
 def _traffic(scenario: Scenario, names: Names, launches: Launches) -> Iterator[Issue]:
     services = _services_now_and_later(scenario)
     reached = {
         tail(group)
         for b in scenario.load_balancers
         for x in b.listeners
-        for a in x.default_actions
+        for a in x.actions
         for group in forwards_to(a)
     }
     sound = len(scenario.load_balancers) == len(names.load_balancers) and reached <= set(names.target_groups)
     for n, traffic in enumerate(scenario.traffic):
         path: Path = ("traffic", n)
         yield from _service_fault(traffic.to, traffic.cluster, names, path, "to")
+        if traffic.listener is not None and sound and traffic.listener not in _rules(scenario):
+            yield Issue((*path, "listener"), unknown("listener or rule", traffic.listener, _rules(scenario)))
         service = services.get((tail(traffic.cluster), traffic.to))
         if service is None:
             continue

@@ -3,7 +3,8 @@
 Names stand wherever the API wants an ARN: a scenario has one account and one region.
 
 Source: Elastic Load Balancing API Reference 2015-12-01, API_CreateLoadBalancer.html, API_CreateTargetGroup.html,
-API_ModifyTargetGroupAttributes.html, API_TargetGroupAttribute.html, API_LoadBalancerAttribute.html.
+API_CreateListener.html, API_CreateRule.html, API_ForwardActionConfig.html, API_ModifyTargetGroupAttributes.html,
+API_TargetGroupAttribute.html, API_LoadBalancerAttribute.html.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from fargsim.model.base import Json, PascalShape
+from fargsim.model.base import EcsShape, Json, PascalShape
 
 
 class Attribute(PascalShape):
@@ -116,33 +117,93 @@ class TargetGroup(PascalShape):
         return self.attribute("load_balancing.algorithm.type", "round_robin")
 
 
+class TargetGroupTuple(PascalShape):
+    """A target group that an action forwards to, and its weight."""
+
+    target_group_arn: str
+    weight: int = Field(default=1, ge=0, le=999)
+
+
+class ForwardConfig(PascalShape):
+    """The target groups of a weighted forward action."""
+
+    target_groups: tuple[TargetGroupTuple, ...] = Field(min_length=1, max_length=5)
+    target_group_stickiness_config: Json = None
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> Self:
+        names = [group.target_group_arn for group in self.target_groups]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"'{name}' stands twice in TargetGroups")
+        if not any(group.weight for group in self.target_groups):
+            raise ValueError("all weights of TargetGroups are 0: give one that is not")
+        return self
+
+
 class Action(PascalShape):
     """What a listener does with a request."""
 
     type: Literal["forward"]
     target_group_arn: str | None = None
-    forward_config: Json = None
+    forward_config: ForwardConfig | None = None
     order: int | None = None
 
 
 def forwards_to(action: Action) -> list[str]:
     """Return the target groups that an action forwards to, as they are named: by name or by ARN."""
-    if action.target_group_arn is not None:
-        return [action.target_group_arn]
-    config = action.forward_config if isinstance(action.forward_config, dict) else {}
-    groups = config.get("TargetGroups")
-    found = [g.get("TargetGroupArn") for g in groups if isinstance(g, dict)] if isinstance(groups, list) else []
-    return [g for g in found if isinstance(g, str)]
+    return list(forward_weights(action))
+
+
+def forward_weights(action: Action) -> dict[str, int]:
+    """Return the weights of the target groups that an action forwards to; a target group alone has weight 1.
+
+    >>> groups = [{"TargetGroupArn": "blue", "Weight": 95}, {"TargetGroupArn": "green", "Weight": 5}]
+    >>> forward_weights(Action.model_validate({"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}))
+    {'blue': 95, 'green': 5}
+    """
+    if action.forward_config is not None:
+        return {group.target_group_arn: group.weight for group in action.forward_config.target_groups}
+    return {} if action.target_group_arn is None else {action.target_group_arn: 1}
+
+
+class Rule(PascalShape):
+    """CreateRule, written inside its listener. Conditions are kept and not evaluated: traffic says which rule it meets."""
+
+    priority: int = Field(ge=1, le=50_000)
+    conditions: tuple[Json, ...] = ()
+    actions: tuple[Action, ...] = Field(min_length=1)
+    tags: tuple[Json, ...] = ()
 
 
 class Listener(PascalShape):
-    """CreateListener, written inside its load balancer."""
+    """CreateListener, written inside its load balancer, with its rules beside it."""
 
     protocol: Literal["HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP"] = "HTTP"
     port: int = Field(default=80, ge=1, le=65535)
     default_actions: tuple[Action, ...] = Field(min_length=1)
+    rules: tuple[Rule, ...] = ()
     certificates: tuple[Json, ...] = ()
     ssl_policy: str | None = None
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """All actions, of the rules too."""
+        return (*self.default_actions, *(action for rule in self.rules for action in rule.actions))
+
+
+class AdvancedConfiguration(EcsShape):
+    """What a service deployed by traffic shift says of its load balancer: the second target group and the rules to shift.
+
+    A rule is named by its ARN, or ``BALANCER:PORT/PRIORITY``; a listener's default action by the listener's ARN, or ``BALANCER:PORT``.
+
+    Source: Amazon ECS API Reference, API_AdvancedConfiguration.html.
+    """
+
+    alternate_target_group_arn: str | None = None
+    production_listener_rule: str | None = None
+    test_listener_rule: str | None = None
+    role_arn: str | None = None
 
 
 class LoadBalancer(PascalShape):

@@ -194,11 +194,19 @@ class Rate(Own):
 
 
 class Traffic(Own):
-    """Requests to a service."""
+    """Requests to a service.
+
+    Parameters
+    ----------
+    listener
+        The listener (``BALANCER:PORT``) or rule (``BALANCER:PORT/PRIORITY``) they reach; ``None`` is the service's production listener
+        rule, or the first that forwards to its target group.
+    """
 
     to: str
     cluster: str = "default"
     name: str | None = None
+    listener: str | None = None
     rate: Rate
 
     @property

@@ -74,7 +74,12 @@ def build(scenario: Scenario, seed: int | None = None, replication: int = 0) -> 
         _call(region, "application_autoscaling.register_scalable_target", _arguments(target))
     for traffic in scenario.traffic:
         region.send_traffic(
-            traffic.to, traffic.rate, cluster=traffic.cluster, name=traffic.stream, until=scenario.duration
+            traffic.to,
+            traffic.rate,
+            cluster=traffic.cluster,
+            name=traffic.stream,
+            until=scenario.duration,
+            listener=traffic.listener,
         )
     for jobs in scenario.jobs:
         _Submission(region, scenario, jobs)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from fargsim.model.balancing import Listener, LoadBalancer, TargetGroup, forwards_to
-from fargsim.sim.errors import InvalidParameterException, LoadBalancerNotFoundException
+from fargsim.model import balancing
+from fargsim.model.balancing import Action, LoadBalancer, TargetGroup, forward_weights
+from fargsim.sim.errors import (
+    DuplicateListenerException,
+    InvalidParameterException,
+    LoadBalancerNotFoundException,
+    PriorityInUseException,
+)
+from fargsim.sim.listeners import Listener, ListenerRule
 from fargsim.sim.registry import Registry, tail
 from fargsim.sim.shapes import read
 from fargsim.sim.targets import LoadBalancerRun, TargetGroupRun
 
+if TYPE_CHECKING:
+    from fargsim.sim.service_scheduler import ServiceRun
+
 
 class ElbV2:
-    """Load balancers, listeners and target groups."""
+    """Load balancers, listeners, rules and target groups."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -23,8 +34,10 @@ class ElbV2:
         spec = read(LoadBalancer, arguments)
         if spec.name in self._registry.balancers:
             raise InvalidParameterException(f"A load balancer named '{spec.name}' exists already.")
+        ports: set[int] = set()
         for listener in spec.listeners:
-            self._check(listener)
+            self._check_listener(listener, ports)
+            ports.add(listener.port)
         balancer = LoadBalancerRun(self._kit, spec)
         self._registry.balancers[spec.name] = balancer
         for listener in spec.listeners:
@@ -46,12 +59,59 @@ class ElbV2:
         return {"TargetGroups": [{"TargetGroupName": spec.name, "TargetGroupArn": group.arn}]}
 
     def create_listener(self, *, LoadBalancerArn: str, **arguments: Any) -> dict[str, Any]:
-        """Let a load balancer forward requests to a target group."""
+        """Let a load balancer forward requests to target groups.
+
+        Raises
+        ------
+        LoadBalancerNotFoundException, DuplicateListenerException, TargetGroupNotFoundException, InvalidParameterException
+            As the API does.
+        """
         balancer = self._registry.balancers.get(tail(LoadBalancerArn))
         if balancer is None:
             raise LoadBalancerNotFoundException(f"Load balancer '{LoadBalancerArn}' not found.")
-        self._listen(balancer, read(Listener, arguments))
-        return {"Listeners": [{"LoadBalancerArn": balancer.arn}]}
+        spec = read(balancing.Listener, arguments)
+        self._check_listener(spec, {x.port for x in self._registry.listeners.values() if x.balancer is balancer})
+        return {"Listeners": [self._describe(self._listen(balancer, spec))]}
+
+    def modify_listener(self, *, ListenerArn: str, DefaultActions: list[dict[str, Any]]) -> dict[str, Any]:
+        """Change where a listener forwards the requests that arrive from now on."""
+        listener = self._registry.listener(ListenerArn)
+        self._shift(listener.default, [read(Action, action) for action in DefaultActions], listener.balancer)
+        return {"Listeners": [self._describe(listener)]}
+
+    def create_rule(self, *, ListenerArn: str, **arguments: Any) -> dict[str, Any]:
+        """Add a rule to a listener. Its conditions are kept and not evaluated: traffic says which rule it meets.
+
+        Raises
+        ------
+        ListenerNotFoundException, PriorityInUseException, TargetGroupNotFoundException, InvalidParameterException
+            As the API does.
+        """
+        listener = self._registry.listener(ListenerArn)
+        spec = read(balancing.Rule, arguments)
+        if spec.priority in listener.rules:
+            raise PriorityInUseException(f"Listener '{listener.name}' has a rule of priority {spec.priority} already.")
+        return {"Rules": [_described(self._add_rule(listener, spec))]}
+
+    def modify_rule(self, *, RuleArn: str, Actions: list[dict[str, Any]]) -> dict[str, Any]:
+        """Change where a rule forwards the requests that arrive from now on."""
+        rule = self._registry.listener_rule(RuleArn)
+        listener = next(x for x in self._registry.listeners.values() if rule in (x.default, *x.rules.values()))
+        self._shift(rule, [read(Action, action) for action in Actions], listener.balancer)
+        return {"Rules": [_described(rule)]}
+
+    def describe_listeners(self, *, LoadBalancerArn: str) -> dict[str, Any]:
+        """Describe the listeners of a load balancer."""
+        balancer = self._registry.balancers.get(tail(LoadBalancerArn))
+        if balancer is None:
+            raise LoadBalancerNotFoundException(f"Load balancer '{LoadBalancerArn}' not found.")
+        return {"Listeners": [self._describe(x) for x in self._registry.listeners.values() if x.balancer is balancer]}
+
+    def describe_rules(self, *, ListenerArn: str) -> dict[str, Any]:
+        """Describe the rules of a listener, by priority, the default action last."""
+        listener = self._registry.listener(ListenerArn)
+        rules = [listener.rules[priority] for priority in sorted(listener.rules)]
+        return {"Rules": [_described(rule) for rule in (*rules, listener.default)]}
 
     def describe_target_health(self, *, TargetGroupArn: str) -> dict[str, Any]:
         """Describe the targets of a group."""
@@ -63,18 +123,101 @@ class ElbV2:
             ]
         }
 
-    def _check(self, listener: Listener) -> None:
-        for action in listener.default_actions:
-            names = forwards_to(action)
-            if not names:
+    def rule_of(self, service: ServiceRun, listener: str | None = None) -> ListenerRule:
+        """Return the rule that a service's traffic meets.
+
+        The one of that name; else the production listener rule of the service's advanced configuration; else the first rule that forwards
+        to its target group with a weight, or at all; a target group that no listener forwards to has a nameless one of its own.
+        """
+        if listener is not None:
+            return self._registry.listener_rule(listener)
+        production = _production_rule(service)
+        if production is not None:
+            return self._registry.listener_rule(production)
+        group = service.groups[0]
+        for rule in sorted(group.rules, key=lambda rule: not rule.forward[group]):
+            return rule
+        return ListenerRule(self._kit, f"target group/{group.spec.name}", "", {group: 1})
+
+    def _forward(self, actions: Iterable[Action]) -> dict[TargetGroupRun, float]:
+        """Return the weights of actions; without any, or with a group that is not there, raise what the API raises."""
+        forward: dict[TargetGroupRun, float] = {}
+        for action in actions:
+            weights = forward_weights(action)
+            if not weights:
                 raise InvalidParameterException(
                     "a forward action needs TargetGroupArn, or ForwardConfig with TargetGroups"
                 )
-            for name in names:
-                self._registry.target_group(name)
+            forward |= {self._registry.target_group(name): weight for name, weight in weights.items()}
+        return forward
 
-    def _listen(self, balancer: LoadBalancerRun, listener: Listener) -> None:
-        self._check(listener)
-        for action in listener.default_actions:
-            for name in forwards_to(action):
-                self._registry.target_group(name).balancer = balancer
+    def _check_listener(self, spec: balancing.Listener, ports: set[int]) -> None:
+        if spec.port in ports:
+            raise DuplicateListenerException(f"A listener already exists on port {spec.port} for this load balancer.")
+        self._forward(spec.default_actions)
+        priorities: set[int] = set()
+        for rule in spec.rules:
+            self._forward(rule.actions)
+            if rule.priority in priorities:
+                raise PriorityInUseException(
+                    f"Two rules of the listener on port {spec.port} have priority {rule.priority}."
+                )
+            priorities.add(rule.priority)
+
+    def _listen(self, balancer: LoadBalancerRun, spec: balancing.Listener) -> Listener:
+        listener = Listener(self._kit, balancer, spec.port, spec.protocol, self._forward(spec.default_actions))
+        self._registry.listeners[listener.name] = listener
+        self._claim(balancer, listener.default)
+        for rule in spec.rules:
+            self._add_rule(listener, rule)
+        return listener
+
+    def _add_rule(self, listener: Listener, spec: balancing.Rule) -> ListenerRule:
+        rule = listener.add_rule(spec.priority, self._forward(spec.actions))
+        self._claim(listener.balancer, rule)
+        return rule
+
+    def _shift(self, rule: ListenerRule, actions: list[Action], balancer: LoadBalancerRun) -> None:
+        rule.set_weights(self._forward(actions))
+        self._claim(balancer, rule)
+
+    @staticmethod
+    def _claim(balancer: LoadBalancerRun, rule: ListenerRule) -> None:
+        for group in rule.forward:
+            group.balancer = balancer
+
+    @staticmethod
+    def _describe(listener: Listener) -> dict[str, Any]:
+        return {
+            "ListenerArn": listener.arn,
+            "LoadBalancerArn": listener.balancer.arn,
+            "Port": listener.port,
+            "Protocol": listener.protocol,
+            "DefaultActions": _actions(listener.default),
+        }
+
+
+def _actions(rule: ListenerRule) -> list[dict[str, Any]]:
+    groups = [{"TargetGroupArn": group.arn, "Weight": weight} for group, weight in rule.forward.items()]
+    return [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
+
+
+def _described(rule: ListenerRule) -> dict[str, Any]:
+    default = rule.priority is None
+    return {
+        "RuleArn": rule.arn,
+        "Priority": "default" if default else str(rule.priority),
+        "Actions": _actions(rule),
+        "IsDefault": default,
+    }
+
+
+def _production_rule(service: ServiceRun) -> str | None:
+    for balancer in service.spec.load_balancers[:1]:
+        advanced = balancer.advanced_configuration
+        if isinstance(advanced, dict):  # not typed yet
+            advanced = read(balancing.AdvancedConfiguration, advanced)
+        if advanced is not None:
+            found: str | None = advanced.production_listener_rule
+            return found
+    return None

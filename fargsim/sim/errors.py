@@ -80,3 +80,23 @@ class LoadBalancerNotFoundException(AwsError):
 
 class ResourceNotFound(AwsError):
     """CloudWatch: no such alarm."""
+
+
+class ListenerNotFoundException(AwsError):
+    """Elastic Load Balancing: no such listener."""
+
+
+class RuleNotFoundException(AwsError):
+    """Elastic Load Balancing: no such rule of a listener."""
+
+
+class DuplicateListenerException(AwsError):
+    """Elastic Load Balancing: the load balancer has a listener on that port."""
+
+
+class PriorityInUseException(AwsError):
+    """Elastic Load Balancing: the listener has a rule of that priority."""
+
+
+class InvalidConfigurationRequestException(AwsError):
+    """Elastic Load Balancing: settings that do not go together."""

@@ -83,6 +83,11 @@ class Kit:
         tick = self.us("scheduler_tick_s")
         return -(-instant_us // tick) * tick
 
+    def unique(self, stream: str) -> str:
+        """Return a name for streams: the one wanted, with a number behind it when it is taken."""
+        number = self.counter.next(f"stream {stream}")
+        return stream if number == 0 else f"{stream}#{number + 1}"
+
     def identifier(self, kind: str, digits: int = 32) -> str:
         """Return a new identifier of a kind."""
         return self.streams.identifier(kind, self.counter.next(kind), digits)

@@ -139,8 +139,13 @@ class Region:
         cluster: str = "default",
         name: str | None = None,
         until: str | int = "1 d",
+        listener: str | None = None,
     ) -> None:
-        """Send requests to a service's target group from now on, until an instant of the run."""
+        """Send requests to a service from now on, until an instant of the run.
+
+        They reach a listener rule: the one of that name (``BALANCER:PORT`` or ``BALANCER:PORT/PRIORITY``, or an ARN), by default the
+        service's production listener rule or the first one that forwards to its target group.
+        """
         value = rate if isinstance(rate, Rate) else Rate.model_validate(rate)
         found = self.registry.service(cluster, service)
         request = found.revision.behaviour.request
@@ -148,19 +153,15 @@ class Region:
             raise InvalidParameterException(f"service {service} has no load balancer: requests cannot reach it")
         if request is None:
             raise InvalidParameterException(f"the behaviour of {found.revision.name} does not say what a request costs")
-        group = found.groups[0]
-        if group.bridge is not None and (value.users is not None or group.bridge.users is not None):
-            raise InvalidParameterException(
-                f"users are the only traffic of a target group: something else reaches {group.spec.name}"
-            )
-        stream = name or service
+        rule = self.elbv2.rule_of(found, listener)
+        stream = self.kit.unique(name or service)
         end = parse_duration_us(until) if isinstance(until, str) else until
+        every = self.registry.record_every
         if value.users is not None:
-            loop = UserLoop(value.users, request, self.kit.streams, stream, self.kit.now, end)
-            group.feed_users(loop, request, self.registry.record_every)
+            rule.attach_users(UserLoop(value.users, self.kit.streams, stream, self.kit.now, end), request, every)
             return
         arrivals = source(value, self.kit.streams[f"arrivals/{stream}"], self._start_us % DAY_US, end, self.kit.now)
-        group.feed(arrivals, request, stream, self.registry.record_every)
+        rule.attach(arrivals, request, stream, every)
 
     def run(self, until: str | int, progress: Callable[[int], None] | None = None) -> None:
         """Let time pass until an instant of the run (a duration since its start, or microseconds)."""

@@ -15,12 +15,15 @@ from fargsim.sim.errors import (
     ClientException,
     ClusterNotFoundException,
     InvalidParameterException,
+    ListenerNotFoundException,
     ResourceNotFoundException,
+    RuleNotFoundException,
     ServiceNotFoundException,
     TargetGroupNotFoundException,
 )
 from fargsim.sim.groups import AutoScalingGroupRun
 from fargsim.sim.kit import Kit
+from fargsim.sim.listeners import Listener, ListenerRule
 from fargsim.sim.state import ClusterRun, ProviderRun, Revision, TaskRun
 from fargsim.sim.targets import LoadBalancerRun, TargetGroupRun
 
@@ -58,6 +61,8 @@ class Registry:
     providers: dict[str, ProviderRun] = field(default_factory=dict)
     balancers: dict[str, LoadBalancerRun] = field(default_factory=dict)
     target_groups: dict[str, TargetGroupRun] = field(default_factory=dict)
+    listeners: dict[str, Listener] = field(default_factory=dict)
+    """By name, ``BALANCER:PORT``."""
 
     @property
     def record_every(self) -> int:
@@ -100,6 +105,23 @@ class Registry:
         found = self.target_groups.get(tail(name))
         if found is None:
             raise TargetGroupNotFoundException(f"Target group '{name}' not found.")
+        return found
+
+    def listener(self, name: str) -> Listener:
+        """Return a listener, by its ARN or ``BALANCER:PORT``."""
+        found = next((x for x in self.listeners.values() if name in (x.name, x.arn)), None)
+        if found is None:
+            raise ListenerNotFoundException(
+                f"Listener '{name}' not found. Listeners: {', '.join(self.listeners) or 'none'}."
+            )
+        return found
+
+    def listener_rule(self, name: str) -> ListenerRule:
+        """Return a rule, by its ARN or ``BALANCER:PORT/PRIORITY``; a listener's name or ARN is its default action."""
+        rules = [rule for x in self.listeners.values() for rule in (x.default, *x.rules.values())]
+        found = next((rule for rule in rules if name in (rule.name, rule.arn)), None)
+        if found is None:
+            raise RuleNotFoundException(f"Rule '{name}' not found. Rules: {', '.join(r.name for r in rules) or 'none'}.")
         return found
 
     def group(self, name: str) -> AutoScalingGroupRun:

@@ -10,12 +10,10 @@ import numpy.typing as npt
 from fargsim.kernel import RateClock, accumulate, spread_counts
 from fargsim.model.quantity import US_PER_S
 from fargsim.model.traffic import Rate
+from fargsim.sim.draws import BLOCK
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-
-BLOCK = 1 << 16
-"""Arrivals drawn at once: large enough for NumPy's speed, small enough for the processor's cache."""
 
 DAY_US = 86_400 * US_PER_S
 HOUR_US = 3_600 * US_PER_S
@@ -60,12 +58,12 @@ class InstantsSource:
     """Arrivals at given instants."""
 
     def __init__(self, instants_us: Ints) -> None:
-        self._instants: Ints | None = instants_us
+        self._instants = instants_us
 
     def block(self) -> Ints | None:
-        """Return all instants once."""
-        instants, self._instants = self._instants, None
-        return instants
+        """Return the next instants."""
+        instants, self._instants = self._instants[:BLOCK], self._instants[BLOCK:]
+        return instants if instants.size else None
 
 
 class LateSource:

@@ -11,10 +11,10 @@ from fargsim.model.balancing import LoadBalancer, TargetGroup
 from fargsim.model.behaviour import RequestBehaviour
 from fargsim.policy.health import boot_transitions
 from fargsim.sim.kit import US_PER_S, Kit
-from fargsim.sim.sources import Source
-from fargsim.sim.traffic import Bridge, Feed, UserLoop
+from fargsim.sim.traffic import Bridge, UserLoop
 
 if TYPE_CHECKING:
+    from fargsim.sim.listeners import ListenerRule
     from fargsim.sim.state import TaskRun
 
 TargetState = Literal["initial", "healthy", "unhealthy", "draining", "unused"]
@@ -57,10 +57,11 @@ class TargetGroupRun:
         self.arn = kit.arn("targetgroup", f"{spec.name}/{kit.identifier('target group', 16)}", "elasticloadbalancing")
         self.targets: dict[str, Target] = {}
         self.bridge: Bridge | None = None
+        self.rules: list[ListenerRule] = []
+        """The listener rules that forward to it, whatever their weight."""
         self.tasks_by_slot: dict[int, str] = {}
         self.on_health: Callable[[TaskRun], None] = lambda task: None
         self._kit = kit
-        self._request: RequestBehaviour | None = None
         self._record_every = 0
 
     @property
@@ -68,17 +69,18 @@ class TargetGroupRun:
         """Number of healthy targets."""
         return sum(1 for t in self.targets.values() if t.state == "healthy")
 
-    def feed(self, source: Source, request: RequestBehaviour, name: str, record_every: int) -> None:
-        """Send requests to the group's listener."""
-        bridge = self.bridge or self._connect(request, record_every)
-        bridge.attach(Feed(source, request, self._kit.streams, name))
+    def connect(self, request: RequestBehaviour, record_every: int, users: UserLoop | None) -> None:
+        """Put a plane behind the listener rules that reach the group.
 
-    def feed_users(self, users: UserLoop, request: RequestBehaviour, record_every: int) -> None:
-        """Let the users of a closed loop send requests to the group's listener; nothing else may."""
-        self._connect(request, record_every, users)
-
-    def _connect(self, request: RequestBehaviour, record_every: int, users: UserLoop | None = None) -> Bridge:
-        """Put a plane behind the listener."""
+        Parameters
+        ----------
+        request
+            What a request costs on a target that does not say otherwise.
+        record_every
+            Keep every n-th request; 0: none.
+        users
+            The closed loop that reaches it, alone.
+        """
         self._record_every = record_every
         idle_s = self.balancer.spec.idle_timeout_s if self.balancer else 60
         plane = Plane(
@@ -89,12 +91,11 @@ class TargetGroupRun:
             record_every=record_every,
         )
         plane.advance(self._kit.now)
-        self.bridge = Bridge(plane, users)
+        self.bridge = Bridge(plane, request, users)
         for target in self.targets.values():
             if target.state != "unused":
                 self._open(target)
         self._route()
-        return self.bridge
 
     def register(self, task: TaskRun, ready_at: int) -> Target:
         """Register a task; its health follows by itself. One that was there before the run began is healthy already."""

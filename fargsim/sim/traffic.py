@@ -1,6 +1,10 @@
-"""The bridge between the two planes: draws requests, feeds them to a target group's plane and brings it up to *now*."""
+"""The bridge between the two planes: requests on their way from a listener to the targets of a group, up to *now*."""
 
 from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -8,51 +12,74 @@ import numpy.typing as npt
 from fargsim.kernel import DemandsNeeded, Plane
 from fargsim.model.behaviour import RequestBehaviour
 from fargsim.model.traffic import Users
-from fargsim.sim.sources import BLOCK, Source
+from fargsim.sim.draws import BLOCK, Block, Draws, work_of
+from fargsim.sim.sources import Source
 from fargsim.sim.streams import Streams, sampler
+
+if TYPE_CHECKING:
+    from fargsim.sim.listeners import ListenerRule
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-class Demands:
-    """What requests of one kind cost, drawn by request index.
+class _Live:
+    """Blocks of requests that are drawn and have not all gone by."""
 
-    Because every demand has a stream of its own and is drawn in order of arrival, two variants of a scenario serve the same requests.
-    """
+    def __init__(self) -> None:
+        self.blocks: deque[Block] = deque()
 
-    def __init__(self, request: RequestBehaviour, streams: Streams, name: str) -> None:
-        self._cpu = (sampler(request.cpu), streams[f"demand/{name}/cpu"])
-        self._wait = None if request.wait is None else (sampler(request.wait), streams[f"demand/{name}/wait"])
-        self._error_rate = request.error_rate
-        self._failures = streams[f"failure/{name}"]
-
-    def draw(self, n: int) -> tuple[Floats, Floats | None, npt.NDArray[np.uint8] | None]:
-        """Draw CPU demands, waits and failures of the next `n` requests."""
-        cpu = self._cpu[0](self._cpu[1], n)
-        wait = None if self._wait is None else self._wait[0](self._wait[1], n)
-        fails = None if self._error_rate == 0 else (self._failures.random(n) < self._error_rate).astype(np.uint8)
-        return cpu, wait, fails
+    def give_back(self, count: int) -> None:
+        """Take back the last `count` requests that had gone on to a plane."""
+        for block in reversed(self.blocks):
+            back = min(count, block.taken)
+            block.taken -= back
+            count -= back
+            if count == 0:
+                return
+        if count:
+            raise ValueError(f"{count} requests more are given back than are remembered")
 
 
-class Feed:
-    """Requests of one kind in an open loop: arrivals of a source with their demands."""
+class Feed(_Live):
+    """Requests of one kind in an open loop: arrivals of a source with their numbers."""
 
-    def __init__(self, source: Source, request: RequestBehaviour, streams: Streams, name: str) -> None:
+    def __init__(self, source: Source, streams: Streams, name: str) -> None:
+        super().__init__()
         self._source = source
-        self._demands = Demands(request, streams, name)
+        self._draws = Draws(streams, name)
         self.done = False
 
-    def block(self) -> tuple[Ints, Floats, Floats | None, npt.NDArray[np.uint8] | None]:
-        """Draw the next block: arrivals, CPU demands, waits and failures."""
-        arrivals = self._source.block()
-        if arrivals is None:
-            self.done = True
-            arrivals = np.empty(0, dtype=np.int64)
-        return arrivals, *self._demands.draw(arrivals.size)
+    def ahead(self) -> Block | None:
+        """Return the next block with requests that have not gone on; None when there are no more."""
+        found = next((b for b in self.blocks if b.taken < b.size), None)
+        while found is None and not self.done:
+            arrivals = self._source.block()
+            if arrivals is None:
+                self.done = True
+            elif arrivals.size:
+                found = self._draws.block(arrivals, arrivals.size)
+                self.blocks.append(found)
+        return found
+
+    def take_before(self, until_us: int) -> Iterator[tuple[Block, slice]]:
+        """Take the requests that arrive before an instant, block by block."""
+        while (block := self.ahead()) is not None:
+            upto = int(np.searchsorted(block.arrivals, until_us, side="left"))
+            if upto > block.taken:
+                first, block.taken = block.taken, upto
+                yield block, slice(first, upto)
+            if upto < block.size:
+                return
+            self.forget_before(until_us)
+
+    def forget_before(self, now_us: int) -> None:
+        """Forget blocks whose requests have all arrived before an instant."""
+        while self.blocks and self.blocks[0].taken == self.blocks[0].size and self.blocks[0].arrivals[-1] < now_us:
+            self.blocks.popleft()
 
 
-class UserLoop:
+class UserLoop(_Live):
     """Requests of users in a closed loop: think times and demands, drawn by request index.
 
     Every user thinks before the first request too. The plane turns ends into arrivals, a microsecond later at least; how long a user
@@ -60,17 +87,16 @@ class UserLoop:
 
     Parameters
     ----------
-    users, request, streams, name
-        How many and how long they think, what a request costs, and the name of their streams.
+    users, streams, name
+        How many and how long they think, and the name of their streams.
     begin_us, end_us
         The users come at the one instant, thinking, and send nothing from the other on.
     """
 
-    def __init__(
-        self, users: Users, request: RequestBehaviour, streams: Streams, name: str, begin_us: int, end_us: int
-    ) -> None:
+    def __init__(self, users: Users, streams: Streams, name: str, begin_us: int, end_us: int) -> None:
+        super().__init__()
         self._think = (sampler(users.think), streams[f"think/{name}"])
-        self._demands = Demands(request, streams, name)
+        self._draws = Draws(streams, name)
         # a block is a few requests of each user, but no more than the processor's cache holds
         self._size = int(min(BLOCK, max(1024, 4 * users.count)))
         self.end_us = max(begin_us, end_us)
@@ -78,42 +104,92 @@ class UserLoop:
         thoughts = np.maximum(np.rint(self._think[0](self._think[1], users.count)), 1.0)
         self.first_requests_us: Ints = begin_us + thoughts.astype(np.int64)
 
-    def offer(self, plane: Plane, least: int) -> None:
-        """Offer a plane the demands of its next requests."""
-        n = max(self._size, least)
-        cpu, wait, fails = self._demands.draw(n)
-        plane.offer_demands(cpu, self._think[0](self._think[1], n), wait, fails)
+    def ahead(self, least: int) -> Block:
+        """Return the next block with requests that have not gone on, of `least` requests where it is new."""
+        while self.blocks and self.blocks[0].taken == self.blocks[0].size and len(self.blocks) > 1:
+            self.blocks.popleft()
+        found = next((b for b in self.blocks if b.taken < b.size), None)
+        if found is None:
+            n = max(self._size, least)
+            found = self._draws.block(None, n, self._think[0](self._think[1], n))
+            self.blocks.append(found)
+        return found
+
+
+class Share(NamedTuple):
+    """Some requests of a block, on their way to one target group."""
+
+    block: Block
+    pick: slice | Ints
 
 
 class Bridge:
-    """A plane and the feeds that reach it, or the users of a closed loop who do, alone.
+    """A target group's plane, and the listener rules whose requests reach it, or the users of a closed loop who do, alone.
 
-    The plane runs ahead of nothing: `advance` brings it to an instant of the control plane, and requests are drawn a block at a time
-    before they are needed.
+    `advance` brings the plane to an instant of the control plane. Requests that can go nowhere else are offered a block at a time,
+    before they arrive; where a rule splits them, or several reach the plane, only as far as time has come.
+
+    Parameters
+    ----------
+    plane
+        The targets.
+    request
+        What a request costs where no target says otherwise: the first profile.
+    users
+        The closed loop.
     """
 
-    def __init__(self, plane: Plane, users: UserLoop | None = None) -> None:
+    def __init__(self, plane: Plane, request: RequestBehaviour, users: UserLoop | None = None) -> None:
         self.plane = plane
         self.users = users
-        self._feeds: list[Feed] = []
-        self._drawn: list[list[tuple[Ints, Floats, Floats, npt.NDArray[np.uint8]]]] = []
+        self.profiles: tuple[RequestBehaviour, ...] = (request,)
+        self.rules: list[ListenerRule] = []
+        self._inbox: list[Share] = []
+        self._alone: Feed | None = None
         self._offered_to = -1
-
-    def attach(self, feed: Feed) -> None:
-        """Add requests of another kind; before the first of them arrives."""
-        self._feeds.append(feed)
-        self._drawn.append([])
 
     def advance(self, until_us: int) -> None:
         """Let everything happen to the requests up to an instant."""
         if self.users is not None:
             self._advance_users(self.users, until_us)
-        if self._feeds:
-            if len(self._feeds) == 1:
-                self._offer_from_one(self._feeds[0], until_us)
-            else:
-                self._offer_merged(until_us)
+        elif self._alone is not None:
+            self._offer_ahead(self._alone, until_us)
+        else:
+            for rule in self.rules:
+                rule.deliver(until_us)
+            self._offer_inbox()
         self.plane.advance(until_us)
+
+    def profile(self, request: RequestBehaviour | None, now_us: int) -> int:
+        """Return the number of the profile that asks what a behaviour asks; the first one for a behaviour without requests."""
+        if request is None:
+            return 0
+        for number, known in enumerate(self.profiles):
+            if (request.cpu, request.wait, request.error_rate) == (known.cpu, known.wait, known.error_rate):
+                return number
+        self.hold(now_us)
+        self.profiles = (*self.profiles, request)
+        return len(self.profiles) - 1
+
+    def take(self, share: Share) -> None:
+        """Take requests that a rule sends here; they have all arrived by the instant of the next `advance`."""
+        self._inbox.append(share)
+
+    def hold(self, now_us: int) -> None:
+        """Bring the plane to an instant and take back what was offered ahead of it."""
+        if self.plane.now_us < now_us:
+            self.advance(now_us)
+        if self.plane.pending:
+            source: _Live | None = self.users if self.users is not None else self._alone
+            assert source is not None, "only what is offered ahead of time can wait"
+            source.give_back(self.plane.pending)
+            self.plane.withdraw()
+        self._offered_to = -1
+
+    def reconsider(self) -> None:
+        """Look again whether requests can be offered ahead of time; after `hold`, when rules or weights have changed."""
+        sources = [(rule, feed) for rule in self.rules for feed in rule.feeds]
+        self._alone = sources[0][1] if len(sources) == 1 and sources[0][0].alone else None
 
     def _advance_users(self, users: UserLoop, until_us: int) -> None:
         stop = min(until_us, users.end_us)
@@ -121,47 +197,41 @@ class Bridge:
             try:
                 self.plane.advance(stop)
             except DemandsNeeded as needed:
-                users.offer(self.plane, needed.count)
+                block = users.ahead(needed.count)
+                pick = slice(block.taken, block.size)
+                block.taken = block.size
+                cpu, wait, fails = work_of(block, self.profiles, pick)
+                self.plane.offer_demands(cpu, block.think_us[pick], wait, fails)
         if until_us >= users.end_us and not users.gone:
             users.gone = True
             self.plane.dismiss_users(self.plane.now_us)
 
-    def _offer_from_one(self, feed: Feed, until_us: int) -> None:
-        while self._offered_to < until_us and not feed.done:
+    def _offer_ahead(self, feed: Feed, until_us: int) -> None:
+        while self._offered_to < until_us:
             # what is offered is let in at once, so that no more than one block waits
             if self._offered_to > self.plane.now_us:
                 self.plane.advance(min(self._offered_to, until_us))
-            arrivals, cpu, wait, fails = feed.block()
-            if arrivals.size:
-                self._offered_to = int(arrivals[-1])
-                self.plane.offer(arrivals, cpu, wait, fails)
+            feed.forget_before(self.plane.now_us)
+            block = feed.ahead()
+            if block is None:
+                return
+            pick = slice(block.taken, block.size)
+            block.taken = block.size
+            self._offered_to = int(block.arrivals[-1])
+            self.plane.offer(block.arrivals[pick], *work_of(block, self.profiles, pick))
 
-    def _offer_merged(self, until_us: int) -> None:
-        if self._offered_to >= until_us:
+    def _offer_inbox(self) -> None:
+        shares, self._inbox = self._inbox, []
+        if not shares:
             return
-        parts = []
-        for feed, drawn in zip(self._feeds, self._drawn, strict=True):
-            while not feed.done and (not drawn or int(drawn[-1][0][-1]) < until_us):
-                arrivals, cpu, wait, fails = feed.block()
-                if arrivals.size:
-                    drawn.append(
-                        (
-                            arrivals,
-                            cpu,
-                            np.zeros(arrivals.size) if wait is None else wait,
-                            np.zeros(arrivals.size, np.uint8) if fails is None else fails,
-                        )
-                    )
-            rest = []
-            for block in drawn:
-                cut = int(np.searchsorted(block[0], until_us, side="left"))
-                if cut:
-                    parts.append(tuple(column[:cut] for column in block))
-                if cut < block[0].size:
-                    rest.append(tuple(column[cut:] for column in block))
-            drawn[:] = rest  # type: ignore[assignment]
-        self._offered_to = until_us
-        if parts:
-            columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-            order = np.argsort(columns[0], kind="stable")
-            self.plane.offer(*(np.ascontiguousarray(column[order]) for column in columns))
+        arrivals = [share.block.arrivals[share.pick] for share in shares]
+        work = [work_of(share.block, self.profiles, share.pick) for share in shares]
+        if len(shares) == 1:
+            self.plane.offer(arrivals[0], *work[0])
+            return
+        merged = np.concatenate(arrivals)
+        order = np.argsort(merged, kind="stable")
+        cpu = np.concatenate([w[0] for w in work], axis=-1)
+        wait = np.concatenate([np.zeros_like(w[0]) if w[1] is None else w[1] for w in work], axis=-1)
+        fails = np.concatenate([np.zeros(w[0].shape, np.uint8) if w[2] is None else w[2] for w in work], axis=-1)
+        self.plane.offer(merged[order], cpu[..., order], wait[..., order], fails[..., order])
