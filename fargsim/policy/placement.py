@@ -36,6 +36,8 @@ class PlacementPlan:
         Those of the checks that depend on what changes with every task; status and agent are a column of their own.
     spread_over
         Attributes whose values the chain counts the group's tasks by; whoever keeps the group's columns should keep these sums.
+    draws
+        Whether the chain draws lots.
     """
 
     needs: TaskNeeds
@@ -43,10 +45,13 @@ class PlacementPlan:
     rules: tuple[Rule, ...]
     dynamic: tuple[Check, ...] = field(repr=False)
 
-    @property
-    def spread_over(self) -> tuple[str, ...]:
-        """Attributes the chain counts tasks by."""
-        return tuple(rule.spread_over for rule in self.rules if rule.spread_over is not None)
+    spread_over: tuple[str, ...] = field(init=False)
+    draws: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        spread_over = tuple(rule.spread_over for rule in self.rules if rule.spread_over is not None)
+        object.__setattr__(self, "spread_over", spread_over)
+        object.__setattr__(self, "draws", any(rule.random for rule in self.rules))
 
 
 @dataclass(frozen=True, slots=True)

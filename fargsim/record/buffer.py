@@ -221,6 +221,7 @@ class Recorder:
         self.clusters = self._buffers["clusters"]
         self.events = self._buffers["events"]
         self.placements = self._buffers["placements"]
+        self.placement_steps = self._buffers["placement_steps"]
         self.scaling = self._buffers["scaling"]
         self.alarms = self._buffers["alarms"]
         self.deployments = self._buffers["deployments"]

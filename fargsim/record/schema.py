@@ -233,6 +233,27 @@ PLACEMENTS = Table(
     ),
 )
 
+PLACEMENT_STEPS = Table(
+    "placement_steps",
+    "One row per placement decision, candidate and step, where the scenario records placements in full; empty otherwise.",
+    ("decision", "candidate", "step"),
+    (
+        whole("decision", "", "Number of the decision, from 0; its rows stand together."),
+        instant("at", "The decision."),
+        text("kind", "`place` a new task, `wait`: try a waiting task again, `stop`: choose whom a service stops."),
+        text("task_id", "Task that was to be placed; absent where none was created, and of `stop`.", nullable=True),
+        text("group", "Group of the task."),
+        text("cluster", "Cluster of the decision."),
+        text("candidate_type", "`instance`, `zone`, `capacity provider`, `account`, `task` or `cluster`."),
+        text("candidate", "Instance, zone or provider that was looked at; of `stop` the task."),
+        text("step", "Filter, constraint or rule, in the order in which they apply."),
+        flag("passed", "Whether the candidate was let through (of `stop`: could still be chosen)."),
+        text("reason", "Failure that the step stands for, where it let the candidate go no further.", nullable=True),
+        text("needed", "What the step asked for.", nullable=True),
+        text("found", "What the candidate had.", nullable=True),
+    ),
+)
+
 SCALING = Table(
     "scaling",
     "One row per change of a desired count or capacity that a scaling policy made.",
@@ -360,6 +381,7 @@ TABLES: dict[str, Table] = {
         CLUSTERS,
         EVENTS,
         PLACEMENTS,
+        PLACEMENT_STEPS,
         SCALING,
         ALARMS,
         DEPLOYMENTS,

@@ -103,6 +103,21 @@ class FargateAccount:
         """Return the launches the bucket allows now."""
         return self._buckets[option].available(now_us)
 
+    def said(
+        self, option: str, tokens: int, cpu_units: int, room: bool
+    ) -> list[tuple[str, str, bool, str | None, str, str]]:
+        """Return what the two gates of the account say of one more task, for records in full."""
+        rate = (option, "launch rate", tokens >= 1, None if tokens >= 1 else "THROTTLED", "1 launch", f"{tokens} left")
+        if tokens < 1:
+            return [rate]
+        limit, used = self._limit_units[option], self._units[option]
+        found = f"{used / 1024:g} of {limit / 1024:g} vCPU in use"
+        tasks = self._limit_tasks[option]
+        if tasks is not None:
+            found += f", {self._tasks[option]} of {tasks:g} tasks"
+        needed = f"{cpu_units / 1024:g} vCPU"
+        return [rate, (option, "vCPU quota", room, None if room else "LIMIT:VCPU", needed, found)]
+
     def launch(self, option: str, now_us: int, cpu_units: int, token: bool = True) -> None:
         """Count a launched task, and take its token from the bucket."""
         if token:

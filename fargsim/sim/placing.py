@@ -1,0 +1,125 @@
+"""Where a task goes: a zone on Fargate, an instance on EC2.
+
+Source: Amazon ECS Developer Guide, task-placement.html, task-placement-strategies.html, fargate-capacity-providers.html.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fargsim.model.service import CreateService, RunTask
+from fargsim.policy.needs import needs_of
+from fargsim.policy.placement import NoPlacement, Place, PlacementPlan, compile_placement, place, service_event
+from fargsim.policy.victims import fargate_zone
+from fargsim.sim.groups import GROUP_ATTRIBUTE
+from fargsim.sim.placement_records import PlacementRecords
+from fargsim.sim.places import reserve
+from fargsim.sim.refusal import Refusal
+from fargsim.sim.registry import Registry
+from fargsim.sim.state import ProviderRun, TaskRun
+
+RECENT_MAX = 256
+
+
+class Placer:
+    """Finds a place for one task and lets the task take it."""
+
+    def __init__(self, registry: Registry, records: PlacementRecords) -> None:
+        self._registry = registry
+        self._kit = registry.kit
+        self._records = records
+        self._plans: dict[tuple[object, ...], PlacementPlan] = {}
+        self._recent: dict[tuple[object, ...], tuple[object, PlacementPlan]] = {}
+
+    # Fargate
+
+    def to_zone(self, task: TaskRun) -> None:
+        """Choose the zone with the fewest tasks of the group and provider; a standalone task takes any zone."""
+        network = task.spec.network_configuration
+        zones = self._registry.zones_of_subnets(network) or self._kit.zones
+        counts: list[int] | None = None
+        if task.service is None:
+            draw = float(self._kit.streams[f"zone/{task.group}"].random())
+            task.zone = zones[min(int(draw * len(zones)), len(zones) - 1)]
+        else:
+            spread = task.cluster.zones_of(task)
+            counts = [spread.get(zone, 0) for zone in zones]
+            task.zone = zones[fargate_zone(counts)]
+        if self._records.full:
+            self._records.zones(task, zones, counts, task.zone)
+        self._to_subnet(task)
+        reserve(task)
+
+    def _to_subnet(self, task: TaskRun) -> None:
+        network = task.spec.network_configuration
+        if network is not None:
+            subnets = network.awsvpc_configuration.subnets
+            task.subnet = next((s for s in subnets if self._registry.subnets[s] == task.zone), None)
+
+    # EC2
+
+    def find(self, task: TaskRun, provider: ProviderRun | None, kind: str = "place") -> Place | NoPlacement:
+        """Look for an instance; `kind` is ``wait`` for a task that has been looked at before."""
+        fleet = task.cluster.fleet
+        plan = self.plan(task, provider)
+        draw = float(self._kit.streams[f"placement/{task.group}"].random()) if plan.draws else 0.0
+        group = fleet.group(task.group, plan.spread_over)
+        if self._records.full:
+            waits = provider is not None and provider.managed
+            self._records.instances(task, plan, group, draw, kind, created=waits)
+        return place(plan, fleet.view(), group, draw)
+
+    def plan(self, task: TaskRun, provider: ProviderRun | None) -> PlacementPlan:
+        """Return the compiled request of a task; equal requests share one."""
+        spec = task.spec
+        groups = len(self._registry.groups)
+        # the same request object comes again and again: no need to compare what is in it
+        recent = (id(spec), id(task.revision), task.group, None if provider is None else id(provider), groups)
+        known = self._recent.get(recent)
+        if known is not None and known[0] is spec:
+            return known[1]
+        # a provider's tasks run on its own group's instances; that is no question where the cluster has no other group
+        elsewhere = provider is not None and any(
+            g.cluster is task.cluster and g is not provider.group for g in self._registry.groups.values()
+        )
+        only = provider.group.name if provider is not None and elsewhere else None
+        rules = (spec.placement_strategy, spec.placement_constraints, spec.network_configuration)
+        key = (id(task.revision), task.group, rules, only)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = self._compile(task, spec, only)
+        if len(self._recent) >= RECENT_MAX:
+            self._recent.clear()
+        self._recent[recent] = (spec, plan)
+        return plan
+
+    def _compile(self, task: TaskRun, spec: CreateService | RunTask, only: str | None) -> PlacementPlan:
+        zones = self._registry.zones_of_subnets(spec.network_configuration) or None
+        needs = needs_of(task.revision.definition, zones)
+        if only is not None:
+            needs = replace(needs, attributes=(*needs.attributes, (GROUP_ATTRIBUTE, only)))
+        return compile_placement(
+            needs,
+            (*task.revision.definition.placement_constraints, *spec.placement_constraints),
+            spec.placement_strategy,
+            service=task.service is not None,
+        )
+
+    def to_instance(self, task: TaskRun, found: Place) -> None:
+        """Let a task take the instance that was found for it."""
+        instance = task.cluster.instances_by_row[found.row]
+        task.instance, task.zone = instance, instance.zone
+        self._to_subnet(task)
+        reserve(task)
+        self._records.placed(task, instance, found.candidates)
+
+    def refuse(self, task: TaskRun, why: NoPlacement) -> Refusal:
+        """Say that no instance will do, and which comes closest."""
+        closest = None if why.closest is None else task.cluster.instances_by_row.get(why.closest)
+        closest_id = None if closest is None else closest.instance_id
+        text = "; ".join(f"{reason} on {number}" for reason, number in why.reasons) or "NO ACTIVE INSTANCES"
+        self._records.failed(task, text)
+        reason = why.closest_reason or "NO ACTIVE INSTANCES"
+        arn = "" if closest_id is None else self._kit.arn("container-instance", f"{task.cluster.name}/{closest_id}")
+        event = service_event(why, closest_id, provider=task.capacity_provider is not None)
+        return Refusal(reason, event, detail=text, arn=arn)

@@ -1,0 +1,24 @@
+"""A task that was not started, and what is said about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A task that was not started.
+
+    Parameters
+    ----------
+    reason
+        AWS's failure reason, such as ``RESOURCE:MEMORY``.
+    event
+        What the service event says; empty where nothing is said (a rate limit that passes by itself).
+    """
+
+    reason: str
+    event: str = ""
+    event_name: str = "SERVICE_TASK_PLACEMENT_FAILURE"
+    detail: str = ""
+    arn: str = ""
