@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fargsim.catalog import surrounding_price
-from fargsim.report.cost import LoadBalancer, NatGateway, bill, total_usd, usd_by
+from fargsim.report.cost import LoadBalancer, NatGateway, Surroundings, bill, total_usd, usd_by
 
 RUN_S = 3 * 3600
 instants = st.integers(0, RUN_S * 1_000_000).map(lambda us: us / 1e6)
@@ -92,7 +92,7 @@ TERMS = terms(
     hours=RUN_S / 3600,
     load_balancers=(LoadBalancer("lb", "application", at(100.0), None, (("default", "web"),), 2),),
     nat_gateways=(NatGateway("nat", at(0.0), at(4000.0)),),
-    nat_bytes_per_request=1e5,
+    around=Surroundings(nat_bytes_per_request=1e5),
 )
 
 

@@ -14,7 +14,7 @@ from fargsim import catalog
 from fargsim.record.frames import STRING, arrow_column, pandas_dtype
 from fargsim.record.schema import COSTS
 from fargsim.report import cost
-from fargsim.report.cost import BillingTerms, LoadBalancer, NatGateway, bill, usd_by
+from fargsim.report.cost import BillingTerms, LoadBalancer, NatGateway, Surroundings, bill, usd_by
 
 HOUR = pd.Timestamp(START)
 
@@ -232,7 +232,7 @@ def test_public_addresses():
 
 def test_nat_data_by_request_and_by_pull():
     gateway = NatGateway("nat", at(0.0))
-    t = terms(hours=1, nat_gateways=(gateway,), nat_bytes_per_request=1e6, nat_bytes_per_pull=1e9)
+    t = terms(hours=1, nat_gateways=(gateway,), around=Surroundings(nat_bytes_per_request=1e6, nat_bytes_per_pull=1e9))
     pulled = task("pulled", 0.0, pull_stopped_at=30.0)
     cached = task("cached", 0.0)
     costs = bill(tables([pulled, cached], [], [period(0.0, 5000)]), t)

@@ -43,6 +43,8 @@ from fargsim.catalog.prices import (
     ec2_spot_price,
     fargate_price,
     fargate_spot_price,
+    price_fault,
+    price_names,
     surrounding_items,
     surrounding_price,
 )
@@ -114,6 +116,8 @@ __all__ = [
     "normalization_factor",
     "parameter_fault",
     "parameters",
+    "price_fault",
+    "price_names",
     "quotas",
     "region",
     "regions",

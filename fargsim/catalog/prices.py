@@ -15,13 +15,14 @@ Sources: https://aws.amazon.com/fargate/pricing/, the AWS price list and the oth
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
-from fargsim.catalog.instances import instance_type
+from fargsim.catalog.instances import instance_type, instance_types
 from fargsim.catalog.regions import region as region_facts
 from fargsim.catalog.store import CatalogError, sources, table, unknown
 
@@ -308,3 +309,30 @@ def surrounding_price(item: str, region: str) -> Price:
         return found
     rule = f"us-east-1 price times the Fargate x86 price of {region} over that of us-east-1"
     return by_region["us-east-1"].scaled(_x86_ratio(region), "assumed", rule)
+
+
+def price_names() -> tuple[str, ...]:
+    """Return the names under which a scenario may set prices, the instance types aside.
+
+    ``fargate_<item>`` and ``fargate_spot_<item>`` per hour, and the names of :func:`surrounding_items`; beside them
+    ``ec2:<instance type>`` and ``ec2_spot:<instance type>`` per hour.
+    """
+    spot = [f"fargate_spot_{i}" for i in FARGATE_ITEMS if i.startswith(("x86", "arm64"))]
+    return (*(f"fargate_{i}" for i in FARGATE_ITEMS), *spot, *surrounding_items())
+
+
+def price_fault(name: str, usd: float) -> str | None:
+    """Say what is wrong with a price that a scenario sets; None when nothing is.
+
+    >>> print(price_fault("alb_hours", 0.04))
+    there is no price 'alb_hours' in the catalogue: did you mean alb_hour or nlb_hour?
+    """
+    market, colon, instance = name.partition(":")
+    if colon and market in ("ec2", "ec2_spot"):
+        if instance not in instance_types():
+            return str(unknown("instance type", instance, instance_types()))
+    elif name not in price_names():
+        return str(unknown("price", name, price_names()))
+    if isinstance(usd, bool) or not isinstance(usd, int | float) or not 0 <= usd < math.inf:
+        return f"the price {name} must be a number of at least 0, not {usd!r}"
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fargsim.load.billing import billing_faults
 from fargsim.load.launch import constraint_faults
 from fargsim.load.names import unknown
 from fargsim.model.base import Issue, Path
@@ -43,6 +44,7 @@ def fact_faults(scenario: Scenario) -> Iterator[Issue]:
     for n, template in enumerate(scenario.launch_templates):
         yield from _template_faults(template, scenario.region if known else None, ("launchTemplates", n))
     if known:
+        yield from billing_faults(scenario)
         yield from _zone_faults(scenario)
         for name, value in scenario.quotas.items():
             try:

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from fargsim.model.balancing import LoadBalancer, TargetGroup
 from fargsim.model.base import Issue, Own, raise_faults
 from fargsim.model.behaviour import Behaviour
+from fargsim.model.billing import Billing
 from fargsim.model.capacity import AutoScalingGroup, CapacityProvider, Cluster, LaunchTemplate, Network
 from fargsim.model.quantity import US_PER_S, DurationUs, format_duration
 from fargsim.model.scaling import ScalableTarget, Slo
@@ -72,13 +73,6 @@ Instant = Annotated[
     BeforeValidator(_instant),
     PlainSerializer(lambda t: t.isoformat().replace("+00:00", "Z"), return_type=str, when_used="json"),
 ]
-
-
-class Billing(Own):
-    """What the bill needs and AWS would read off the meter; ``None`` takes the catalogue's assumed figure."""
-
-    bytes_per_request: float | None = Field(default=None, ge=0)
-    connections_per_request: float | None = Field(default=None, ge=0)
 
 
 class Record(Own):

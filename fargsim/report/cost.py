@@ -15,13 +15,21 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from fargsim.report.cost_around import add_around
 from fargsim.report.cost_commitments import apply_commitments
 from fargsim.report.cost_ec2 import add_ec2
 from fargsim.report.cost_fargate import add_fargate
 from fargsim.report.cost_ledger import COST_COLUMNS, Ledger
 from fargsim.report.cost_meter import billed_seconds, capacity_units, fargate_charge
 from fargsim.report.cost_network import add_network
-from fargsim.report.cost_terms import BillingTerms, LoadBalancer, NatGateway, ReservedInstances, SavingsPlan
+from fargsim.report.cost_terms import (
+    BillingTerms,
+    LoadBalancer,
+    NatGateway,
+    ReservedInstances,
+    SavingsPlan,
+    Surroundings,
+)
 
 __all__ = [
     "COST_COLUMNS",
@@ -30,6 +38,7 @@ __all__ = [
     "NatGateway",
     "ReservedInstances",
     "SavingsPlan",
+    "Surroundings",
     "bill",
     "billed_seconds",
     "capacity_units",
@@ -111,6 +120,7 @@ def bill(tables: Mapping[str, pd.DataFrame], terms: BillingTerms) -> pd.DataFram
     if len(instances):
         add_ec2(ledger, tasks, instances, terms)
     add_network(ledger, tasks, instances, services, terms)
+    add_around(ledger, tasks, services, terms)
     apply_commitments(ledger, terms)
     return ledger.table()
 

@@ -37,6 +37,8 @@ def add_ec2(ledger: Ledger, tasks: pd.DataFrame, instances: pd.DataFrame, terms:
     """Add instance time by instance, task and hour, and root volumes by instance and hour."""
     _add_instance_time(ledger, tasks, instances, terms)
     _add_volumes(ledger, instances, terms)
+    if terms.around.managed_providers:
+        _add_management_fee(ledger, instances, terms)
 
 
 def life_us(instances: pd.DataFrame, since: str, end_us: int) -> tuple[Ints, Ints, Bools]:
@@ -221,3 +223,22 @@ def _add_volumes(ledger: Ledger, instances: pd.DataFrame, terms: BillingTerms) -
         size[rows][pieces.row] * months,
         instance_row=rows[pieces.row],
     )
+
+
+def _add_management_fee(ledger: Ledger, instances: pd.DataFrame, terms: BillingTerms) -> None:
+    """Add the fee of ECS Managed Instances: a share of the on-demand price, on Spot capacity too (an assumption).
+
+    Source: https://aws.amazon.com/ecs/pricing/ (per second, at least a minute).
+    """
+    start, end, billed = life_us(instances, "running_at", terms.end_us)
+    managed = np.asarray(instances["capacity_provider"].isin(terms.around.managed_providers), dtype=np.bool_)
+    kinds = instances["instance_type"].to_numpy(dtype=object)
+    for kind in sorted({str(k) for k in kinds[billed & managed]}):
+        rows = np.flatnonzero(billed & managed & (kinds == kind)).astype(np.int64)
+        pieces = split_hours(start[rows], end[rows])
+        length = pieces.high_us - pieces.low_us
+        length = length + np.where(pieces.last, padding_us(end[rows] - start[rows], MIN_EC2_S)[pieces.row], 0)
+        percent = terms.parameters.number("managed_instances_fee_percent")
+        price = terms.ec2(kind).scaled(percent / 100, "assumed", f"{percent:g} % of the on-demand price")
+        hours = length / HOUR_US
+        ledger.add("managed instances fee", price, pieces.hour, hours, instance_row=rows[pieces.row])

@@ -14,6 +14,7 @@ from fargsim.catalog import fargate_price
 SECOND_US = 1_000_000
 HOUR_US = 3_600 * SECOND_US
 HOUR_S = 3_600
+MIB = 1024**2
 GB = 1024**3
 """A GB of the price pages in bytes."""
 

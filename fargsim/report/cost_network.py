@@ -15,7 +15,7 @@ import pandas as pd
 
 from fargsim.report.cost_ec2 import life_us
 from fargsim.report.cost_ledger import NAT_US, Bools, Floats, Ints, Ledger, first_known, instants_us, split_hours
-from fargsim.report.cost_meter import GB, HOUR_S, HOUR_US, LCU, NLCU, SECOND_US, capacity_units, whole_hours
+from fargsim.report.cost_meter import GB, HOUR_S, HOUR_US, LCU, MIB, NLCU, SECOND_US, capacity_units, whole_hours
 from fargsim.report.cost_terms import BillingTerms, LoadBalancer, NatGateway, to_us
 
 
@@ -127,19 +127,21 @@ def traffic_by_hour(
 
 
 def _add_nat_data(ledger: Ledger, tasks: pd.DataFrame, services: pd.DataFrame, terms: BillingTerms) -> None:
-    price = terms.other("nat_data")
-    if terms.nat_bytes_per_request > 0:
+    price, around = terms.other("nat_data"), terms.around
+    if around.nat_bytes_per_request > 0:
         traffic = traffic_by_hour(services, None, terms)
         for (cluster, service), of_service in traffic.groupby(["cluster", "service"], sort=True):
             hour = of_service["hour"].to_numpy(dtype=np.int64)
-            gb = of_service["requests"].to_numpy(dtype=np.float64) * terms.nat_bytes_per_request / GB
+            gb = of_service["requests"].to_numpy(dtype=np.float64) * around.nat_bytes_per_request / GB
             ledger.add("nat gateway data", price, hour, gb, cluster=str(cluster), service=str(service))
-    if terms.nat_bytes_per_pull > 0 and len(tasks):
+    if (around.nat_bytes_per_pull > 0 or around.images_through_nat) and len(tasks):
         begun, ended = instants_us(tasks, "pull_started_at"), instants_us(tasks, "pull_stopped_at")
         pulled = (begun != NAT_US) & (ended > begun) & (begun < terms.end_us)
         rows = np.flatnonzero(pulled).astype(np.int64)
-        gb = np.full(len(rows), terms.nat_bytes_per_pull / GB)
-        ledger.add("nat gateway data", price, begun[rows] // HOUR_US, gb, task_row=rows)
+        size = np.full(len(rows), around.nat_bytes_per_pull)
+        if around.images_through_nat:
+            size = size + tasks["image_mib"].to_numpy(dtype=np.float64)[rows] * MIB
+        ledger.add("nat gateway data", price, begun[rows] // HOUR_US, size / GB, task_row=rows)
 
 
 def _add_addresses(ledger: Ledger, tasks: pd.DataFrame, instances: pd.DataFrame, terms: BillingTerms) -> None:

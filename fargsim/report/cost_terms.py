@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from fargsim.catalog import (
-    FARGATE_ITEMS,
     FARGATE_TABLES,
     SPOT_TABLES,
     CatalogError,
@@ -23,10 +22,9 @@ from fargsim.catalog import (
     fargate_price,
     fargate_spot_price,
     instance_families,
-    instance_types,
     parameters,
+    price_fault,
     region,
-    surrounding_items,
     surrounding_price,
 )
 from fargsim.catalog.store import unknown
@@ -144,6 +142,60 @@ class ReservedInstances:
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a bill needs to know of traffic, logs, images and metrics.
+
+    Parameters
+    ----------
+    nat_bytes_per_request
+        Bytes through the NAT gateways for each request of a service (calls to other systems).
+    nat_bytes_per_pull
+        Bytes through the NAT gateways for each image pull, beside the layers.
+    images_through_nat
+        Whether the layers of a pull pass a NAT gateway; otherwise the free gateway endpoint of S3.
+    interface_endpoints
+        Interface endpoints by the zone: endpoints times zones.
+    endpoint_bytes_per_request, cross_zone_bytes_per_request, egress_bytes_per_request
+        Bytes for each request through interface endpoints, between zones (once; charged in both directions), to the
+        internet.
+    egress_before_bytes
+        What the account has sent to the internet in the month in which the run starts, before it.
+    log_bytes_per_request, log_bytes_per_task_h
+        Bytes that CloudWatch Logs takes in.
+    log_storage_bytes, ecr_storage_bytes
+        What is kept throughout the run.
+    custom_metrics
+        Custom metrics that the account sends throughout the run, those of the simulated services aside.
+    container_insights
+        ``enabled`` or ``enhanced`` by cluster; a cluster without it is not there.
+    high_resolution
+        ``(cluster, service)`` of every service whose metrics have a resolution of 20 s.
+    containers
+        Containers of a task by family; one where nothing is said.
+    managed_providers
+        Capacity providers of ECS Managed Instances, whose instances bear the management fee.
+    """
+
+    nat_bytes_per_request: float = 0.0
+    nat_bytes_per_pull: float = 0.0
+    images_through_nat: bool = False
+    interface_endpoints: int = 0
+    endpoint_bytes_per_request: float = 0.0
+    cross_zone_bytes_per_request: float = 0.0
+    egress_bytes_per_request: float = 0.0
+    egress_before_bytes: float = 0.0
+    log_bytes_per_request: float = 0.0
+    log_bytes_per_task_h: float = 0.0
+    log_storage_bytes: float = 0.0
+    ecr_storage_bytes: float = 0.0
+    custom_metrics: int = 0
+    container_insights: Mapping[str, str] = field(default_factory=dict)
+    high_resolution: tuple[tuple[str, str], ...] = ()
+    containers: Mapping[str, int] = field(default_factory=dict)
+    managed_providers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class BillingTerms:
     """Everything a bill depends on that is not in the record tables.
 
@@ -157,15 +209,11 @@ class BillingTerms:
     fargate_table, windows_table, spot_table
         Price tables of :func:`fargsim.catalog.fargate_price` and :func:`fargsim.catalog.fargate_spot_price`.
     price_overrides
-        USD per unit by name, in place of the catalogue's: ``fargate_<item>`` and ``fargate_spot_<item>`` per hour
-        (items of :data:`fargsim.catalog.FARGATE_ITEMS`), ``ec2:<instance type>`` and ``ec2_spot:<instance type>``
-        per hour, or a name of :func:`fargsim.catalog.surrounding_items`.
+        USD per unit by name, in place of the catalogue's; the names are those of :func:`fargsim.catalog.price_names`.
     load_balancers, nat_gateways
         What is charged beside compute.
-    nat_bytes_per_request
-        Bytes through the NAT gateways for each request of a service (calls to other systems).
-    nat_bytes_per_pull
-        Bytes through the NAT gateways for each image pull: zero where layers come through the free S3 gateway endpoint.
+    around
+        Traffic, logs, images and metrics.
     commitments
         Savings Plans and Reserved Instances.
     parameters
@@ -187,8 +235,7 @@ class BillingTerms:
     price_overrides: Mapping[str, float] = field(default_factory=dict)
     load_balancers: tuple[LoadBalancer, ...] = ()
     nat_gateways: tuple[NatGateway, ...] = ()
-    nat_bytes_per_request: float = 0.0
-    nat_bytes_per_pull: float = 0.0
+    around: Surroundings = field(default_factory=Surroundings)
     commitments: tuple[SavingsPlan | ReservedInstances, ...] = ()
     parameters: Parameters = field(default_factory=parameters)
 
@@ -204,7 +251,9 @@ class BillingTerms:
             if name not in legal:
                 raise unknown("price table", name, legal)
         for name, usd in self.price_overrides.items():
-            _check_override(name, usd)
+            fault = price_fault(name, usd)
+            if fault is not None:
+                raise CatalogError(fault)
 
     @property
     def start_us(self) -> int:
@@ -267,20 +316,3 @@ class BillingTerms:
     def other(self, item: str) -> Price:
         """Return the price of something beside compute."""
         return self._choose(item, surrounding_price(item, self.region))
-
-
-def override_names() -> tuple[str, ...]:
-    """Return the names that ``price_overrides`` takes, the instance types aside."""
-    spot = [f"fargate_spot_{i}" for i in FARGATE_ITEMS if i.startswith(("x86", "arm64"))]
-    return (*(f"fargate_{i}" for i in FARGATE_ITEMS), *spot, *surrounding_items())
-
-
-def _check_override(name: str, usd: float) -> None:
-    market, colon, instance = name.partition(":")
-    if colon and market in ("ec2", "ec2_spot"):
-        if instance not in instance_types():
-            raise unknown("instance type", instance, instance_types())
-    elif name not in override_names():
-        raise unknown("price", name, override_names())
-    if isinstance(usd, bool) or not isinstance(usd, int | float) or not 0 <= usd < math.inf:
-        raise CatalogError(f"the price {name} must be a number of at least 0, not {usd!r}")

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fargsim.catalog.parameters import parameters
-from fargsim.model.balancing import forwards_to
 from fargsim.model.scenario import Scenario
 from fargsim.record import result as record
 from fargsim.record.store import load_result, write_tables
 from fargsim.report.cost import bill
-from fargsim.report.cost_terms import BillingTerms, LoadBalancer, NatGateway
 from fargsim.report.summary import summarize
 from fargsim.sim.build import simulate
-from fargsim.sim.registry import tail
+from fargsim.study.billing import billing_terms
 from fargsim.study.provenance import provenance
 
 if TYPE_CHECKING:
@@ -108,47 +104,3 @@ def run(
     tables = recorder.drain()
     tables["costs"] = bill(tables, billing_terms(scenario))
     return Result(record.Result(tables, provenance(scenario, chosen, replication)))
-
-
-def billing_terms(scenario: Scenario) -> BillingTerms:
-    """Return what the bill of a scenario depends on beside its tables."""
-    overrides = {
-        name: value
-        for name, value in (
-            ("bytes_per_request", scenario.billing.bytes_per_request),
-            ("connections_per_request", scenario.billing.connections_per_request),
-        )
-        if value is not None
-    }
-    end = scenario.start + timedelta(microseconds=scenario.duration)
-    zones = {s.availability_zone for s in scenario.network.subnets}
-    return BillingTerms(
-        region=scenario.region,
-        start_at=scenario.start,
-        end_at=end,
-        load_balancers=tuple(
-            LoadBalancer(
-                balancer.name,
-                balancer.type,
-                scenario.start,
-                None,
-                _services_behind(scenario, balancer.name),
-                (len(balancer.subnets) or len(zones) or 3) if balancer.scheme == "internet-facing" else 0,
-            )
-            for balancer in scenario.load_balancers
-        ),
-        nat_gateways=tuple(
-            NatGateway(f"nat-{number + 1}", scenario.start) for number in range(scenario.network.nat_gateways)
-        ),
-        parameters=parameters({**scenario.assumptions, **overrides}),
-    )
-
-
-def _services_behind(scenario: Scenario, name: str) -> tuple[tuple[str, str], ...]:
-    balancer = next(b for b in scenario.load_balancers if b.name == name)
-    groups = {g for listener in balancer.listeners for a in listener.default_actions for g in map(tail, forwards_to(a))}
-    return tuple(
-        (service.cluster, service.service_name)
-        for service in scenario.services
-        if any(tail(b.target_group_arn) in groups for b in service.load_balancers)
-    )
