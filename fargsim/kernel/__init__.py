@@ -23,6 +23,7 @@ from fargsim.kernel.layout import (
     SlotTable,
     SlotUse,
 )
+from fargsim.kernel.pending import Pending
 from fargsim.kernel.plane import DemandsNeeded, Plane
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Counters",
     "DemandsNeeded",
     "Outcome",
+    "Pending",
     "Plane",
     "RateClock",
     "SlotTable",

@@ -10,8 +10,11 @@ import numpy as np
 
 from fargsim.kernel import heap
 from fargsim.kernel.calendar import relink, unlink
+from fargsim.kernel.choice import choose
+from fargsim.kernel.connect import turn_away
 from fargsim.kernel.jit import inlined, jit, trailing_zeros
 from fargsim.kernel.layout import (
+    CONNECTING,
     FIXED,
     FREE,
     NOBODY,
@@ -42,7 +45,7 @@ from fargsim.kernel.station import (
 )
 
 CUT_OFF, TIMED_OUT = int(Outcome.CUT_OFF), int(Outcome.TIMED_OUT)
-REFUSED_FULL, NO_TARGET = int(Outcome.REFUSED_FULL), int(Outcome.NO_TARGET)
+NO_TARGET = int(Outcome.NO_TARGET)
 
 
 @inlined
@@ -148,12 +151,12 @@ def settle(a: Arrays, until: int) -> None:
 
 
 @inlined
-def admit(a: Arrays, arrival: int, cpu: float, wait: float, fails: int) -> int:
+def admit(a: Arrays, chunk: Chunk, i: int, arrival: int, special: bool) -> int:
     """Route one request and let it in (return its record), or refuse it (return -1)."""
     plane = a.plane[0]
     number = plane.arrived
     plane.arrived += 1
-    row = pick(a)
+    row = choose(a, chunk, i) if special else pick(a)
     if row < 0:
         plane.no_target += 1
         if plane.sample > 0 and number % plane.sample == 0:
@@ -164,22 +167,21 @@ def admit(a: Arrays, arrival: int, cpu: float, wait: float, fails: int) -> int:
         catch_up(a, row, float(arrival))
     s.routed += 1
     if s.in_worker >= s.workers and s.queued >= s.queue_limit:
-        plane.refused_full += 1
-        s.refused_full += 1
-        if plane.sample > 0 and number % plane.sample == 0:
-            write_outcome(a, number, s.slot, REFUSED_FULL, arrival, -1.0, float(arrival))
-        return -1
+        return turn_away(a, row, number, arrival)
+    at = i
+    if chunk.stride > 0:
+        at += a.terms[row].profile * chunk.stride
     item: int = plane.free
     q = a.requests[item]
     plane.free = q.next
     plane.used += 1
     q.arrival_us = arrival
     q.number = number
-    q.cpu = cpu
-    q.wait_us = wait
+    q.cpu = chunk.cpu_us[at]
+    q.wait_us = chunk.wait_us[at] if chunk.wait_us.size > 0 else 0.0
     q.start_us = -1.0
     q.row = row
-    q.fails = fails
+    q.fails = int(chunk.fails[at]) if chunk.fails.size > 0 else 0
     q.alive = 1
     if plane.idle_us > 0:
         newest = a.requests[NOBODY].older
@@ -206,8 +208,7 @@ def run_chunk(a: Arrays, chunk: Chunk, begin: int, until: int, rows: int) -> int
     Returns the position it came to; its complement (~) when a pool was full and it must be called again.
     """
     plane = a.plane[0]
-    has_wait = chunk.wait_us.size > 0
-    has_fails = chunk.fails.size > 0
+    special = plane.special == 1
     i = begin
     while True:
         here = i < chunk.arrivals_us.size and chunk.arrivals_us[i] < until
@@ -224,9 +225,7 @@ def run_chunk(a: Arrays, chunk: Chunk, begin: int, until: int, rows: int) -> int
                 for row in range(rows):
                     catch_up_apart(a, row, float(until))
             return i
-        wait = chunk.wait_us[i] if has_wait else 0.0
-        fails = int(chunk.fails[i]) if has_fails else 0
-        admit(a, now, chunk.cpu_us[i], wait, fails)
+        admit(a, chunk, i, now, special)
         i += 1
 
 
@@ -262,11 +261,12 @@ def close(a: Arrays, row: int, now: float) -> int:
             lost += 1
             note(a, item, CUT_OFF, now)
             forget_user(a, item, now)
-        if q.phase != QUEUED:
-            s.in_worker_ns += now_ns
-            if s.kind == FIXED:
-                s.fixed_ns += max(now_ns - nanoseconds(q.cpu_start_us), 0)
-        s.in_system_ns += now_ns
+        if q.phase != CONNECTING:
+            s.in_system_ns += now_ns
+            if q.phase != QUEUED:
+                s.in_worker_ns += now_ns
+                if s.kind == FIXED:
+                    s.fixed_ns += max(now_ns - nanoseconds(q.cpu_start_us), 0)
         q.phase = FREE
         q.next = a.plane[0].free
         a.plane[0].free = item
@@ -274,6 +274,7 @@ def close(a: Arrays, row: int, now: float) -> int:
     a.plane[0].cut_off += lost
     s.cut_off += lost
     s.outstanding = 0
+    a.terms[row].connecting = 0
     s.in_task = 0
     s.in_worker = 0
     s.queued = 0

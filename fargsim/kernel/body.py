@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import Protocol, cast
 
-from fargsim.kernel.layout import Chunk, Counters, Ints, Records, SlotTable
+from fargsim.kernel.layout import Chunk, Counters, Ints, Opening, Records, SlotTable
 
 
 class Body(Protocol):
     """What a plane needs of the thing that does the work; instants never go back."""
 
-    def open(
-        self, now: int, slot: int, cores: float, speed: float, workers: int, queue_limit: int, routable: bool
-    ) -> int:
+    def open(self, now: int, slot: int, opening: Opening) -> int:
         """Open a slot; return its row, the lowest that is free."""
 
     def set_routable(self, now: int, row: int, routable: bool) -> None:
         """Let the router use a row, or no longer."""
+
+    def set_weight(self, now: int, row: int, weight: float) -> None:
+        """Change a row's weight."""
+
+    def set_mode(self, now: int, row: int, mode: int) -> None:
+        """Let a row serve, or refuse or swallow what comes."""
 
     def set_rate(self, now: int, row: int, cores: float, speed: float) -> None:
         """Change a row's cores and speed."""
@@ -61,7 +65,9 @@ class Body(Protocol):
 class NewBody(Protocol):
     """Makes a body."""
 
-    def __call__(self, routing: int, idle_us: int, cancel: bool, sample: int, first_us: Ints) -> Body:
+    def __call__(
+        self, routing: int, idle_us: int, cancel: bool, sample: int, first_us: Ints, connect_us: int, cross_zone: bool
+    ) -> Body:
         """Make one; `first_us` holds the first requests of a closed loop's users."""
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from fargsim.kernel.layout import NOTHING, Floats, Ints
+from fargsim.kernel.layout import MODES, Flags, Floats, Ints, Opening
 
 LAST_INSTANT_US = 2**50  # beyond it a double no longer holds a quarter of a microsecond
 
@@ -16,26 +18,56 @@ def check_rate(cores: float, speed: float) -> None:
         raise ValueError(f"cores and speed must be positive and finite, not {cores} and {speed}")
 
 
-def demand(name: str, values: npt.ArrayLike, n: int) -> npt.NDArray[np.float64]:
-    """Return durations as the plane wants them, or refuse them."""
-    array = np.require(values, np.float64, ["C", "A", "W"])
-    if array.shape != (n,):
-        raise ValueError(f"{name} has shape {array.shape}, not ({n},)")
-    if not bool(np.all((array >= 0.0) & (array < np.inf))):
-        raise ValueError(f"{name} must be finite and not negative")
+def check_weight(weight: float) -> None:
+    """Refuse a weight that is not a share."""
+    if not 0.0 < weight <= 1.0:
+        raise ValueError(f"a weight must be above 0 and at most 1, not {weight}")
+
+
+def mode_of(mode: str) -> int:
+    """Return a mode's number."""
+    if mode not in MODES:
+        raise ValueError(f"mode '{mode}' is not one of {', '.join(MODES)}")
+    return MODES[mode]
+
+
+def check_opening(opening: Opening) -> None:
+    """Refuse a slot that cannot be opened."""
+    check_rate(opening.cores, opening.speed)
+    check_weight(opening.weight)
+    if opening.workers < 1:
+        raise ValueError(f"a slot needs a worker, not {opening.workers}")
+    if opening.queue_limit < 0:
+        raise ValueError(f"a queue cannot hold {opening.queue_limit} requests")
+    if opening.profile < 0:
+        raise ValueError(f"profiles count from 0, not {opening.profile}")
+    if not 0 <= opening.zone <= 255:
+        raise ValueError(f"a zone is a number from 0 to 255, not {opening.zone}")
+
+
+def _shaped(name: str, values: npt.ArrayLike, kind: type, n: int, profiles: int) -> Any:
+    array: Any = np.require(values, kind, ["C", "A", "W"])
+    shape = (profiles, n) if profiles else (n,)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, not {shape}")
     return array
 
 
-def work(
-    n: int, cpu_us: npt.ArrayLike, wait_us: npt.ArrayLike | None, fails: npt.ArrayLike | None
-) -> tuple[Floats, Floats, npt.NDArray[np.uint8]]:
-    """Return what `n` requests cost, as the plane wants it."""
-    cpu = demand("cpu_us", cpu_us, n)
-    wait = NOTHING.wait_us if wait_us is None else demand("wait_us", wait_us, n)
-    flags = NOTHING.fails if fails is None else np.require(fails, np.uint8, ["C", "A", "W"])
-    if flags.shape not in ((0,), (n,)):
-        raise ValueError(f"{n} requests, fails of shape {flags.shape}")
-    return cpu, wait, flags
+def per_request(name: str, values: npt.ArrayLike, n: int, profiles: int = 0) -> Flags:
+    """Return small whole numbers of `n` requests (of each profile) as the plane wants them, or refuse them."""
+    given = np.asarray(values)
+    if given.size and (given.dtype.kind not in "biu" or given.min() < 0 or given.max() > 255):
+        raise ValueError(f"{name} must be whole numbers from 0 to 255")
+    flags: Flags = _shaped(name, values, np.uint8, n, profiles)
+    return flags
+
+
+def demand(name: str, values: npt.ArrayLike, n: int, profiles: int = 0) -> Floats:
+    """Return durations of `n` requests (of each profile) as the plane wants them, or refuse them."""
+    array: Floats = _shaped(name, values, np.float64, n, profiles)
+    if not bool(np.all((array >= 0.0) & (array < np.inf))):
+        raise ValueError(f"{name} must be finite and not negative")
+    return array
 
 
 def first_requests(instants_us: npt.ArrayLike) -> Ints:

@@ -35,8 +35,7 @@ def run_users(a: Arrays, chunk: Chunk, begin: int, until: int) -> int:
     Returns the position it came to; its complement (~) when a pool was full and it must be called again.
     """
     plane = a.plane[0]
-    has_wait = chunk.wait_us.size > 0
-    has_fails = chunk.fails.size > 0
+    special = plane.special == 1
     i = begin
     while True:
         if plane.sample > 0 and a.outcomes.size - plane.recorded < plane.used + 1:
@@ -48,15 +47,13 @@ def run_users(a: Arrays, chunk: Chunk, begin: int, until: int) -> int:
         settle(a, instant)
         if instant < due:
             continue  # an end up to then may have made a nearer arrival; at `due` itself it cannot
-        if due == until or i == chunk.cpu_us.size:
+        if due == until or i == chunk.think_us.size:
             return i
         if plane.free < 0:
             return ~i
         user = wake(a)
         a.users[user].think_us = chunk.think_us[i]
-        wait = chunk.wait_us[i] if has_wait else 0.0
-        fails = int(chunk.fails[i]) if has_fails else 0
-        item = admit(a, due, chunk.cpu_us[i], wait, fails)
+        item = admit(a, chunk, i, due, special)
         if item < 0:
             think(a, user, float(due))
         else:

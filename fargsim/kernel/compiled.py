@@ -18,13 +18,18 @@ from fargsim.kernel.layout import (
     ROUND_ROBIN,
     ROUND_ROBIN_TOGETHER,
     RUNNING,
+    SERVE,
     SHARED,
     SLOT,
+    TERMS,
     USER,
+    WEIGHTED_RANDOM,
+    ZONE,
     Arrays,
     Chunk,
     Counters,
     Ints,
+    Opening,
     Records,
     SlotTable,
 )
@@ -48,8 +53,15 @@ def _grown(old: Records, size: int) -> Records:
 class CompiledBody:
     """State of one plane as `Arrays`; every method leaves them consistent."""
 
-    def __init__(self, routing: int, idle_us: int, cancel: bool, sample: int, first_us: Ints) -> None:
+    def __init__(
+        self, routing: int, idle_us: int, cancel: bool, sample: int, first_us: Ints, connect_us: int, cross_zone: bool
+    ) -> None:
         plane = np.zeros(1, dtype=PLANE)
+        plane["weighted"] = int(routing == WEIGHTED_RANDOM)
+        plane["zoned"] = int(not cross_zone)
+        plane["connect_us"] = connect_us
+        if routing == WEIGHTED_RANDOM:
+            routing = ROUND_ROBIN  # to all but the router: nobody asks how the slots are
         plane["routing"] = routing
         plane["idle_us"] = idle_us
         if first_us.size > 0:
@@ -68,6 +80,7 @@ class CompiledBody:
         self.arrays = Arrays(
             plane=plane,
             slots=np.zeros(64, dtype=SLOT),
+            terms=np.zeros(64, dtype=TERMS),
             requests=np.zeros(0, dtype=REQUEST),
             levels=np.zeros((levels, 1), dtype=np.uint64),
             calendar=np.full(64 * BUCKETS_PER_ROW, -1, dtype=np.int32),
@@ -75,16 +88,19 @@ class CompiledBody:
             histogram=np.zeros(BUCKETS, dtype=np.int64),
             outcomes=np.zeros(0, dtype=OUTCOMES),
             users=users,
+            zones=np.zeros(1, dtype=ZONE),
+            masks=np.zeros((1, 1), dtype=np.uint64),
+            weights=np.zeros((1, 64), dtype=np.float64),
         )
+        self._stale = True  # what the router knows of weights and zones
         self._rows = 0  # rows ever used
         self._unused: list[int] = []  # of these, closed ones
         self._more_requests()
         self._rebuild(0, 1e-3)
 
-    def open(
-        self, now: int, slot: int, cores: float, speed: float, workers: int, queue_limit: int, routable: bool
-    ) -> int:
+    def open(self, now: int, slot: int, opening: Opening) -> int:
         """Open a slot; return its row, the lowest that is free."""
+        cores, workers = opening.cores, opening.workers
         if self._unused:
             row = min(self._unused)
             self._unused.remove(row)
@@ -94,22 +110,40 @@ class CompiledBody:
                 self._more_rows(now)
             self._rows += 1
         s = np.zeros(1, dtype=SLOT)
-        s["slot"], s["cores"], s["speed"] = slot, cores, speed
-        s["workers"], s["queue_limit"] = workers, queue_limit
+        s["slot"], s["cores"], s["speed"] = slot, cores, opening.speed
         s["kind"] = FIXED if workers == 1 or workers <= cores else SHARED
-        s["rate"] = speed
+        s["rate"] = opening.speed
         s["next_us"] = np.inf
         s["last_us"] = float(now)
         s["open"] = 1
         for link in ("run_root", "wait_root", "queue_head", "queue_tail", "bucket"):
             s[link] = -1
         self.arrays.slots[row] = s[0]
-        if routable:
-            operate(ROUTE, self.arrays, NOTHING, row, now, 0.0, 0.0)
+        t = np.zeros(1, dtype=TERMS)
+        t["workers"], t["queue_limit"] = workers, opening.queue_limit
+        t["weight"], t["zone"], t["profile"] = opening.weight, opening.zone, opening.profile
+        self.arrays.terms[row] = t[0]
+        self.set_mode(now, row, opening.mode)
+        if opening.routable:
+            self.set_routable(now, row, True)
         return row
+
+    def set_mode(self, now: int, row: int, mode: int) -> None:
+        """Let a row serve, or refuse or swallow what comes."""
+        term = self.arrays.terms[row]
+        term["mode"] = mode
+        serves = mode == SERVE
+        self.arrays.slots["workers"][row] = term["workers"] if serves else -1
+        self.arrays.slots["queue_limit"][row] = term["queue_limit"] if serves else -1
+
+    def set_weight(self, now: int, row: int, weight: float) -> None:
+        """Change a row's weight."""
+        self.arrays.terms["weight"][row] = weight
+        self._stale = True
 
     def set_routable(self, now: int, row: int, routable: bool) -> None:
         """Let the router use a row, or no longer."""
+        self._stale = True
         operate(ROUTE if routable else UNROUTE, self.arrays, NOTHING, row, now, 0.0, 0.0)
 
     def set_rate(self, now: int, row: int, cores: float, speed: float) -> None:
@@ -121,6 +155,7 @@ class CompiledBody:
         self._room_for_outcomes()
         lost = operate(CLOSE, self.arrays, NOTHING, row, now, 0.0, 0.0)
         self._unused.append(row)
+        self._stale = True
         return lost
 
     def run(self, now: int, chunk: Chunk, begin: int, until: int) -> int:
@@ -162,6 +197,8 @@ class CompiledBody:
         self.arrays.plane["users"] = self.arrays.plane["thinking"] = 0
 
     def _run(self, chunk: Chunk, begin: int, until: int, rows: int, op: int = RUN) -> int:
+        if self._stale:
+            self._learn()
         while True:
             position = operate(op, self.arrays, chunk, begin, until, float(rows), 0.0)
             if position >= 0:
@@ -190,6 +227,8 @@ class CompiledBody:
             orphaned=p["used"] - in_flight,
             latency_sum_us=p["latency_ns"] / 1000.0,
             failed_latency_sum_us=p["failed_latency_ns"] / 1000.0,
+            connection_refused=p["connection_refused"],
+            connection_timed_out=p["connection_timed_out"],
         )
 
     def histogram(self) -> Ints:
@@ -198,7 +237,7 @@ class CompiledBody:
 
     def slots(self, now: int, rows: Ints) -> SlotTable:
         """Return the columns of some rows, integrals up to `now` included."""
-        s = self.arrays.slots[rows]
+        s, t = self.arrays.slots[rows], self.arrays.terms[rows]
         busy = s["busy_core_us"] + np.minimum(s["busy"], s["cores"]) * (float(now) - s["last_us"])
         fixed = s["kind"] == FIXED
         if bool(np.any(fixed)):
@@ -222,6 +261,8 @@ class CompiledBody:
             busy_core_us=busy,
             in_system_us=(s["in_system_ns"] + s["in_task"] * (now * 1000)) / 1000.0,
             in_worker_us=(s["in_worker_ns"] + s["in_worker"] * (now * 1000)) / 1000.0,
+            connecting=t["connecting"],
+            connection_errors=t["connection_errors"],
         )
 
     def take_outcomes(self) -> Records:
@@ -263,11 +304,31 @@ class CompiledBody:
         levels = self.arrays.levels.shape[0]
         self.arrays = self.arrays._replace(
             slots=_grown(self.arrays.slots, rows),
+            terms=_grown(self.arrays.terms, rows),
             levels=np.zeros((levels, rows // 64), dtype=np.uint64),
             calendar=np.full(rows * BUCKETS_PER_ROW, -1, dtype=np.int32),
             marks=np.zeros(rows * BUCKETS_PER_ROW // 64, dtype=np.uint64),
         )
         self._rebuild(now, float(self.arrays.plane["inverse_width"][0]))
+
+    def _learn(self) -> None:
+        """Work out what the router needs to know of weights and zones; where it needs nothing, do nothing."""
+        self._stale = False
+        a, rows = self.arrays, self.arrays.slots.size
+        routable = a.slots["routable"] == 1
+        zoned, weighted = bool(a.plane["zoned"][0]), bool(a.plane["weighted"][0])
+        thinned = a.plane["routing"][0] != LEAST_OUTSTANDING and bool(np.any(a.terms["weight"][routable] != 1.0))
+        a.plane["special"] = int(zoned or weighted or thinned)
+        if not a.plane["special"][0]:
+            return
+        zone = a.terms["zone"] if zoned else np.zeros(rows, np.int64)
+        zones = _grown(a.zones, max(a.zones.size, int(zone.max()) + 1))
+        inside = routable & (zone == np.arange(zones.size)[:, None])
+        weight = np.where(inside, a.terms["weight"], 0.0)
+        zones["routable"] = inside.sum(axis=1)
+        zones["heaviest"] = weight.max(axis=1)
+        masks = np.packbits(inside, axis=1, bitorder="little").view("<u8").astype(np.uint64)
+        self.arrays = a._replace(zones=zones, masks=masks, weights=np.cumsum(weight, axis=1))
 
     def _rebuild(self, now: int, inverse_width: float) -> None:
         operate(REBUILD, self.arrays, NOTHING, self._rows, now, inverse_width, 0.0)

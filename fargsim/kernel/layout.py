@@ -16,6 +16,7 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Flags = npt.NDArray[np.uint8]
 Records = np.ndarray[Any, Any]
 
 UNLIMITED = 2**31 - 1
@@ -28,10 +29,22 @@ ROUND_ROBIN, LEAST_OUTSTANDING = 0, 1
 ROUND_ROBIN_TOGETHER = 2
 """Round robin in a closed loop: slots cannot wait for their next arrival, which may depend on them."""
 
-ROUTINGS = {"round_robin": ROUND_ROBIN, "least_outstanding_requests": LEAST_OUTSTANDING}
+WEIGHTED_RANDOM = 3
+
+ROUTINGS = {
+    "round_robin": ROUND_ROBIN,
+    "least_outstanding_requests": LEAST_OUTSTANDING,
+    "weighted_random": WEIGHTED_RANDOM,
+}
+
+SERVE, REFUSE, BLACKHOLE = 0, 1, 2
+MODES = {"serve": SERVE, "refuse": REFUSE, "blackhole": BLACKHOLE}
 
 FIXED, SHARED = 0, 1
-FREE, QUEUED, WAITING, RUNNING = 0, 1, 2, 3
+FREE, QUEUED, WAITING, RUNNING, CONNECTING = 0, 1, 2, 3, 4
+
+TURN = 10**9
+"""What a slot must have saved up for a request when round robin is thinned by weights: whole numbers do not drift."""
 
 NOBODY = 0
 """The request record that is never used: the beginning and the end of the ring of waiting users."""
@@ -65,9 +78,9 @@ class Counters(NamedTuple):
     no_target: int
     """503 of the balancer: no routable slot."""
     cut_off: int
-    """502: the slot was closed under the request."""
+    """502: the slot was closed under the request, or refused the connection."""
     timed_out: int
-    """504: the idle time-out passed before the answer."""
+    """504: the idle time-out passed before the answer, or the one for connecting before the connection stood."""
     failed: int
     """Worked to the end, answered with an application error."""
     in_flight: int
@@ -78,6 +91,25 @@ class Counters(NamedTuple):
     """Sum of end - arrival over served requests."""
     failed_latency_sum_us: float
     """Sum of end - arrival over failed requests."""
+    connection_refused: int = 0
+    """Of the cut off ones: nothing listened."""
+    connection_timed_out: int = 0
+    """Of the timed out ones: nothing answered the attempt to connect."""
+
+    @property
+    def target_connection_errors(self) -> int:
+        """Connections that were not established."""
+        return self.connection_refused + self.connection_timed_out
+
+    @property
+    def responses(self) -> int:
+        """Answers of targets that did the work, well or not: what a response time is the mean over."""
+        return self.served + self.failed
+
+    @property
+    def response_sum_us(self) -> float:
+        """Sum of end - arrival over `responses`."""
+        return self.latency_sum_us + self.failed_latency_sum_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +143,10 @@ class SlotUse:
     """Integral of `in_task`, microseconds."""
     in_worker_us: float
     """Integral of `in_worker`, microseconds."""
+    connecting: int = 0
+    """Requests that wait for a connection which nothing will answer: outstanding, but not in the task."""
+    connection_errors: int = 0
+    """Requests whose connection was refused or never answered (also in `cut_off` or `timed_out`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +171,22 @@ class SlotTable:
     busy_core_us: Floats
     in_system_us: Floats
     in_worker_us: Floats
+    connecting: Ints
+    connection_errors: Ints
+
+
+class Opening(NamedTuple):
+    """What a slot is opened with, checked."""
+
+    cores: float
+    speed: float
+    workers: int
+    queue_limit: int
+    routable: bool
+    profile: int
+    weight: float
+    zone: int
+    mode: int
 
 
 OUTCOMES = np.dtype(
@@ -173,6 +225,12 @@ PLANE = np.dtype(
         ("failed_latency_ns", np.int64),
         ("users", np.int64),  # of a closed loop; 0: an open loop
         ("thinking", np.int64),  # of these, the ones between two requests
+        ("special", np.int64),  # the router asks for weights or zones, not for the table alone
+        ("weighted", np.int64),  # weighted random
+        ("zoned", np.int64),  # a request stays in the zone it entered by
+        ("connect_us", np.int64),  # how long an attempt to connect lasts
+        ("connection_refused", np.int64),
+        ("connection_timed_out", np.int64),
     ]
 )
 
@@ -218,6 +276,29 @@ SLOT = np.dtype(
     ]
 )
 
+TERMS = np.dtype(
+    [
+        ("weight", np.float64),
+        ("credit", np.int64),  # saved up, in parts of a TURN
+        ("zone", np.int64),
+        ("profile", np.int64),  # which row of the demands counts here
+        ("mode", np.int64),
+        ("workers", np.int64),  # those of mode SERVE: in another the slot has none and no room, so that all end there
+        ("queue_limit", np.int64),
+        ("connecting", np.int64),
+        ("connection_errors", np.int64),
+    ]
+)
+"""What a row has beside SLOT: what no run needs that serves every request alike (SLOT is four cache lines)."""
+
+ZONE = np.dtype(
+    [
+        ("routable", np.int64),
+        ("cursor", np.int64),
+        ("heaviest", np.float64),  # the largest weight of its routable rows
+    ]
+)
+
 REQUEST = np.dtype(
     [
         ("key", np.float64),  # what orders it in its slot's heap
@@ -259,6 +340,8 @@ class Arrays(NamedTuple):
     """PLANE, shape (1,)."""
     slots: Records
     """SLOT, one row per open slot; a closed slot's row is used again."""
+    terms: Records
+    """TERMS, of the same rows."""
     requests: Records
     """REQUEST, a pool as large as the most that were ever in the plane at once."""
     levels: npt.NDArray[np.uint64]
@@ -271,20 +354,30 @@ class Arrays(NamedTuple):
     outcomes: Records
     users: Records
     """USER, one row per user of a closed loop; shape (0,) in an open one."""
+    zones: Records
+    """ZONE; one where requests cross zones."""
+    masks: npt.NDArray[np.uint64]
+    """Shape (zones, words): which routable rows each zone has, a bit each."""
+    weights: Floats
+    """Shape (zones, rows): sums of the weights of a zone's routable rows, up to and including each row."""
 
 
 class Chunk(NamedTuple):
-    """Requests in order of arrival; `wait_us` and `fails` may be empty.
+    """Requests in order of arrival; `wait_us`, `fails`, `draw` and `entry` may be empty.
 
     In a closed loop the users make the arrivals, and each request brings how long its user thinks after its end: then
-    `arrivals_us` is empty, else `think_us`.
+    `arrivals_us` is empty, else `think_us`. What a request costs stands at its position plus `stride` times the profile.
     """
 
     arrivals_us: Ints
     cpu_us: Floats
     wait_us: Floats
-    fails: npt.NDArray[np.uint8]
+    fails: Flags
     think_us: Ints
+    draw: Floats
+    entry: Flags
+    stride: int
+    """Requests in the chunk, where they cost differently by profile; 0: they do not."""
 
 
 NOTHING = Chunk(
@@ -293,5 +386,8 @@ NOTHING = Chunk(
     np.empty(0, np.float64),
     np.empty(0, np.uint8),
     np.empty(0, np.int64),
+    np.empty(0, np.float64),
+    np.empty(0, np.uint8),
+    0,
 )
 """A chunk without a request."""

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import fields
-
 import numpy as np
 import numpy.typing as npt
 
 from fargsim.kernel.body import new_body
-from fargsim.kernel.checks import LAST_INSTANT_US, check_rate, demand, first_requests, work
+from fargsim.kernel.checks import (
+    LAST_INSTANT_US,
+    demand,
+    first_requests,
+)
 from fargsim.kernel.layout import (
     NOTHING,
     ROUTINGS,
-    UNLIMITED,
-    Chunk,
+    WEIGHTED_RANDOM,
     Counters,
     Ints,
     Records,
-    SlotTable,
-    SlotUse,
 )
+from fargsim.kernel.pending import Backlog, Pending
+from fargsim.kernel.slots import Slots
 
 
 class DemandsNeeded(ValueError):
@@ -40,16 +40,18 @@ class DemandsNeeded(ValueError):
         self.count = count
 
 
-class Plane:
+class Plane(Slots):
     """One router in front of any number of slots: the targets of one target group.
 
     Parameters
     ----------
     routing
-        ``"round_robin"`` or ``"least_outstanding_requests"``. Both keep a cursor over the rows of slots (an opened
-        slot takes the lowest row that is free). Round robin sends a request to the first routable row from the
-        cursor on, least outstanding requests to the first one of those with the fewest outstanding requests; the
-        cursor then stands behind the chosen row. AWS does not publish how it breaks ties: the cursor is ours.
+        ``"round_robin"``, ``"least_outstanding_requests"`` or ``"weighted_random"``. The first two keep a cursor over
+        the rows of slots (an opened slot takes the lowest row that is free). Round robin sends a request to the first
+        routable row from the cursor on, least outstanding requests to the first one of those with the fewest
+        outstanding requests; the cursor then stands behind the chosen row. AWS does not publish how it breaks ties: the
+        cursor is ours. Weighted random takes each routable slot with probability weight / sum of the weights, by
+        the number that comes with the request: the first row up to which the weights exceed that part of their sum.
     idle_timeout_us
         The balancer's idle time-out in microseconds from arrival, after which the user gets 504; 0: none.
     cancel_on_timeout
@@ -57,6 +59,11 @@ class Plane:
     first_requests_us
         Makes a closed loop of as many users: the instants of their first requests, whole microseconds, shape
         ``(users,)``, in any order. A user whose request has ended, in whichever way, thinks and sends the next one.
+    connect_timeout_us
+        How long the balancer tries to connect to a slot of mode ``"blackhole"``; the idle time-out where that is shorter.
+    cross_zone
+        False: a request enters by a zone and is routed in it, each zone with a cursor of its own; where the zone has no
+        routable slot, in the next zone, cyclic, that has one.
     compiled
         False runs the slow twin of `fargsim.kernel.reference`, with the same answer to the last bit.
     record_every
@@ -70,7 +77,8 @@ class Plane:
     microsecond, the first at which the thing has happened.
 
     Source: Elastic Load Balancing, Application Load Balancers User Guide, edit-target-group-attributes.html (routing
-    algorithms), application-load-balancers.html (idle time-out), load-balancer-troubleshooting.html (502, 503, 504).
+    algorithms), application-load-balancers.html (idle time-out), load-balancer-troubleshooting.html (502, 503, 504, 10 s to connect),
+    disable-cross-zone.html (requests stay in their zone).
     What a slot does is an assumption of ours: limited processor sharing, described in `fargsim.kernel.reference`.
 
     Examples
@@ -93,6 +101,8 @@ class Plane:
         cancel_on_timeout: bool = False,
         *,
         first_requests_us: npt.ArrayLike | None = None,
+        connect_timeout_us: int = 10_000_000,
+        cross_zone: bool = True,
         compiled: bool = True,
         record_every: int = 0,
     ) -> None:
@@ -100,106 +110,32 @@ class Plane:
             raise ValueError(f"routing '{routing}' is not one of {', '.join(ROUTINGS)}")
         if idle_timeout_us < 0:
             raise ValueError(f"an idle time-out of {idle_timeout_us} us is before the arrival")
+        if connect_timeout_us < 1:
+            raise ValueError(f"an attempt to connect cannot last {connect_timeout_us} us")
         if record_every < 0:
             raise ValueError(f"cannot record every {record_every}th request")
         first = NOTHING.arrivals_us if first_requests_us is None else first_requests(first_requests_us)
         self._closed_loop = first_requests_us is not None
-        self._body = new_body(compiled)(ROUTINGS[routing], idle_timeout_us, cancel_on_timeout, record_every, first)
-        self._now = 0
-        self._last_arrival = 0
-        self._chunks: deque[Chunk] = deque()
-        self._position = 0  # in the first chunk
-        self._rows: dict[int, int] = {}  # open slots, in order of opening
-        self._closed: dict[int, SlotUse] = {}
-        self._next_slot = 0
-
-    @property
-    def now_us(self) -> int:
-        """The instant up to which everything has happened."""
-        return self._now
+        body = new_body(compiled)(
+            ROUTINGS[routing],
+            idle_timeout_us,
+            cancel_on_timeout,
+            record_every,
+            first,
+            int(connect_timeout_us),
+            cross_zone,
+        )
+        super().__init__(body, Backlog(self._closed_loop, ROUTINGS[routing] == WEIGHTED_RANDOM, not cross_zone))
 
     @property
     def pending(self) -> int:
         """Requests offered and not yet arrived."""
-        return sum(chunk.cpu_us.size for chunk in self._chunks) - self._position
+        return len(self._backlog)
 
     @property
     def thinking(self) -> int:
         """Users of a closed loop who are between two requests; the others' requests are in flight."""
         return self._body.thinking()
-
-    @property
-    def open_slots(self) -> tuple[int, ...]:
-        """Ids of the open slots, in order of opening."""
-        return tuple(self._rows)
-
-    def open_slot(
-        self,
-        now_us: int,
-        *,
-        cores: float,
-        speed: float = 1.0,
-        workers: int = UNLIMITED,
-        queue_limit: int = UNLIMITED,
-        routable: bool = True,
-    ) -> int:
-        """Open a slot and return its id; ids count up from 0 and are never used again.
-
-        Parameters
-        ----------
-        now_us
-            Instant; the plane first advances to it.
-        cores
-            Cores the slot's requests share, for example 0.25.
-        speed
-            Core-microseconds of demand done by one core in a microsecond.
-        workers
-            Requests served at once.
-        queue_limit
-            Requests that may wait beyond them; 0: none.
-
-        Raises
-        ------
-        ValueError
-            `cores` or `speed` not positive and finite, `workers` below 1, `queue_limit` below 0, `now_us` in the past.
-        """
-        check_rate(cores, speed)
-        if workers < 1:
-            raise ValueError(f"a slot needs a worker, not {workers}")
-        if queue_limit < 0:
-            raise ValueError(f"a queue cannot hold {queue_limit} requests")
-        self._reach(now_us)
-        slot = self._next_slot
-        self._rows[slot] = self._body.open(
-            self._now, slot, float(cores), float(speed), int(workers), int(queue_limit), routable
-        )
-        self._next_slot += 1
-        return slot
-
-    def set_routable(self, now_us: int, slot: int, routable: bool) -> None:
-        """Let the router send requests to a slot, or no longer; what the slot holds goes on."""
-        row = self._row(slot)
-        self._reach(now_us)
-        self._body.set_routable(self._now, row, routable)
-
-    def set_rate(self, now_us: int, slot: int, *, cores: float | None = None, speed: float | None = None) -> None:
-        """Change a slot's cores or speed, also for what it holds."""
-        row = self._row(slot)
-        self._reach(now_us)
-        table = self._body.slots(self._now, np.array([row]))
-        new_cores = float(table.cores[0]) if cores is None else float(cores)
-        new_speed = float(table.speed[0]) if speed is None else float(speed)
-        check_rate(new_cores, new_speed)
-        self._body.set_rate(self._now, row, new_cores, new_speed)
-
-    def close_slot(self, now_us: int, slot: int) -> int:
-        """Close a slot, cut off what it holds (502), and return how many users that hit."""
-        row = self._row(slot)
-        self._reach(now_us)
-        lost = self._body.close(self._now, row)
-        self._closed[slot] = self._use(row)
-        del self._rows[slot]
-        return lost
 
     def offer(
         self,
@@ -207,6 +143,8 @@ class Plane:
         cpu_us: npt.ArrayLike,
         wait_us: npt.ArrayLike | None = None,
         fails: npt.ArrayLike | None = None,
+        draw: npt.ArrayLike | None = None,
+        entry: npt.ArrayLike | None = None,
     ) -> None:
         """Append requests that will arrive.
 
@@ -215,11 +153,16 @@ class Plane:
         arrivals_us
             Instants, int64, in order, shape ``(n,)``; none before `now_us` or before one offered earlier.
         cpu_us
-            Demands in core-microseconds at speed 1, finite, none negative, shape ``(n,)``.
+            Demands in core-microseconds at speed 1, finite, none negative, shape ``(n,)`` or, where they differ by the
+            slot's profile, ``(profiles, n)``.
         wait_us
-            Off-CPU microseconds that each holds its worker for first; None: 0.
+            Off-CPU microseconds that each holds its worker for first, shaped as `cpu_us` may be; None: 0.
         fails
-            Which end as failed, after the same work; None: none.
+            Which end as failed, after the same work, shaped as `cpu_us` may be; None: none.
+        draw
+            Numbers in [0, 1), shape ``(n,)``: which slot weighted random takes; needed then.
+        entry
+            The zones by which they enter, 0 to 255, shape ``(n,)``; needed where requests do not cross zones.
 
         Notes
         -----
@@ -232,26 +175,8 @@ class Plane:
         """
         if self._closed_loop:
             raise ValueError("the users of a closed loop make the arrivals: offer demands")
-        if np.asarray(arrivals_us).dtype.kind not in "iu" and np.size(arrivals_us) > 0:
-            raise ValueError("arrivals are instants in whole microseconds, integers")
-        arrivals = np.require(arrivals_us, np.int64, ["C", "A", "W"])
-        if arrivals.ndim != 1:
-            raise ValueError(f"arrivals of shape {arrivals.shape}")
-        n = arrivals.size
-        cpu, wait, flags = work(n, cpu_us, wait_us, fails)
-        if n == 0:
-            return
-        if arrivals[0] < max(self._last_arrival, self._now):
-            raise ValueError(
-                f"an arrival at {arrivals[0]} us; the plane is at {self._now} us, "
-                f"the latest arrival offered at {self._last_arrival} us"
-            )
-        if bool(np.any(arrivals[1:] < arrivals[:-1])):
-            raise ValueError("arrivals are not in order")
-        if arrivals[-1] > LAST_INSTANT_US:
-            raise ValueError(f"an arrival at {arrivals[-1]} us, past {LAST_INSTANT_US}")
-        self._last_arrival = int(arrivals[-1])
-        self._chunks.append(Chunk(arrivals, cpu, wait, flags, NOTHING.think_us))
+        rest = (cpu_us, wait_us, fails, draw, entry, self._least_profiles())
+        self._backlog.append_arrivals(self._now, arrivals_us, *rest)
 
     def offer_demands(
         self,
@@ -259,12 +184,14 @@ class Plane:
         think_us: npt.ArrayLike,
         wait_us: npt.ArrayLike | None = None,
         fails: npt.ArrayLike | None = None,
+        draw: npt.ArrayLike | None = None,
+        entry: npt.ArrayLike | None = None,
     ) -> None:
         """Append the demands of a closed loop's coming requests: the n-th to arrive takes the n-th, whoever sends it.
 
         Parameters
         ----------
-        cpu_us, wait_us, fails
+        cpu_us, wait_us, fails, draw, entry
             As for `offer`.
         think_us
             How long the user of that request thinks after its end, microseconds, finite, none negative, shape ``(n,)``;
@@ -278,15 +205,19 @@ class Plane:
         """
         if not self._closed_loop:
             raise ValueError("an open loop: offer arrivals")
-        think = np.asarray(think_us, np.float64)
-        n = think.size
-        think = demand("think_us", think, n)
-        cpu, wait, flags = work(n, cpu_us, wait_us, fails)
+        think = demand("think_us", np.asarray(think_us, np.float64), np.size(think_us))
         if bool(np.any(think > LAST_INSTANT_US)):
             raise ValueError(f"think_us has {think.max()} us, past {LAST_INSTANT_US}")
-        if n > 0:
-            whole = np.maximum(np.rint(think), 1.0).astype(np.int64)
-            self._chunks.append(Chunk(NOTHING.arrivals_us, cpu, wait, flags, whole))
+        whole = np.maximum(np.rint(think), 1.0).astype(np.int64)
+        self._backlog.append(whole, cpu_us, wait_us, fails, draw, entry, self._least_profiles())
+
+    def withdraw(self) -> Pending:
+        """Take back what was offered and has not arrived (of a closed loop: the demands that nobody has taken).
+
+        Offered again as it is, the answer is the same as if it had stayed; so a caller can give it more profiles
+        or split it otherwise in between.
+        """
+        return self._backlog.withdraw()
 
     def dismiss_users(self, now_us: int) -> None:
         """End a closed loop: those who think send nothing more, the others neither once their requests have ended."""
@@ -311,49 +242,33 @@ class Plane:
         if self._closed_loop:
             self._advance_users(until)
             return
-        while self._chunks:
-            chunk = self._chunks[0]
-            self._position = self._body.run(self._now, chunk, self._position, until)
-            if self._position < chunk.arrivals_us.size:
+        backlog = self._backlog
+        while (chunk := backlog.first) is not None:
+            backlog.position = self._body.run(self._now, chunk, backlog.position, until)
+            if backlog.position < chunk.arrivals_us.size:
                 break
-            self._chunks.popleft()
-            self._position = 0
+            backlog.drop_first()
             self._now = max(self._now, int(chunk.arrivals_us[-1]))
         self._body.settle(until)
         self._now = until
 
     def _advance_users(self, until: int) -> None:
+        backlog = self._backlog
         while True:
-            chunk = self._chunks[0] if self._chunks else NOTHING
-            self._position = self._body.run_users(self._now, chunk, self._position, until)
+            chunk = backlog.first or NOTHING
+            backlog.position = self._body.run_users(self._now, chunk, backlog.position, until)
             due = self._body.first_due()
             self._now = until if due is None else min(due, until)
-            if self._position == chunk.cpu_us.size:
-                self._position = 0
-                if self._chunks:
-                    self._chunks.popleft()
+            if backlog.position == chunk.think_us.size:
+                backlog.drop_first()
             if self._now == until:
                 return
-            if not self._chunks:
+            if backlog.first is None:
                 raise DemandsNeeded(self._body.due_before(until), self._now)
 
     def counters(self) -> Counters:
         """Return the requests' counts since the plane was made."""
         return self._body.counters()
-
-    def slots(self) -> SlotTable:
-        """Return all open slots as they are now, in order of slot id."""
-        return self._body.slots(self._now, np.fromiter(self._rows.values(), np.int64, len(self._rows)))
-
-    def slot(self, slot: int) -> SlotUse:
-        """Return one slot, open or closed (then as it was when it closed).
-
-        Raises
-        ------
-        KeyError
-            There has never been such a slot.
-        """
-        return self._closed[slot] if slot in self._closed else self._use(self._row(slot))
 
     def histogram(self) -> Ints:
         """Return counts of served requests by latency, shape ``(BUCKETS,)``: a copy, cumulative."""
@@ -369,16 +284,3 @@ class Plane:
             ``outcome`` (`Outcome`), ``arrival_us``, ``start_us`` (-1: never given a worker), ``end_us``.
         """
         return self._body.take_outcomes()
-
-    def _reach(self, now_us: int) -> None:
-        if now_us != self._now:
-            self.advance(now_us)
-
-    def _row(self, slot: int) -> int:
-        if slot not in self._rows:
-            raise KeyError(f"slot {slot} is not open")
-        return self._rows[slot]
-
-    def _use(self, row: int) -> SlotUse:
-        table = self._body.slots(self._now, np.array([row]))
-        return SlotUse(**{f.name: getattr(table, f.name)[0].item() for f in fields(SlotUse)})

@@ -17,6 +17,12 @@ Instants are doubles in microseconds, and the operations below are done in the o
   no wait a request runs in the instant it starts. Busy time grows by ``min(busy, cores) * (now - last)``.
 * A slot whose cores or speed change becomes shared: what is left of a running request is ``(end - now) * rate``.
 
+* **Modes.** A slot that refuses ends a request as it arrives. One that is a black hole holds it for the time-out of
+  connecting (or the idle one, if shorter), beside the three places, and then ends it; that end is an event of the slot.
+* **Profiles.** The slot's profile picks the row of demands, where there is more than one.
+
+Which slot gets a request stands in `fargsim.kernel.reference_router`.
+
 **One instant.** Ends of work before ends of waits in a slot; both before time-outs; these by order of arrival. Slots
 touch each other only through the router, so it does not matter which of two slots goes first.
 
@@ -39,29 +45,41 @@ import numpy as np
 
 from fargsim.kernel.histogram import BUCKETS, bucket_edges_us
 from fargsim.kernel.layout import (
+    BLACKHOLE,
     FIXED,
     OUTCOMES,
-    ROUND_ROBIN,
+    REFUSE,
     SHARED,
     Chunk,
     Counters,
     Ints,
+    Opening,
     Outcome,
     Records,
     SlotTable,
 )
+from fargsim.kernel.reference_router import Router
 from fargsim.kernel.reference_slot import Request, Slot, nanoseconds
 
 
 class ReferenceBody:
     """State of one plane as objects; the whole plane is searched for the next event each time."""
 
-    def __init__(self, routing: int, idle_us: int, cancel: bool, sample: int, first_us: Ints) -> None:
-        self.routing, self.idle_us, self.cancel, self.sample = routing, idle_us, cancel, sample
+    def __init__(
+        self, routing: int, idle_us: int, cancel: bool, sample: int, first_us: Ints, connect_us: int, cross_zone: bool
+    ) -> None:
+        self.idle_us, self.cancel, self.sample = idle_us, cancel, sample
+        self.patience_us = min(connect_us, idle_us or connect_us)
+        self.router = Router(routing, cross_zone)
         self.rows: list[Slot | None] = []
         self.closed: Slot  # the last one
-        self.cursor = 0
-        self.count = dict.fromkeys(("arrived", *(outcome.name.lower() for outcome in Outcome)), 0)
+        names = (
+            "arrived",
+            *(outcome.name.lower() for outcome in Outcome),
+            "connection_refused",
+            "connection_timed_out",
+        )
+        self.count = dict.fromkeys(names, 0)
         self.latency_ns = {Outcome.SERVED: 0, Outcome.FAILED: 0}
         self.edges = bucket_edges_us().tolist()
         self.counts = np.zeros(BUCKETS, dtype=np.int64)
@@ -77,19 +95,24 @@ class ReferenceBody:
         """Return the slot of a row, open or just closed."""
         return self.rows[row] or self.closed
 
-    def open(
-        self, now: int, slot: int, cores: float, speed: float, workers: int, queue_limit: int, routable: bool
-    ) -> int:
+    def open(self, now: int, slot: int, opening: Opening) -> int:
         """Open a slot; return its row, the lowest that is free."""
         row = self.rows.index(None) if None in self.rows else len(self.rows)
-        kind = FIXED if workers == 1 or workers <= cores else SHARED
-        new = Slot(slot, row, cores, speed, workers, queue_limit, kind, routable, float(now))
-        self.rows[row : row + 1] = [new]
+        kind = FIXED if opening.workers == 1 or opening.workers <= opening.cores else SHARED
+        self.rows[row : row + 1] = [Slot(slot=slot, row=row, kind=kind, last=float(now), **opening._asdict())]
         return row
 
     def set_routable(self, now: int, row: int, routable: bool) -> None:
         """Let the router use a row, or no longer."""
         self.at(row).routable = routable
+
+    def set_weight(self, now: int, row: int, weight: float) -> None:
+        """Change a row's weight."""
+        self.at(row).weight = weight
+
+    def set_mode(self, now: int, row: int, mode: int) -> None:
+        """Let a row serve, or refuse or swallow what comes."""
+        self.at(row).mode = mode
 
     def set_rate(self, now: int, row: int, cores: float, speed: float) -> None:
         """Change a row's cores and speed."""
@@ -122,8 +145,11 @@ class ReferenceBody:
             if slot.kind == FIXED and request.cpu_start < now:
                 slot.fixed_ns += now * 1000 - nanoseconds(request.cpu_start)
             self.book(slot, request, float(now))
+        for request in slot.dialling:
+            lost += 1
+            self.end(request, Outcome.CUT_OFF, float(now))
         slot.cut_off += lost
-        slot.queue, slot.waiting, slot.running = [], [], []
+        slot.queue, slot.waiting, slot.running, slot.dialling = [], [], [], []
         slot.routable = False
         self.rows[row], self.closed = None, slot
         return lost
@@ -135,9 +161,7 @@ class ReferenceBody:
             if arrival >= until:
                 return i
             self.settle(arrival)
-            wait = float(chunk.wait_us[i]) if len(chunk.wait_us) else 0.0
-            fails = bool(chunk.fails[i]) if len(chunk.fails) else False
-            self.admit(arrival, float(chunk.cpu_us[i]), wait, fails)
+            self.admit(arrival, chunk, i)
         return len(chunk.arrivals_us)
 
     def settle(self, until: int) -> None:
@@ -167,12 +191,10 @@ class ReferenceBody:
             instant, user = min(((due, user) for user, due in self.due.items()), default=(until, -1))
             if self.settle_one(min(instant, until)):
                 continue
-            if instant >= until or i == len(chunk.cpu_us):
+            if instant >= until or i == len(chunk.think_us):
                 return i
             del self.due[user]
-            wait = float(chunk.wait_us[i]) if len(chunk.wait_us) else 0.0
-            fails = bool(chunk.fails[i]) if len(chunk.fails) else False
-            self.admit(instant, float(chunk.cpu_us[i]), wait, fails, user, int(chunk.think_us[i]))
+            self.admit(instant, chunk, i, user, int(chunk.think_us[i]))
             i += 1
 
     def first_due(self) -> int | None:
@@ -201,7 +223,14 @@ class ReferenceBody:
         """Let a slot's next event happen."""
         end, running = slot.next_end()
         over, waiting = slot.next_wait_over()
-        if waiting is not None and over < end:
+        given_up, dialling = slot.next_given_up()
+        if dialling is not None and given_up < min(end, over):
+            slot.dialling.remove(dialling)
+            slot.timed_out += 1
+            slot.connection_errors += 1
+            self.count["connection_timed_out"] += 1
+            self.end(dialling, Outcome.TIMED_OUT, given_up)
+        elif waiting is not None and over < end:
             slot.waiting.remove(waiting)
             self.run_cpu(slot, waiting, over)
         elif running is not None:
@@ -216,39 +245,38 @@ class ReferenceBody:
                 self.end(running, Outcome.FAILED if running.fails else Outcome.SERVED, end)
             self.leave(slot, running, end)
 
-    def admit(self, arrival: int, cpu: float, wait: float, fails: bool, user: int = -1, think: int = 0) -> None:
+    def admit(self, arrival: int, chunk: Chunk, i: int, user: int = -1, think: int = 0) -> None:
         """Route one request and let it in, or refuse it."""
         number = self.count["arrived"]
         self.count["arrived"] += 1
-        slot = self.route()
+        draw = float(chunk.draw[i]) if len(chunk.draw) else 0.0
+        entry = int(chunk.entry[i]) if len(chunk.entry) else 0
+        slot = self.router.route(self.live(), draw, entry)
         if slot is None:
             self.count["no_target"] += 1
             self.record(number, -1, Outcome.NO_TARGET, arrival, -1.0, float(arrival))
             self.think(user, float(arrival), think)
             return
         slot.routed += 1
-        request = Request(number, arrival, cpu, wait, fails, slot, user=user, think=think)
-        if len(slot.waiting) + len(slot.running) < slot.workers:
+        k = i + slot.profile * chunk.stride
+        wait = float(chunk.wait_us[k]) if len(chunk.wait_us) else 0.0
+        fails = bool(chunk.fails[k]) if len(chunk.fails) else False
+        request = Request(number, arrival, float(chunk.cpu_us[k]), wait, fails, slot, user=user, think=think)
+        if slot.mode == REFUSE:
+            slot.cut_off += 1
+            slot.connection_errors += 1
+            self.count["connection_refused"] += 1
+            self.end(request, Outcome.CUT_OFF, float(arrival))
+        elif slot.mode == BLACKHOLE:
+            request.due = float(arrival + self.patience_us)
+            slot.dialling.append(request)
+        elif len(slot.waiting) + len(slot.running) < slot.workers:
             self.start(slot, request, float(arrival))
         elif len(slot.queue) < slot.queue_limit:
             slot.queue.append(request)
         else:
             slot.refused_full += 1
-            self.count["refused_full"] += 1
-            self.record(number, slot.slot, Outcome.REFUSED_FULL, arrival, -1.0, float(arrival))
-            self.think(user, float(arrival), think)
-
-    def route(self) -> Slot | None:
-        """Choose a slot and turn the cursor."""
-        candidates = [slot for slot in self.live() if slot.routable]
-        if not candidates:
-            return None
-        if self.routing != ROUND_ROBIN:
-            least = min(slot.outstanding() for slot in candidates)
-            candidates = [slot for slot in candidates if slot.outstanding() == least]
-        chosen = next((slot for slot in candidates if slot.row >= self.cursor), candidates[0])
-        self.cursor = chosen.row + 1
-        return chosen
+            self.end(request, Outcome.REFUSED_FULL, float(arrival))
 
     def start(self, slot: Slot, request: Request, now: float) -> None:
         """Give a request a free worker."""
@@ -325,7 +353,7 @@ class ReferenceBody:
 
     def counters(self) -> Counters:
         """Count requests by ending."""
-        inside = [request for slot in self.live() for request in slot.inside()]
+        inside = [request for slot in self.live() for request in slot.inside() + slot.dialling]
         in_flight = sum(request.alive for request in inside)
         return Counters(
             **self.count,

@@ -44,6 +44,11 @@ class Slot:
     kind: int
     routable: bool
     last: float
+    profile: int
+    weight: float
+    zone: int
+    mode: int
+    credit: int = 0
     attained: float = 0.0
     busy_core_us: float = 0.0
     fixed_ns: int = 0
@@ -52,6 +57,7 @@ class Slot:
     queue: list[Request] = field(default_factory=list)
     waiting: list[Request] = field(default_factory=list)
     running: list[Request] = field(default_factory=list)
+    dialling: list[Request] = field(default_factory=list)  # nothing answers: outstanding, but not inside
     routed: int = 0
     refused_full: int = 0
     started: int = 0
@@ -60,6 +66,7 @@ class Slot:
     timed_out: int = 0
     cut_off: int = 0
     worked: int = 0
+    connection_errors: int = 0
 
     def rate(self, busy: int) -> float:
         """Work per microsecond for each of `busy` running requests."""
@@ -71,7 +78,12 @@ class Slot:
 
     def outstanding(self) -> int:
         """Requests whose users still wait."""
-        return sum(request.alive for request in self.inside())
+        return sum(request.alive for request in self.inside()) + len(self.dialling)
+
+    @property
+    def connecting(self) -> int:
+        """Requests that wait for a connection."""
+        return len(self.dialling)
 
     def next_end(self) -> tuple[float, Request | None]:
         """When the next running request ends, and which."""
@@ -91,7 +103,14 @@ class Slot:
 
     def next_event(self) -> float:
         """When something happens here next."""
-        return min(self.next_end()[0], self.next_wait_over()[0])
+        return min(self.next_end()[0], self.next_wait_over()[0], self.next_given_up()[0])
+
+    def next_given_up(self) -> tuple[float, Request | None]:
+        """When the next attempt to connect is given up, and whose."""
+        if not self.dialling:
+            return math.inf, None
+        first = min(self.dialling, key=lambda request: request.due)
+        return first.due, first
 
     def attain(self, now: float) -> None:
         """Bring a shared slot's attained service forward."""

@@ -49,16 +49,18 @@ def add_outstanding(a: Arrays, row: int, change: int) -> None:
 
 
 @jit
-def least_of_top(a: Arrays) -> int:
-    """Search the top level, where rows differ in their number of outstanding requests."""
+def least_of_top(a: Arrays, cursor: int, zone: int) -> int:
+    """Search the top level, where rows differ in their number of outstanding requests, in a zone or (-1) in all."""
     rows = a.levels.shape[1] << 6
-    cursor = a.plane[0].cursor
     best = -1
     for step in range(rows):
         row = cursor + step
         if row >= rows:
             row -= rows
-        word = a.levels[LEVELS - 1, row >> 6] >> np.uint64(row & 63)
+        word = a.levels[LEVELS - 1, row >> 6]
+        if zone >= 0:
+            word &= a.masks[zone, row >> 6]
+        word >>= np.uint64(row & 63)
         if word & np.uint64(1) and (best < 0 or a.slots[row].outstanding < a.slots[best].outstanding):
             best = row
     return best
@@ -88,6 +90,6 @@ def pick(a: Arrays) -> int:
             word = a.levels[level, at]
             left -= 1
     plane.lowest = level
-    row = least_of_top(a) if level == LEVELS - 1 else (at << 6) + trailing_zeros(word)
+    row = least_of_top(a, plane.cursor, -1) if level == LEVELS - 1 else (at << 6) + trailing_zeros(word)
     plane.cursor = row + 1 if row + 1 < words << 6 else 0
     return row

@@ -11,11 +11,11 @@ import numpy as np
 
 from fargsim.kernel import heap
 from fargsim.kernel.jit import inlined, jit
-from fargsim.kernel.layout import FIXED, FREE, NS, QUEUED, RUNNING, WAITING, Arrays, Outcome
+from fargsim.kernel.layout import CONNECTING, FIXED, FREE, NS, QUEUED, RUNNING, WAITING, Arrays, Outcome
 from fargsim.kernel.router import add_outstanding
 from fargsim.kernel.users import think
 
-SERVED, FAILED = int(Outcome.SERVED), int(Outcome.FAILED)
+SERVED, FAILED, TIMED_OUT = int(Outcome.SERVED), int(Outcome.FAILED), int(Outcome.TIMED_OUT)
 SHIFT, FIRST, LAST = 46, (1023 << 6) - 1, 2560  # see histogram.py; a test holds the two together
 
 
@@ -233,6 +233,21 @@ def leave(a: Arrays, row: int, item: int, now: float) -> None:
         start(a, row, head, now)
 
 
+@jit
+def give_up(a: Arrays, row: int, item: int, now: float) -> None:
+    """Answer 504 where nothing has answered the attempt to connect; the task has never seen the request."""
+    plane = a.plane[0]
+    plane.timed_out += 1
+    plane.connection_timed_out += 1
+    a.slots[row].timed_out += 1
+    a.terms[row].connection_errors += 1
+    a.terms[row].connecting -= 1
+    note(a, item, TIMED_OUT, now)
+    add_outstanding(a, row, -1)
+    forget_user(a, item, now)
+    release(a, item)
+
+
 @inlined
 def step(a: Arrays, row: int) -> None:
     """Let the slot's next event happen."""
@@ -241,7 +256,10 @@ def step(a: Arrays, row: int) -> None:
     if s.wait_next == 1:
         item = s.wait_root
         s.wait_root = heap.pop(a.requests, item)
-        run(a, row, item, now)
+        if a.requests[item].phase == CONNECTING:
+            give_up(a, row, item, now)
+        else:
+            run(a, row, item, now)
     else:
         item = s.run_root
         if s.kind == FIXED:
