@@ -9,7 +9,6 @@ from sim_helpers import behind, exact_region, fleet, network, register, target_g
 
 from fargsim import Region
 from fargsim.sim.containers import set_health
-from fargsim.sim.errors import ClientException
 
 MIN, HOUR = 60_000_000, 3_600_000_000
 
@@ -198,11 +197,16 @@ def test_draining_tasks_do_not_dilute_the_utilisation():
     assert rows["running"].iloc[11] == 2
 
 
-def test_changing_the_load_balancer_is_refused_and_changes_nothing():
+def test_changing_the_load_balancer_is_a_deployment_whose_tasks_register_with_the_new_target_group():
     region = exact_region()
     register(region)
-    service(region, desired=1)
-    target_group(region)
-    with pytest.raises(ClientException, match="loadBalancers"):
-        region.ecs.update_service(service="web", loadBalancers=behind())
-    assert len(region.ecs.describe_services(services=["web"])["services"][0]["deployments"]) == 1
+    target_group(region, "old", delay=20)
+    target_group(region, "new")
+    service(region, loadBalancers=behind("old"))
+    region.run(2 * MIN)
+    region.ecs.update_service(service="web", loadBalancers=behind("new"))
+    region.run(5 * MIN)
+    described = region.ecs.describe_services(services=["web"])["services"][0]
+    assert [d["rolloutState"] for d in described["deployments"]] == ["COMPLETED"]
+    groups = region.registry.target_groups
+    assert (len(groups["old"].targets), len(groups["new"].targets)) == (0, 2)

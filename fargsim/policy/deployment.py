@@ -59,10 +59,14 @@ class RevisionView:
         RUNNING tasks that count as healthy.
     unhealthy
         RUNNING tasks that must be replaced.
-    protected
-        Tasks of `healthy` and `undecided` that scale-in protection keeps.
+    protected, protected_unjudged
+        Tasks of `healthy`, and of `pending` and `undecided`, that scale-in protection keeps.
     failed
         Whether the deployment has failed: it starts nothing.
+    stopping
+        Tasks that are being stopped and have not stopped yet.
+    resolving
+        Whether its first task has yet to establish the digests of the images: no other one starts before.
     """
 
     deployment: str
@@ -73,6 +77,9 @@ class RevisionView:
     unhealthy: int = 0
     protected: int = 0
     failed: bool = False
+    protected_unjudged: int = 0
+    stopping: int = 0
+    resolving: bool = False
 
     @property
     def alive(self) -> int:
@@ -140,7 +147,7 @@ class Step:
     wanted
         The memory for the next step: by deployment, how many of its tasks should live.
     complete
-        The newest deployment has all its tasks healthy and no other is left.
+        The newest deployment has all its tasks healthy and no task of another is left, not even one that is still stopping.
     stalled
         Something is left to do, nothing may be started or stopped, and nothing is in flight: the configuration forbids it.
     """
@@ -174,6 +181,8 @@ def rolling_step(view: ServiceView) -> Step:
     def start(deployment: str, number: int) -> int:
         nonlocal room
         granted = min(number, room)
+        if primary.resolving and deployment == primary.deployment:
+            granted = min(granted, 1 - primary.alive - starts.get(deployment, 0))
         if granted > 0:
             starts[deployment] = starts.get(deployment, 0) + granted
             room -= granted
@@ -186,7 +195,8 @@ def rolling_step(view: ServiceView) -> Step:
     if not primary.failed:
         start(primary.deployment, wanted[primary.deployment] - primary.alive)
     for revision in others:
-        needed -= start(revision.deployment, min(revision.wanted - revision.alive, needed))
+        if not revision.failed:
+            needed -= start(revision.deployment, min(revision.wanted - revision.alive, needed))
 
     # 2. the newest deployment grows toward the desired count. This comes before replacements beside tasks that still stand: a
     # revision of which no task ever gets healthy would take that room again and again
@@ -202,9 +212,11 @@ def rolling_step(view: ServiceView) -> Step:
         target = wanted[revision.deployment]
         lacking = target - (revision.alive - revision.unhealthy) - starts.get(revision.deployment, 0)
         if old:
-            lacking = min(lacking, needed)
+            lacking = 0 if revision.failed else min(lacking, needed)
             needed -= 0 if may_grow else start(revision.deployment, lacking)
-        elif not primary.failed:
+        elif primary.failed:
+            lacking = 0  # nothing will come in their place: none goes to make room
+        else:
             start(revision.deployment, lacking)
         judging = bool(revision.pending or revision.undecided or starts.get(revision.deployment))
         number, for_room = _unhealthy_to_stop(revision, target, lacking, judging, view)
@@ -213,9 +225,12 @@ def rolling_step(view: ServiceView) -> Step:
         if old and for_room and may_grow:
             wanted[revision.deployment] -= number  # the newest deployment gets the place
 
-    # 4. what is surplus is stopped, the oldest revision first, as far as enough healthy tasks remain
+    # 4. what is surplus is stopped, the oldest revision first, as far as enough healthy tasks remain. A deployment that has failed
+    # replaces nothing any more: only what is more than the desired count goes
     may_stop = max(0, healthy - view.bounds.lower)
-    if healthy >= view.bounds.lower:
+    if primary.failed:
+        may_stop = min(may_stop, max(0, sum(r.alive - r.unhealthy for r in view.revisions) - view.desired))
+    if healthy >= view.bounds.lower and (may_stop or not primary.failed):
         for revision in reversed(others):
             if revision.unhealthy:
                 stops.append(StopTasks(revision.deployment, revision.unhealthy, unhealthy=True))
@@ -227,7 +242,7 @@ def rolling_step(view: ServiceView) -> Step:
     if number:
         stops.append(StopTasks(primary.deployment, number))
 
-    left = sum(r.alive for r in others)
+    left = sum(r.alive + r.stopping for r in others)
     complete = not left and not starts and primary.healthy >= view.desired and primary.alive == view.desired
     in_flight = view.stopping or any(r.pending or r.undecided for r in view.revisions) or view.launches <= 0
     stalled = not (complete or starts or stops or in_flight) and (left > 0 or primary.alive != view.desired)
@@ -253,9 +268,8 @@ def _surplus(revision: RevisionView, surplus: int, may_stop: int) -> tuple[int, 
     """Return how many surplus tasks of a revision are stopped, and how many healthy ones may still go after that."""
     if surplus <= 0:
         return 0, may_stop
-    surplus = min(surplus, revision.pending + revision.undecided + revision.healthy - revision.protected)
-    not_healthy = min(max(0, surplus), revision.pending + revision.undecided)
-    healthy = min(max(0, surplus - not_healthy), may_stop)
+    not_healthy = min(surplus, revision.pending + revision.undecided - revision.protected_unjudged)
+    healthy = min(surplus - not_healthy, may_stop, revision.healthy - revision.protected)
     return not_healthy + healthy, may_stop - healthy
 
 

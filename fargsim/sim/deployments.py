@@ -1,14 +1,52 @@
-"""A deployment of a service and the standing of its tasks."""
+"""A deployment of a service and the standing of its tasks.
+
+Source: Amazon ECS API Reference, API_Deployment.html, API_ServiceRevision.html.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from fargsim.model.service import CreateService
 from fargsim.policy.deployment import RevisionView
 from fargsim.sim.state import Revision, TaskRun
 
+if TYPE_CHECKING:
+    from fargsim.sim.deployment_watch import DeploymentWatch
+    from fargsim.sim.targets import TargetGroupRun
+
 Standing = Literal["pending", "undecided", "healthy", "unhealthy"]
+
+REVISION_KEYS = (
+    "task_definition",
+    "network_configuration",
+    "platform_version",
+    "load_balancers",
+    "service_registries",
+    "service_connect_configuration",
+    "volume_configurations",
+    "vpc_lattice_configurations",
+    "monitoring",
+)
+"""What of a service belongs to its revision: a change of it starts a deployment (Amazon ECS API Reference, API_UpdateService.html)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceRevisionRun:
+    """What a deployment rolls out; it never changes.
+
+    Parameters
+    ----------
+    spec
+        The service as it was asked for when the revision was made.
+    """
+
+    arn: str
+    revision: Revision
+    spec: CreateService
+    groups: tuple[TargetGroupRun, ...]
+    created_at: int
 
 
 @dataclass(slots=True, eq=False)
@@ -20,7 +58,9 @@ class DeploymentRun:
     """
 
     deployment_id: str
-    revision: Revision
+    service_revision: ServiceRevisionRun
+    spec: CreateService
+    """The service's specification with what belongs to this revision."""
     created_at: int
     wanted: int = 0
     status: str = "PRIMARY"
@@ -28,12 +68,33 @@ class DeploymentRun:
     rollout_reason: str = ""
     completed_at: int | None = None
     failed_tasks: int = 0
+    """Tasks that could not be launched, never reached RUNNING or were replaced because a health check failed, in all."""
+    rollback_of: str | None = None
+    """The deployment that this one rolls back."""
+    resolving: bool = False
+    """Whether its first task has yet to establish the digests of the images: no other one starts before."""
+    digest_failures: int = 0
+    watch: DeploymentWatch | None = None
+    successor: DeploymentRun | None = None
+    """The deployment that has taken over its tasks."""
     unnoticed: int = 0
     """Tasks that were lost so recently that the scheduler still believes in them."""
+    stopping: int = 0
+    """Tasks that are being stopped and have not stopped yet."""
     standing: dict[TaskRun, Standing] = field(default_factory=dict)
     counts: dict[Standing, int] = field(
         default_factory=lambda: {"pending": 0, "undecided": 0, "healthy": 0, "unhealthy": 0}
     )
+
+    @property
+    def revision(self) -> Revision:
+        """The task definition that it rolls out."""
+        return self.service_revision.revision
+
+    @property
+    def groups(self) -> tuple[TargetGroupRun, ...]:
+        """The target groups of its service revision."""
+        return self.service_revision.groups
 
     def put(self, task: TaskRun, standing: Standing) -> None:
         """Give a task a standing."""
@@ -49,14 +110,28 @@ class DeploymentRun:
         if before is None:
             return False
         self.counts[before] -= 1
+        self.stopping += 1
         return True
+
+    def adopt(self, other: DeploymentRun) -> None:
+        """Take over the living tasks of a deployment of the same service revision."""
+        for task, standing in other.standing.items():
+            task.deployment_id = self.deployment_id
+            self.put(task, standing)
+        other.standing.clear()
+        for standing in other.counts:
+            other.counts[standing] = 0
+        self.unnoticed += other.unnoticed
+        self.wanted += other.wanted
+        other.unnoticed = other.wanted = 0
+        other.successor = self
 
     def of(self, standing: Standing) -> list[TaskRun]:
         """Return the tasks of a standing, oldest first."""
         return [task for task, now in self.standing.items() if now == standing]
 
-    def view(self) -> RevisionView:
-        """Return what the policy sees."""
+    def view(self, protected: tuple[int, int] = (0, 0)) -> RevisionView:
+        """Return what the policy sees; `protected`: of its healthy tasks and of those that are not judged yet."""
         return RevisionView(
             self.deployment_id,
             self.wanted,
@@ -64,5 +139,9 @@ class DeploymentRun:
             self.counts["undecided"],
             self.counts["healthy"],
             self.counts["unhealthy"],
+            protected=protected[0],
+            protected_unjudged=protected[1],
             failed=self.rollout_state == "FAILED",
+            stopping=self.stopping,
+            resolving=self.resolving,
         )

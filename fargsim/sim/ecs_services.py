@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from fargsim.model.service import CreateService, UpdateService
+from fargsim.sim.deployments import REVISION_KEYS
 from fargsim.sim.ecs_base import EcsVerbs
 from fargsim.sim.errors import (
-    ClientException,
     InvalidParameterException,
     ServiceNotActiveException,
 )
@@ -42,8 +42,6 @@ class ServiceVerbs(EcsVerbs):
         if former is not None:
             former.finish()
             service.meter.go_on_from(former.meter)
-        for group in groups:
-            group.on_health = service.target_health_changed
         cluster.services[name] = service
         service.deploy(revision)
         return {"service": self._describe_service(service)}
@@ -57,8 +55,6 @@ class ServiceVerbs(EcsVerbs):
         service = self._registry.service(spec.cluster, spec.service)
         if service.deleted:
             raise ServiceNotActiveException(f"Service '{spec.service}' was deleted.")
-        if spec.load_balancers is not None and spec.load_balancers != service.spec.load_balancers:
-            raise ClientException("changing loadBalancers of a service is not simulated yet: create another service")
         changes = {
             name: getattr(spec, name)
             for name in CreateService.model_fields
@@ -76,9 +72,11 @@ class ServiceVerbs(EcsVerbs):
             merged,
             revision,
             new_deployment=spec.force_new_deployment
+            or revision is not service.revision
             or any(
-                getattr(spec, name) is not None
-                for name in ("task_definition", "network_configuration", "platform_version", "load_balancers")
+                getattr(merged, name) != getattr(service.spec, name)
+                for name in REVISION_KEYS
+                if name != "task_definition"
             ),
         )
         return {"service": self._describe_service(service)}

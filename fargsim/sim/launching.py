@@ -64,14 +64,14 @@ class Launcher:
         self, service: ServiceRun, deployment: DeploymentRun, settled: bool = False
     ) -> TaskRun | Refusal:
         """Start one task of a service's deployment, or say why not; `settled`: let it be there already, whatever the launch rate."""
-        items = self.strategy(service.cluster, service.spec)
+        items = self.strategy(service.cluster, deployment.spec)
         share = None
         if items:
             counts = by_provider(items, deployment.standing)
             share = (items, counts, next_provider(items, counts))
         return self._launch(
             service.cluster,
-            service.spec,
+            deployment.spec,
             deployment.revision,
             service.group_name,
             share,

@@ -111,6 +111,7 @@ class Region:
             subnets={s.subnet_id: s.availability_zone for s in facts},
         )
         self.cloudwatch = CloudWatch(self.kit, start)
+        self.registry.alarms = self.cloudwatch
         self.metering = Metering(self.registry, record.period, self.cloudwatch)
         launcher = Launcher(self.registry)
         self.ecs = Ecs(self.registry, launcher)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -25,9 +26,11 @@ from fargsim.sim.groups import AutoScalingGroupRun
 from fargsim.sim.kit import Kit
 from fargsim.sim.listeners import Listener, ListenerRule
 from fargsim.sim.state import ClusterRun, ProviderRun, Revision, TaskRun
+from fargsim.sim.target_health import Contact, always
 from fargsim.sim.targets import LoadBalancerRun, TargetGroupRun
 
 if TYPE_CHECKING:
+    from fargsim.sim.deployment_watch import AlarmSource
     from fargsim.sim.service_scheduler import ServiceRun
 
 FARGATE_PROVIDERS = ("FARGATE", "FARGATE_SPOT")
@@ -63,6 +66,10 @@ class Registry:
     target_groups: dict[str, TargetGroupRun] = field(default_factory=dict)
     listeners: dict[str, Listener] = field(default_factory=dict)
     """By name, ``BALANCER:PORT``."""
+    contact: Callable[[TaskRun, TargetGroupRun], Contact] = always
+    """What a balancer meets at a task, asked when it is registered with a target group."""
+    alarms: AlarmSource | None = None
+    """Whoever knows the states of CloudWatch alarms."""
 
     @property
     def record_every(self) -> int:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fargsim.policy.deployment import ServiceView, Step, bounds, rolling_step
-from fargsim.sim.kit import Kit
+from fargsim.policy.deployment import RevisionView, ServiceView, Step, bounds, rolling_step
+from fargsim.policy.early_success import EarlySuccess, progress
+from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.state import TaskRun
 
 if TYPE_CHECKING:
+    from fargsim.sim.deployments import DeploymentRun
     from fargsim.sim.service_scheduler import ServiceRun
+    from fargsim.sim.targets import TargetGroupRun
+
+CLEANUP_US = 14 * 86_400 * US_PER_S
+"""How long the clean-up of a source revision goes on after an early success (Amazon ECS Developer Guide, early-success-criteria.html)."""
 
 
 class RollingController:
@@ -19,6 +25,17 @@ class RollingController:
         self._kit = kit
         self._service = service
 
+    def begin(self, deployment: DeploymentRun) -> None:
+        """Take a new deployment: the next look at the service finds it."""
+
+    def failed(self, deployment: DeploymentRun) -> None:
+        """Take note that a deployment has been given up: it starts nothing any more."""
+
+    def target_groups(self, task: TaskRun) -> tuple[TargetGroupRun, ...]:
+        """Return the target groups of the task's service revision."""
+        deployment = self._service.deployment_of(task)
+        return self._service.groups if deployment is None else deployment.groups
+
     def step(self) -> None:
         """Look once: observe, decide, act."""
         service, actions = self._service, self._service.actions
@@ -26,11 +43,11 @@ class RollingController:
         configuration = service.spec.deployment_configuration
         low = configuration.minimum_healthy_percent
         high = configuration.maximum_percent
-        throttled = actions.throttle.holds(now)
+        throttled = actions.throttle.holds(now) or actions.placement.waits()
         view = ServiceView(
             service.desired,
             bounds(service.desired, 100 if low is None else low, 200 if high is None else high),
-            tuple(d.view() for d in service.deployments),
+            tuple(self._view(d) for d in service.deployments),
             stopping=max(0, len(service.tasks) - sum(len(d.standing) + d.unnoticed for d in service.deployments)),
             count_stopping=self._kit.parameters.flag("count_stopping_in_max"),
             launches=0 if throttled else actions.launches(),
@@ -40,19 +57,27 @@ class RollingController:
             deployment.wanted = step.wanted[deployment.deployment_id]
         self._act(step)
         if throttled:
-            service.attend(actions.throttle.not_before)
+            service.attend(max(actions.throttle.not_before, actions.placement.not_before))
         elif view.launches == 0 or (step.stops and not view.count_stopping):
             # the minute of launches moves on, or what is stopping has made room already
             service.attend(now + self._kit.us("scheduler_tick_s"))
-        if step.stalled:
-            service.events.once(
-                "was unable to stop or start tasks during a deployment because of the service deployment configuration. "
-                "Update the minimumHealthyPercent or maximumPercent value and try again.",
-                "",
-                "WARN",
+        self._tell(view, step)
+        self._close(view, step)
+
+    def _view(self, deployment: DeploymentRun) -> RevisionView:
+        service = self._service
+        primary = service.primary
+        if (
+            deployment is not primary
+            and primary.completed_at is not None
+            and primary.rollout_state == "COMPLETED"
+            and self._kit.now > primary.completed_at + CLEANUP_US
+        ):
+            # nobody cleans up any more: what is left of the source stays
+            return deployment.view(
+                (deployment.counts["healthy"], deployment.counts["pending"] + deployment.counts["undecided"])
             )
-        if step.complete:
-            actions.complete()
+        return deployment.view(service.protection.count(deployment))
 
     def _act(self, step: Step) -> None:
         actions = self._service.actions
@@ -68,3 +93,43 @@ class RollingController:
         actions.tell_stopped(stopped)
         for begin in step.starts:
             actions.start(by_id[begin.deployment], begin.number)
+
+    def _tell(self, view: ServiceView, step: Step) -> None:
+        """Say what keeps the service from getting where it should be."""
+        service = self._service
+        alive = sum(r.alive for r in view.revisions)
+        surplus = alive > view.desired and not step.stops and not step.starts
+        if surplus and len(service.protection) > view.desired:
+            service.events.once(
+                f"was unable to reach steady state because task set (taskSet {service.primary.deployment_id}) was unable to scale in. "
+                "Reason: The number of protected tasks are more than the desired count of tasks.",
+                "TASKSET_SCALE_IN_FAILURE_BY_TASK_PROTECTION",
+                "WARN",
+            )
+        elif step.stalled and not any(r.failed for r in view.revisions) and not service.protection.blocks_deployment():
+            service.events.once(
+                "was unable to stop or start tasks during a deployment because of the service deployment configuration. "
+                "Update the minimumHealthyPercent or maximumPercent value and try again.",
+                "",
+                "WARN",
+            )
+
+    def _close(self, view: ServiceView, step: Step) -> None:
+        """Complete the newest deployment when it has come so far, and let those that are empty go."""
+        service, rollouts, deployment = self._service, self._service.rollouts, self._service.primary
+        watch = deployment.watch
+        if deployment.rollout_state == "IN_PROGRESS" and (watch is None or watch.verdict is None):
+            criteria = service.spec.deployment_configuration.early_success_criteria
+            early = None
+            if criteria is not None and criteria.enable:
+                early = EarlySuccess(criteria.healthy_percent, criteria.source_service_revision_cleanup == "DEFERRED")
+            began = watch is not None and watch.baking_since is not None
+            reached = progress(view, step, early, watch.baked() if watch is not None and began else None)
+            if reached == "baking" and watch is not None and not began and watch.baked():
+                reached = progress(view, step, early, True)
+            if reached == "done":
+                rollouts.complete(deployment)
+        if deployment.rollout_state == "COMPLETED":
+            rollouts.retire()
+        if step.complete and deployment.rollout_state == "COMPLETED":
+            service.actions.settled()

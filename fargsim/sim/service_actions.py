@@ -1,4 +1,4 @@
-"""What the controllers of a service do to its tasks: start, stop, complete; and the gates of a start.
+"""What the controllers of a service do to its tasks: start and stop them; steady state; and the gates of a start.
 
 Sources: Amazon ECS Developer Guide, service-throttle-logic.html (launch throttle), service-event-messages-list.html (events);
 https://docs.aws.amazon.com/general/latest/gr/ecs-service.html (launches per service and minute).
@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fargsim.policy.deployment import throttle_delay_s
 from fargsim.sim.account import Window
-from fargsim.sim.kit import US_PER_S, Kit
-from fargsim.sim.records import record_deployment
+from fargsim.sim.kit import Kit
+from fargsim.sim.launch_throttle import LaunchThrottle, PlacementRetry
 from fargsim.sim.state import Stop, TaskRun
 from fargsim.sim.task_life import stop_task
 
@@ -22,40 +21,12 @@ if TYPE_CHECKING:
     from fargsim.sim.service_scheduler import ServiceRun
 
 
-class LaunchThrottle:
-    """Growing delays between the starts of a service whose tasks never reach RUNNING."""
-
-    def __init__(self, kit: Kit) -> None:
-        self.not_before = 0
-        self._kit = kit
-        self._failures = 0
-
-    def failed(self) -> None:
-        """Count a task that stopped without having reached RUNNING."""
-        self._failures += 1
-        parameters = self._kit.parameters
-        delay = throttle_delay_s(
-            self._failures,
-            base_s=parameters.number("throttle_base_s"),
-            factor=parameters.number("throttle_factor"),
-            cap_s=parameters.number("throttle_cap_s"),
-        )
-        self.not_before = self._kit.now + round(delay * US_PER_S)
-
-    def reset(self) -> None:
-        """Forget the failures."""
-        self._failures = self.not_before = 0
-
-    def holds(self, now_us: int) -> bool:
-        """Whether no task may be started yet."""
-        return now_us < self.not_before
-
-
 class ServiceActions:
     """Starts and stops a service's tasks, and says so in its events."""
 
     def __init__(self, kit: Kit, launcher: Launcher, service: ServiceRun) -> None:
         self.throttle = LaunchThrottle(kit)
+        self.placement = PlacementRetry(kit)
         self.refused = False
         """Whether the last start found no place."""
         self._kit = kit
@@ -74,18 +45,24 @@ class ServiceActions:
 
     def start(self, deployment: DeploymentRun, number: int) -> list[TaskRun]:
         """Start tasks of a deployment; those that find no place are tried again later."""
-        now, service = self._kit.now, self._service
+        now, service, watch = self._kit.now, self._service, deployment.watch
         started: list[TaskRun] = []
         self.refused = False
+        if deployment.rollout_state == "FAILED" or (watch is not None and watch.verdict is not None):
+            return started
         for _ in range(number):
             outcome = self._launcher.launch_for_service(service, deployment)
             if not isinstance(outcome, TaskRun):
                 self.refused = True
+                wait = self._kit.us("scheduler_tick_s")
                 if outcome.event:
                     service.events.once(outcome.event, outcome.event_name, "ERROR")
-                wait = self._kit.us("placement_retry_s") if outcome.event else self._kit.us("scheduler_tick_s")
+                    wait = self.placement.failed()
+                    if watch is not None:
+                        watch.saw("never_ran")
                 service.attend(now + wait)
                 break
+            self.placement.found()
             service.tasks[outcome.task_id] = outcome
             deployment.put(outcome, "pending")
             if not started:
@@ -113,6 +90,8 @@ class ServiceActions:
         """Stop a task; it leaves its deployment at once."""
         deployment = self._service.deployment_of(task)
         if deployment is not None:
+            if deployment.standing.get(task) == "unhealthy" and not task.host_drains and deployment.watch is not None:
+                deployment.watch.saw("replaced_unhealthy")
             deployment.leave(task)
         stop_task(self._kit, task, Stop(code, reason))
 
@@ -128,30 +107,22 @@ class ServiceActions:
 
     def failed_to_start(self, task: TaskRun) -> None:
         """Take note of a task that stopped without having reached RUNNING."""
-        self.throttle.failed()
-        self._service.primary.failed_tasks += 1
-        self._service.events.once(
-            "is unable to consistently start tasks successfully.", "SERVICE_TASK_START_IMPAIRED", "WARN"
-        )
-
-    def complete(self) -> None:
-        """Close the newest deployment: it has all its tasks, and no other is left."""
-        service, now = self._service, self._kit.now
-        primary = service.primary
-        if primary.rollout_state == "IN_PROGRESS":
-            primary.rollout_state = "COMPLETED"
-            primary.completed_at = now
-            primary.rollout_reason = f"ECS deployment {primary.deployment_id} completed."
-            service.events.say(
-                f"(deployment {primary.deployment_id}) deployment completed.", "SERVICE_DEPLOYMENT_COMPLETED"
+        service = self._service
+        deployment = service.deployment_of(task)
+        if deployment is None:
+            return
+        if deployment.watch is not None:
+            deployment.watch.saw("never_ran")
+        if self.throttle.failed(task.created_at) > 1:
+            service.events.once(
+                "is unable to consistently start tasks successfully.", "SERVICE_TASK_START_IMPAIRED", "WARN"
             )
-        for old in service.deployments[1:]:
-            old.status = "INACTIVE"
-            record_deployment(self._kit, service, old)
-        del service.deployments[1:]
-        if not self._steady and len(service.tasks) == service.desired:
+
+    def settled(self) -> None:
+        """Say that the service has reached a steady state, unless it is in one: it has its tasks and no other one is stopping."""
+        if not self._steady and len(self._service.tasks) == self._service.desired:
             self._steady = True
-            self._say_steady(now)
+            self._say_steady(self._kit.now)
 
     @property
     def steady(self) -> bool:

@@ -1,8 +1,9 @@
 """The service scheduler: keeps a service's tasks alive and moves it from one revision to the next.
 
 One control loop: observe (counts per deployment), decide (a pure function of `fargsim.policy`), act. The loop runs at ticks of the
-scheduler's grid at which something may have changed; a settled service costs nothing. What a look decides is the controller's business:
-`fargsim.sim.rolling` for replica services; what it does is `fargsim.sim.service_actions`.
+scheduler's grid at which something may have changed; a settled service costs nothing. What a look decides is the controller's business
+(`fargsim.sim.controllers`; `fargsim.sim.rolling` for replica services), what it does is `fargsim.sim.service_actions`, how deployments
+begin and end is `fargsim.sim.service_deployments`.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from typing import TYPE_CHECKING
 from fargsim.model.service import CreateService
 from fargsim.policy.deployment import scaled_wanted
 from fargsim.policy.health import standing_of
-from fargsim.sim.deployments import DeploymentRun
+from fargsim.sim.controllers import Controller, controller_of, kind_of
+from fargsim.sim.deployments import REVISION_KEYS, DeploymentRun
+from fargsim.sim.image_digests import needs_digests, resolution_failed, resolved
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.records import record_deployment
-from fargsim.sim.rolling import RollingController
+from fargsim.sim.scale_in_protection import Protection
 from fargsim.sim.service_actions import ServiceActions
+from fargsim.sim.service_deployments import Rollouts
 from fargsim.sim.service_events import ServiceEvents
 from fargsim.sim.state import ClusterRun, Revision, TaskRun
 
@@ -58,7 +62,10 @@ class ServiceRun:
         self._running_us = 0.0
         self._running_at = kit.now
         self.actions = ServiceActions(kit, launcher, self)
-        self.controller = RollingController(kit, self)
+        self.rollouts = Rollouts(kit, registry, self)
+        self.protection = Protection(kit, self)
+        self._kind = kind_of(spec)
+        self.controller: Controller = controller_of(kit, self)
         self.created_at = kit.now
         cluster.on_capacity.append(self._capacity_changed)
         registry.fargate.on_freed.append(self._capacity_changed)
@@ -97,7 +104,13 @@ class ServiceRun:
 
     def target_groups(self, task: TaskRun) -> tuple[TargetGroupRun, ...]:
         """Return the target groups a task registers with."""
-        return self.groups
+        return self.controller.target_groups(task)
+
+    def use_groups(self, groups: tuple[TargetGroupRun, ...]) -> None:
+        """Let the newest deployment's target groups be the service's, and hear from them."""
+        self.groups = groups
+        for group in groups:
+            group.on_health = self.target_health_changed
 
     def group_with_requests(self) -> TargetGroupRun | None:
         """Return the target group that traffic reaches, if any."""
@@ -113,19 +126,19 @@ class ServiceRun:
     # what users change
 
     def deploy(self, revision: Revision) -> None:
-        """Start a deployment."""
-        for old in self.deployments:
-            old.status = "ACTIVE"
-        number = int(self._kit.identifier("deployment", 16), 16) % 10**19
-        self.deployments.insert(0, DeploymentRun(f"ecs-svc/{number:019d}", revision, self._kit.now))
-        self.actions.disturbed()
-        self.actions.throttle.reset()
-        self._react_to_user()
+        """Start a deployment of the present specification."""
+        if kind_of(self.spec) != self._kind:
+            self._kind = kind_of(self.spec)
+            self.controller = controller_of(self._kit, self)
+        deployment = self.rollouts.deploy(revision)
+        deployment.resolving = needs_digests(self._kit, revision)
+        self.react_to_user()
 
     def settle(self) -> None:
         """Let the desired tasks be there already, as a service that has run before the simulation begins."""
         deployment = self.primary
         deployment.wanted = self.desired
+        deployment.resolving = False
         for _ in range(self.desired):
             outcome = self._launcher.launch_for_service(self, deployment, settled=True)
             if not isinstance(outcome, TaskRun):
@@ -136,12 +149,16 @@ class ServiceRun:
     def update(self, spec: CreateService, revision: Revision, new_deployment: bool) -> None:
         """Take a changed specification."""
         self.spec = spec
+        for deployment in self.deployments:
+            # what does not belong to a revision holds for all of them at once
+            own = {key: getattr(deployment.spec, key) for key in REVISION_KEYS}
+            deployment.spec = spec.model_copy(update=own)
         if spec.desired_count != self.desired:
             self.set_desired(spec.desired_count)
         if new_deployment:
             self.deploy(revision)
         else:
-            self._react_to_user()
+            self.react_to_user()
 
     def set_desired(self, desired: int) -> None:
         """Change the desired count, as UpdateService and Application Auto Scaling do."""
@@ -152,14 +169,17 @@ class ServiceRun:
         self.desired = desired
         self.spec = self.spec.model_copy(update={"desired_count": desired})
         self.actions.disturbed()
-        self._react_to_user()
+        if self.primary.watch is not None:
+            self.primary.watch.recheck()
+        self.react_to_user()
 
     def delete(self) -> None:
         """Drain and delete the service."""
         self.deleted = True
         self.set_desired(0)
 
-    def _react_to_user(self) -> None:
+    def react_to_user(self) -> None:
+        """Look a while after a user's change, and not before."""
         low, high = self._kit.us("scheduler_delay_min_s"), self._kit.us("scheduler_delay_max_s")
         if self._kit.now >= self._quiet_until:
             # whatever else wakes the scheduler meanwhile, it does not see the change before
@@ -174,6 +194,8 @@ class ServiceRun:
             self.running_integral_us()
             self.running += 1
             self.actions.throttle.reset()
+        elif task.last_status == "ACTIVATING":
+            resolved(self._kit, self, task)
         elif task.started_at is not None and task.last_status in (
             "DEACTIVATING",
             "STOPPING",
@@ -198,6 +220,8 @@ class ServiceRun:
         deployment = self.deployment_of(task)
         if deployment is not None and task in deployment.standing:
             deployment.put(task, "undecided")
+            if deployment.watch is not None:
+                deployment.watch.saw("running")
         if task.settled:
             self._judge(task)
         elif not self.groups and not health_checked:
@@ -231,7 +255,13 @@ class ServiceRun:
         """Forget a task that has stopped."""
         self._count_out(task)
         self.tasks.pop(task.task_id, None)
+        self.protection.forget(task)
         self.meter.forget(task)
+        deployment = self.deployment_of(task)
+        if deployment is not None:
+            deployment.stopping -= 1
+            if deployment.resolving:
+                resolution_failed(self._kit, deployment, task)
         if task.started_at is None and task.stop_wanted is not None and task.stop_wanted.code == "TaskFailedToStart":
             self.actions.failed_to_start(task)
         self.attend(self._kit.now)
@@ -247,6 +277,8 @@ class ServiceRun:
         self._kit.at(notice_at, lambda: self._notice(deployment))
 
     def _notice(self, deployment: DeploymentRun) -> None:
+        while deployment.successor is not None:
+            deployment = deployment.successor
         deployment.unnoticed -= 1
         self.attend(self._kit.now)
 
@@ -268,6 +300,8 @@ class ServiceRun:
             return
         deployment.put(task, standing)
         task.healthy = standing == "healthy"
+        if task.healthy and deployment.watch is not None:
+            deployment.watch.saw("healthy")
         if task.healthy and task.healthy_at is None:
             task.healthy_at = kit.now
         if standing == "unhealthy" and not task.host_drains:
@@ -303,6 +337,7 @@ class ServiceRun:
         if self._kit.now < self._quiet_until:
             self.attend(self._quiet_until)
         else:
+            self.rollouts.judge()
             self.controller.step()
 
     # what is written down

@@ -1,0 +1,57 @@
+"""Who deploys a service: the seam between a service and the kinds of deployment.
+
+A service hands every deployment to its controller and lets it look whenever something may have changed. `ServiceRun` says what exists,
+`ServiceActions` does things to tasks, `Rollouts` begins, completes, fails and rolls back; a controller decides. Rolling updates are
+`fargsim.sim.rolling`, the model for the others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from fargsim.model.service import CreateService
+from fargsim.sim.kit import Kit
+from fargsim.sim.state import TaskRun
+
+if TYPE_CHECKING:
+    from fargsim.sim.deployments import DeploymentRun
+    from fargsim.sim.service_scheduler import ServiceRun
+    from fargsim.sim.targets import TargetGroupRun
+
+
+class Controller(Protocol):
+    """What a service asks of whoever deploys it."""
+
+    def begin(self, deployment: DeploymentRun) -> None:
+        """Take a deployment that has just become the newest one; a rollback is one, too (`deployment.rollback_of`)."""
+
+    def step(self) -> None:
+        """Look once at a tick of the scheduler: observe, decide, act."""
+
+    def target_groups(self, task: TaskRun) -> tuple[TargetGroupRun, ...]:
+        """Return the target groups a task registers with when it reaches RUNNING."""
+
+    def failed(self, deployment: DeploymentRun) -> None:
+        """Take note that a deployment has been given up; called before its rollback, if any, begins."""
+
+
+def kind_of(spec: CreateService) -> str:
+    """Return which controller a service needs: ``DAEMON``, a deployment controller other than ECS, or the deployment strategy.
+
+    >>> kind_of(CreateService(serviceName="web", taskDefinition="web"))
+    'ROLLING'
+    """
+    if spec.scheduling_strategy == "DAEMON":
+        return "DAEMON"
+    if spec.deployment_controller.type != "ECS":
+        return spec.deployment_controller.type
+    return spec.deployment_configuration.strategy
+
+
+def controller_of(kit: Kit, service: ServiceRun) -> Controller:
+    """Return the controller of a service's present specification."""
+    # the controllers know this module's protocol
+    from fargsim.sim.rolling import RollingController
+
+    makers: dict[str, type[RollingController]] = {"ROLLING": RollingController}
+    return makers[kind_of(service.spec)](kit, service)

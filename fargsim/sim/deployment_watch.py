@@ -1,0 +1,155 @@
+"""What can make a deployment fail: the circuit breaker's count and CloudWatch alarms; and how long it bakes.
+
+Source: Amazon ECS Developer Guide, deployment-circuit-breaker.html, deployment-alarm-failure.html,
+deployment-failure-detection.html; Amazon ECS API Reference, API_Deployment.html (`failedTasks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from fargsim.model.deployment import DeploymentAlarms, DeploymentCircuitBreaker
+from fargsim.policy.breaker import BreakerMemory, TaskEvent, breaker_open, breaker_step
+from fargsim.policy.deployment import breaker_threshold
+from fargsim.sim.kit import US_PER_S, Kit
+
+if TYPE_CHECKING:
+    from fargsim.sim.deployments import DeploymentRun
+    from fargsim.sim.service_scheduler import ServiceRun
+
+
+class AlarmSource(Protocol):
+    """Whoever knows the states of CloudWatch alarms."""
+
+    def state(self, name: str) -> str:
+        """Return ``OK``, ``ALARM`` or ``INSUFFICIENT_DATA``; an error where there is no such alarm."""
+
+    def subscribe(self, name: str, act: Callable[[str], None]) -> Callable[[], None]:
+        """Call `act` with the new state whenever the alarm changes; returns what ends that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a deployment is given up.
+
+    Parameters
+    ----------
+    event
+        How the service event goes on after ``deployment failed:``.
+    reason
+        What `rolloutStateReason` says.
+    rollback
+        Whether the service goes back to its last completed deployment.
+    """
+
+    event: str
+    reason: str
+    rollback: bool
+
+
+class DeploymentWatch:
+    """Watches one deployment from its begin to its end."""
+
+    def __init__(self, kit: Kit, service: ServiceRun, deployment: DeploymentRun, alarms: AlarmSource | None) -> None:
+        self._kit = kit
+        self._service = service
+        self._deployment = deployment
+        self.memory = BreakerMemory()
+        """The circuit breaker's count."""
+        self.failed_in_a_row = BreakerMemory()
+        """What `failedTasks` shows: it counts whether or not there is a breaker, and only what failed in a row."""
+        self.verdict: Verdict | None = None
+        self.ignored_alarms: tuple[str, ...] = ()
+        """Alarms that were in ALARM when the deployment began: they do not count."""
+        self.triggered_alarm: str | None = None
+        self.baking_since: int | None = None
+        self._ends: list[Callable[[], None]] = []
+        if alarms is not None:
+            self._watch(alarms)
+
+    @property
+    def breaker(self) -> DeploymentCircuitBreaker | None:
+        """The circuit breaker in force, if it is enabled."""
+        breaker = self._service.spec.deployment_configuration.deployment_circuit_breaker
+        return breaker if breaker is not None and breaker.enable else None
+
+    @property
+    def alarms(self) -> DeploymentAlarms | None:
+        """The alarms in force, if they are enabled."""
+        alarms = self._service.spec.deployment_configuration.alarms
+        return alarms if alarms is not None and alarms.enable else None
+
+    @property
+    def threshold(self) -> int | None:
+        """After how many failed tasks the breaker opens, with the desired count of now; None without a breaker."""
+        breaker = self.breaker
+        if breaker is None:
+            return None
+        rule = breaker.threshold_configuration
+        return breaker_threshold(self._service.desired, kind=rule.type, value=rule.value)
+
+    def saw(self, event: TaskEvent) -> None:
+        """Take note of what happened to a task of the deployment."""
+        deployment = self._deployment
+        if event in ("never_ran", "replaced_unhealthy"):
+            deployment.failed_tasks += 1
+        self.failed_in_a_row = breaker_step(self.failed_in_a_row, event)
+        breaker = self.breaker
+        reset = True if breaker is None else breaker.reset_on_healthy_task
+        self.memory = breaker_step(self.memory, event, reset_on_healthy_task=reset)
+        self.recheck()
+
+    def recheck(self) -> None:
+        """Compare the count with the threshold, which follows the desired count."""
+        threshold, breaker = self.threshold, self.breaker
+        if threshold is None or breaker is None or not breaker_open(self.memory, threshold):
+            return
+        if self.memory.failures:
+            text = "tasks failed to start"
+            self.fail(Verdict(text, f"ECS deployment circuit breaker: {text}.", breaker.rollback))
+
+    def fail(self, verdict: Verdict) -> None:
+        """Have the deployment given up at the scheduler's next look; the first verdict stands."""
+        if self.verdict is None and self._deployment.rollout_state == "IN_PROGRESS":
+            self.verdict = verdict
+            self._service.attend(self._kit.now)
+
+    def _watch(self, source: AlarmSource) -> None:
+        alarms = self.alarms
+        if alarms is None:
+            return
+        self.ignored_alarms = tuple(n for n in alarms.alarm_names if source.state(n) == "ALARM")
+        for name in alarms.alarm_names:
+            if name not in self.ignored_alarms:
+                self._ends.append(source.subscribe(name, lambda state, name=name: self._alarm(name, state)))  # type: ignore[misc]
+
+    def _alarm(self, name: str, state: str) -> None:
+        alarms = self.alarms
+        if state == "ALARM" and alarms is not None and self.verdict is None:
+            self.triggered_alarm = name
+            text = "alarm detected"
+            self.fail(Verdict(text, f"ECS deployment alarm: {name} is in ALARM.", alarms.rollback))
+
+    def bake_us(self) -> int:
+        """Return how long the deployment bakes once it has succeeded otherwise: with alarms, or where a bake time is given."""
+        configuration = self._service.spec.deployment_configuration
+        if configuration.bake_time_in_minutes is not None:
+            return configuration.bake_time_in_minutes * 60 * US_PER_S
+        return self._kit.us("rolling_bake_s") if self.alarms is not None else 0
+
+    def baked(self) -> bool:
+        """Begin the bake time if it has not begun yet, and say whether it is over."""
+        now = self._kit.now
+        if self.baking_since is None:
+            self.baking_since = now
+            if self.bake_us():
+                self._kit.at(now + self.bake_us(), lambda: self._service.attend(self._kit.now))
+        return now >= self.baking_since + self.bake_us()
+
+    def close(self) -> None:
+        """Watch no longer."""
+        for end in self._ends:
+            end()
+        self._ends.clear()
