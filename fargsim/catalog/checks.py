@@ -6,6 +6,9 @@ from fargsim.catalog.sizes import ephemeral_storage_fault, fargate_size_fault
 from fargsim.model.base import Issue
 from fargsim.model.taskdef import TaskDefinition
 
+TIMEOUT_MOST_S = 120
+"""Longest ``startTimeout`` and ``stopTimeout`` on Fargate: Amazon ECS API Reference, API_ContainerDefinition.html."""
+
 
 def task_definition_faults(definition: TaskDefinition) -> list[Issue]:
     """Return what RegisterTaskDefinition would refuse, with the legal values.
@@ -49,6 +52,11 @@ def task_definition_faults(definition: TaskDefinition) -> list[Issue]:
         message = ephemeral_storage_fault(storage.size_in_gi_b, windows=windows)
         if message is not None:
             found.append(Issue(("ephemeralStorage", "sizeInGiB"), message))
+    for at, container in enumerate(definition.container_definitions):
+        for key, value in (("startTimeout", container.start_timeout), ("stopTimeout", container.stop_timeout)):
+            if value is not None and value > TIMEOUT_MOST_S:
+                message = f"{key} must be at most {TIMEOUT_MOST_S} s on Fargate, not {value}"
+                found.append(Issue(("containerDefinitions", at, key), message))
     return found
 
 

@@ -15,8 +15,6 @@ from fargsim.model.taskdef import ContainerDefinition, TaskDefinition
 if TYPE_CHECKING:
     from fargsim.model.capacity import LaunchTemplate
 
-STOP_TIMEOUT_MOST_S = 120
-
 _NOT_ON_FARGATE = {
     "disable_networking": "disableNetworking",
     "dns_search_domains": "dnsSearchDomains",
@@ -60,8 +58,7 @@ def fact_faults(scenario: Scenario) -> Iterator[Issue]:
 def definition_faults(definition: TaskDefinition, path: Path = ()) -> Iterator[Issue]:
     """Yield what AWS refuses about a task definition although its shape is right.
 
-    Sources: Amazon ECS Developer Guide, fargate-tasks-services.html (parameters that are not valid for Fargate); Amazon ECS API
-    Reference, API_ContainerDefinition.html (``startTimeout`` and ``stopTimeout``: 120 seconds at most on Fargate).
+    Source: Amazon ECS Developer Guide, fargate-tasks-services.html (parameters that are not valid for Fargate).
     """
     from fargsim.catalog.checks import task_definition_faults
 
@@ -86,9 +83,6 @@ def _fargate_container(container: ContainerDefinition, path: Path) -> Iterator[I
             yield Issue((*path, key), f"{key} is not possible on Fargate")
     for n, resource in enumerate(container.resource_requirements):
         yield Issue((*path, "resourceRequirements", n, "type"), f"{resource.type} is not possible on Fargate")
-    for key, value in (("startTimeout", container.start_timeout), ("stopTimeout", container.stop_timeout)):
-        if value is not None and value > STOP_TIMEOUT_MOST_S:
-            yield Issue((*path, key), f"{key} must be at most {STOP_TIMEOUT_MOST_S} s on Fargate, not {value}")
     parameters = container.linux_parameters if isinstance(container.linux_parameters, dict) else {}
     for key in ("maxSwap", "swappiness"):
         if parameters.get(key) is not None:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from fargsim.model.base import Own
 from fargsim.model.distribution import Distribution
+from fargsim.model.health import HealthBehaviour
 from fargsim.model.quantity import Bytes, Share, VCpu
 
 
@@ -44,6 +45,18 @@ class ContainerBehaviour(Own):
         The code it exits with when `run` ends.
     stop
         From SIGTERM until it has exited; the agent kills it when its ``stopTimeout`` is shorter.
+    stop_exit_code
+        The code it exits with after SIGTERM: 0 for an application that shuts down, 143 for one that lets the signal end it.
+    boot_exit_code
+        A revision that crashes at boot: when `boot` is over it exits with this code instead of getting ready.
+    health
+        What health checks find, those of the container and those of a load balancer; ``None``: they pass from the end of `boot` on.
+    memory
+        Memory in use from its start on, while no request is in the task.
+    memory_leak_per_hour
+        Memory that it takes and never gives back, each hour.
+    disk_writes_per_hour
+        What it writes to the task's ephemeral storage and leaves there, each hour; on Fargate.
     """
 
     image: Image | None = None
@@ -51,13 +64,20 @@ class ContainerBehaviour(Own):
     run: Distribution | None = None
     exit_code: int = Field(default=0, ge=0, le=255)
     stop: Distribution | None = None
+    stop_exit_code: int = Field(default=0, ge=0, le=255)
+    boot_exit_code: int | None = Field(default=None, ge=0, le=255)
+    health: HealthBehaviour | None = None
+    memory: Bytes = 0
+    memory_leak_per_hour: Bytes = 0
+    disk_writes_per_hour: Bytes = 0
 
 
 class RequestBehaviour(Own):
     """What one request asks of a task: a station of queueing theory.
 
     A task serves up to `workers` requests at once; the others wait in a queue of at most `queue`. A request first holds its worker for
-    `wait` without using CPU, then needs `cpu` core-time, shared equally with the task's other requests in that phase.
+    `wait` without using CPU, then needs `cpu` core-time, shared equally with the task's other requests in that phase. While it is in the
+    task, waiting or served, it holds `memory`; when it is done it leaves `disk_writes` in the task's ephemeral storage (Fargate).
     """
 
     cpu: Distribution
@@ -65,8 +85,47 @@ class RequestBehaviour(Own):
     workers: int | None = Field(default=None, ge=1, le=1_000_000)
     queue: int = Field(default=1024, ge=0, le=10_000_000)
     memory: Bytes = 0
+    disk_writes: Bytes = 0
     error_rate: Share = 0.0
     cancel_on_timeout: bool = False
+
+
+class Listen(Own):
+    """Where the application listens and what it answers.
+
+    Parameters
+    ----------
+    address
+        ``127.0.0.1`` answers nobody but the task itself; ``0.0.0.0`` everybody.
+    ports
+        Ports it listens on; without any, those of its ``portMappings``.
+    paths
+        HTTP status by path, where a health check may ask; other paths answer 404. Without any, every path answers 200.
+    """
+
+    address: str = "0.0.0.0"
+    ports: tuple[int, ...] = ()
+    paths: dict[str, int] = Field(default_factory=dict)
+
+    @property
+    def local(self) -> bool:
+        """Whether only the task itself reaches it."""
+        return self.address.startswith("127.") or self.address in ("localhost", "::1")
+
+
+class Calls(Own):
+    """What the application asks of AWS with its task role.
+
+    Parameters
+    ----------
+    actions
+        IAM actions, like ``dynamodb:GetItem``.
+    error_rate
+        Share of the requests that fail when the task role lacks one of them, or there is none.
+    """
+
+    actions: tuple[str, ...] = Field(min_length=1)
+    error_rate: Share = 1.0
 
 
 class Behaviour(ContainerBehaviour):
@@ -78,18 +137,21 @@ class Behaviour(ContainerBehaviour):
     ----------
     request
         What a request costs; only for services with traffic.
-    memory
-        Memory in use while no request is in the task.
     idle_cpu
         CPU in use while no request is in the task.
     crash
         Time between crashes of a running task; ``None`` never crashes.
     speed
         Work per second relative to the reference processor. 1.0 unless measured.
+    listen
+        Where it listens and what it answers to health checks; ``None``: as its target group expects.
+    calls
+        What it needs its task role for.
     """
 
+    listen: Listen | None = None
+    calls: Calls | None = None
     request: RequestBehaviour | None = None
-    memory: Bytes = 0
     idle_cpu: VCpu = 0.0
     crash: Distribution | None = None
     speed: float = Field(default=1.0, gt=0, le=100)

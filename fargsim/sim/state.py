@@ -13,10 +13,12 @@ from fargsim.model.behaviour import Behaviour
 from fargsim.model.capacity import CapacityProvider, Cluster
 from fargsim.model.service import CreateService, RunTask
 from fargsim.model.taskdef import TaskDefinition
+from fargsim.policy.containers import Trouble
 from fargsim.policy.needs import TaskNeeds
 
 if TYPE_CHECKING:
     from fargsim.policy.fleet import Fleet
+    from fargsim.sim.container_machine import ContainerMachine
     from fargsim.sim.groups import AutoScalingGroupRun, InstanceRun
     from fargsim.sim.service_scheduler import ServiceRun
     from fargsim.sim.targets import TargetGroupRun
@@ -49,6 +51,8 @@ class Revision:
     soci: bool
     needs: TaskNeeds
     """What placement subtracts; computed once."""
+    has_machine: bool | None = None
+    """Whether its tasks have a `ContainerMachine`; found out with the first."""
 
     @property
     def name(self) -> str:
@@ -116,7 +120,15 @@ class TaskRun:
     execution_stopped_at: int | None = None
     stopped_at: int | None = None
     exit_code: int | None = None
+    container_reason: str | None = None
+    """Why its essential container ended, in ECS's words, where it ended by force."""
+    machine: ContainerMachine | None = None
+    """Its containers, where they need more than one life together."""
+    trouble: Trouble | None = None
+    """A span in which the container that serves requests does not pass health checks."""
     targets: list[tuple[TargetGroupRun, Any]] = field(default_factory=list)
+    outage: tuple[int, int | None] | None = None
+    """From when to when its application does not pass the checks of load balancers, as drawn at its first registration."""
     requests_served: int = 0
     busy_core_us: float = 0.0
 
