@@ -122,8 +122,6 @@ def test_notes_tell_what_is_accepted_but_not_simulated(tmp_path: Path) -> None:
         "slow_start.duration_seconds of target group web-targets is accepted but not simulated yet",
     ]
     assert not [n for n in load_notes(load(place(tmp_path))) if "not simulated" in n]
-    full = place(tmp_path, changed("schema: 1\n", "schema: 1\nrecord: {placements: full}\n"))
-    assert "placements: full of record is accepted but not simulated yet" in load_notes(load(full))
 
 
 def test_a_task_definition_s_facts(tmp_path: Path) -> None:

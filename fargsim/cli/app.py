@@ -181,6 +181,29 @@ def rerun(
 
 
 @app.command()
+def explain(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RESULT", help="A folder that run wrote, or one of its runs.", show_default=False)
+    ],
+    task: Annotated[
+        str | None, typer.Option("--task", help="Id of a task, or its beginning.", show_default=False)
+    ] = None,
+    service: Annotated[
+        str | None, typer.Option("--service", help="The tasks of this service.", show_default=False)
+    ] = None,
+    last: Annotated[bool, typer.Option("--last", help="Only the task that was created last.")] = False,
+    run: Annotated[
+        str | None, typer.Option("--run", help="Which run, where the folder holds several.", show_default=False)
+    ] = None,
+) -> None:
+    """Say why a task is where it is, step by step, and why it was stopped."""
+    with faults_shown(str(folder)):
+        from fargsim.cli.explain import explanation, show
+
+        show(explanation(folder, task=task, service=service, last=last, run=run))
+
+
+@app.command()
 def catalog(
     table: Annotated[CatalogTable, typer.Argument(metavar="TABLE", help="|".join(CatalogTable), show_default=False)],
     match: Annotated[

@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from fargsim.model.capacity import Subnet
 from fargsim.model.scenario import Scenario
 
 CONTAINER = {
@@ -62,9 +61,4 @@ def unsimulated(scenario: Scenario) -> Iterator[str]:
         for key, harmless in ATTRIBUTES.items():
             if group.attribute(key, harmless[0]) not in harmless:
                 yield f"{key} of target group {group.name} {tail}"
-    default = Subnet.model_fields["available_ip_address_count"].default
-    for subnet in scenario.network.subnets:
-        if subnet.available_ip_address_count != default:
-            yield f"AvailableIpAddressCount of subnet {subnet.subnet_id} {tail}"
-    if scenario.record.placements == "full":
-        yield f"placements: full of record {tail}"
+

@@ -123,7 +123,9 @@ class PlacementRecords:
 
     def zones(self, task: TaskRun, zones: Sequence[str], counts: Sequence[int] | None, chosen: str) -> None:
         """Keep which zone a Fargate task went to; without counts it was a lot."""
-        step, needed = ("random", "a lot") if counts is None else ("spread over zones", "the fewest")
+        step, needed = (
+            ("random", "a lot") if counts is None else ("spread over zones", "the fewest, the first of equals")
+        )
         said: list[Said] = [
             (zone, step, zone == chosen, None, needed, "" if counts is None else f"{counts[at]} of the group in {zone}")
             for at, zone in enumerate(zones)
