@@ -242,11 +242,15 @@ CASES: dict[str, tuple[Callable[[Region], Any], str, tuple[str, ...]]] = {
         "InvalidParameterException",
         ("deregistration_delay", "3600"),
     ),
-    "routing that is not simulated": (
+    "slow start with a routing that has none": (
         lambda r: r.elbv2.create_target_group(
-            Name="new", Attributes=[{"Key": "load_balancing.algorithm.type", "Value": "weighted_random"}]
+            Name="new",
+            Attributes=[
+                {"Key": "load_balancing.algorithm.type", "Value": "weighted_random"},
+                {"Key": "slow_start.duration_seconds", "Value": "30"},
+            ],
         ),
-        "InvalidParameterException",
+        "InvalidConfigurationRequestException",
         ("weighted_random", "round_robin"),
     ),
     "unknown instance type": (

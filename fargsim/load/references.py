@@ -99,12 +99,9 @@ def _network(scenario: Scenario, names: Names) -> Iterator[Issue]:
         if name in names.subnets[:n]:
             yield Issue(("network", "subnets", n, "SubnetId"), f"'{name}' stands twice in subnets")
     for n, target_group in enumerate(scenario.target_groups):
-        for m, attribute in enumerate(target_group.attributes):
-            if attribute.value == "weighted_random":
-                legal = "round_robin or least_outstanding_requests"
-                yield Issue(
-                    ("targetGroups", n, "Attributes", m, "Value"), f"weighted_random is not simulated yet: use {legal}"
-                )
+        conflict = target_group.conflict()
+        if conflict is not None:
+            yield Issue(("targetGroups", n, "Attributes"), conflict)
     for n, balancer in enumerate(scenario.load_balancers):
         yield from _subnet_faults(balancer.subnets, names, ("loadBalancers", n, "Subnets"))
         for m, listener in enumerate(balancer.listeners):
@@ -225,11 +222,7 @@ def _rules(scenario: Scenario) -> list[str]:
 def _traffic(scenario: Scenario, names: Names, launches: Launches) -> Iterator[Issue]:
     services = _services_now_and_later(scenario)
     reached = {
-        tail(group)
-        for b in scenario.load_balancers
-        for x in b.listeners
-        for a in x.actions
-        for group in forwards_to(a)
+        tail(group) for b in scenario.load_balancers for x in b.listeners for a in x.actions for group in forwards_to(a)
     }
     sound = len(scenario.load_balancers) == len(names.load_balancers) and reached <= set(names.target_groups)
     for n, traffic in enumerate(scenario.traffic):

@@ -36,10 +36,19 @@ TARGET_GROUP_ATTRIBUTES: dict[str, tuple[float, float] | tuple[str, ...]] = {
     "load_balancing.algorithm.type": ("round_robin", "least_outstanding_requests", "weighted_random"),
     "load_balancing.algorithm.anomaly_mitigation": ("on", "off"),
     "load_balancing.cross_zone.enabled": ("true", "false", "use_load_balancer_configuration"),
+    "target_group_health.dns_failover.minimum_healthy_targets.count": (1.0, 1000.0),
+    "target_group_health.dns_failover.minimum_healthy_targets.percentage": (1.0, 100.0),
+    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": (1.0, 1000.0),
+    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": (1.0, 100.0),
     "stickiness.enabled": ("true", "false"),
     "stickiness.type": ("lb_cookie", "app_cookie", "source_ip"),
     "stickiness.lb_cookie.duration_seconds": (1.0, 604800.0),
 }
+MAY_BE_OFF = (
+    "target_group_health.dns_failover.minimum_healthy_targets.count",
+    "target_group_health.dns_failover.minimum_healthy_targets.percentage",
+    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage",
+)
 LOAD_BALANCER_ATTRIBUTES: dict[str, tuple[float, float] | tuple[str, ...]] = {
     "idle_timeout.timeout_seconds": (1.0, 4000.0),
     "client_keep_alive.seconds": (60.0, 604800.0),
@@ -64,13 +73,19 @@ def check_attributes(
                     f"{attribute.key} must be one of {', '.join(map(str, bounds))}, not '{attribute.value}'"
                 )
             continue
+        if attribute.value == "off" and attribute.key in MAY_BE_OFF:
+            continue
         low, high = float(bounds[0]), float(bounds[1])
+        if attribute.key == "slow_start.duration_seconds" and attribute.value != "0":
+            low = 30.0
         try:
             number = float(attribute.value)
         except ValueError:
             number = low - 1
         if not low <= number <= high:
-            raise ValueError(f"{attribute.key} must be from {low:g} to {high:g}, not '{attribute.value}'")
+            off = "0 or " if attribute.key == "slow_start.duration_seconds" else ""
+            off = "off or " if attribute.key in MAY_BE_OFF else off
+            raise ValueError(f"{attribute.key} must be {off}from {low:g} to {high:g}, not '{attribute.value}'")
 
 
 class TargetGroup(PascalShape):
@@ -115,6 +130,54 @@ class TargetGroup(PascalShape):
     def algorithm(self) -> str:
         """The routing algorithm; AWS's default is round robin."""
         return self.attribute("load_balancing.algorithm.type", "round_robin")
+
+    @property
+    def network(self) -> bool:
+        """Whether it belongs to a Network Load Balancer."""
+        return self.protocol in ("TCP", "TLS", "UDP", "TCP_UDP")
+
+    @property
+    def slow_start_s(self) -> int:
+        """Seconds in which a target that has become healthy comes to its full share; 0: at once."""
+        return int(self.attribute("slow_start.duration_seconds", "0"))
+
+    @property
+    def anomaly_mitigation(self) -> bool:
+        """Whether targets that fail more than their peers get fewer requests."""
+        return self.attribute("load_balancing.algorithm.anomaly_mitigation", "off") == "on"
+
+    def crosses_zones(self, balancer: LoadBalancer | None) -> bool:
+        """Whether requests cross zones: an Application Load Balancer's do unless the target group says otherwise."""
+        own = self.attribute("load_balancing.cross_zone.enabled", "use_load_balancer_configuration")
+        if own != "use_load_balancer_configuration":
+            return own == "true"
+        if not self.network:
+            return True
+        inherited = () if balancer is None else balancer.attributes
+        return any(a.key == "load_balancing.cross_zone.enabled" and a.value == "true" for a in inherited)
+
+    def minimum_healthy(self, action: Literal["dns_failover", "unhealthy_state_routing"]) -> tuple[int, float | None]:
+        """Return the count and the percentage of healthy targets below which the balancer acts; None: off."""
+        count = self.attribute(f"target_group_health.{action}.minimum_healthy_targets.count", "1")
+        percentage = self.attribute(f"target_group_health.{action}.minimum_healthy_targets.percentage", "off")
+        return 0 if count == "off" else int(count), None if percentage == "off" else float(percentage)
+
+    def conflict(self) -> str | None:
+        """Say which settings do not go together; None when all do.
+
+        Source: Application Load Balancers User Guide, edit-target-group-attributes.html.
+        """
+        if self.slow_start_s and self.algorithm != "round_robin":
+            return f"slow_start.duration_seconds is for round_robin, not for {self.algorithm}"
+        if self.anomaly_mitigation and self.algorithm != "weighted_random":
+            return "load_balancing.algorithm.anomaly_mitigation is for weighted_random"
+        if self.anomaly_mitigation and self.attribute("stickiness.enabled", "false") == "true":
+            return "load_balancing.algorithm.anomaly_mitigation does not go with stickiness"
+        if self.network and self.attribute("load_balancing.algorithm.type", "") != "":
+            return "load_balancing.algorithm.type is for HTTP and HTTPS target groups"
+        if self.network and self.slow_start_s:
+            return "slow_start.duration_seconds is for HTTP and HTTPS target groups"
+        return None
 
 
 class TargetGroupTuple(PascalShape):

@@ -56,6 +56,94 @@ def boot_transitions(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """How a target group checks its targets."""
+
+    interval_us: int
+    timeout_us: int
+    healthy_threshold: int
+    unhealthy_threshold: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the checks of one target have come to.
+
+    Parameters
+    ----------
+    state
+        As DescribeTargetHealth shows it.
+    next_us
+        The first check that is not counted in `streak`.
+    passing
+        Whether checks pass from now on, as far as is known.
+    hangs
+        Whether a check that does not pass hangs until its time-out, instead of being refused at once.
+    streak
+        Results in a row that speak against `state`, before `next_us`.
+    """
+
+    state: Literal["initial", "healthy", "unhealthy"]
+    next_us: int
+    passing: bool
+    hangs: bool = False
+    streak: int = 0
+
+
+def health_turns(health: Health, checks: Checks, at_us: int, *, passing: bool, hangs: bool = False) -> Health:
+    """Return the health of a target whose checks begin to pass, or not to, at an instant: a check of that instant meets the new.
+
+    Examples
+    --------
+    >>> checks = Checks(30, 5, healthy_threshold=5, unhealthy_threshold=2)
+    >>> health_turns(Health("healthy", 100, True), checks, 130, passing=False)
+    Health(state='healthy', next_us=130, passing=False, hangs=False, streak=0)
+    >>> health_turns(Health("healthy", 100, False), checks, 101, passing=True)
+    Health(state='healthy', next_us=130, passing=True, hangs=False, streak=1)
+    """
+    checked = max(0, -(-(at_us - health.next_us) // checks.interval_us))
+    streak = health.streak
+    if checked:
+        # what agrees with the state wipes out what spoke against it
+        against = health.passing if health.state == "unhealthy" else not health.passing
+        streak = streak + checked if against else 0
+    return Health(health.state, health.next_us + checked * checks.interval_us, passing, hangs, streak)
+
+
+def next_transition(health: Health, checks: Checks) -> tuple[Transition, Health] | None:
+    """Return when a target's state changes next if its checks go on as they do, and its health from then on; None for never.
+
+    A new target is healthy after one passed check; every other change needs its threshold of checks in a row. A check that hangs fails at
+    its time-out.
+
+    Source: Elastic Load Balancing, Application Load Balancers User Guide, target-group-health-checks.html.
+
+    Examples
+    --------
+    >>> checks = Checks(30, 5, healthy_threshold=5, unhealthy_threshold=2)
+    >>> next_transition(Health("healthy", 0, passing=False), checks)[0]
+    Transition(at_us=30, state='unhealthy')
+    >>> next_transition(Health("healthy", 0, passing=False, hangs=True), checks)[0]
+    Transition(at_us=35, state='unhealthy')
+    >>> next_transition(Health("unhealthy", 0, passing=True), checks)[0]
+    Transition(at_us=120, state='healthy')
+    >>> next_transition(Health("healthy", 0, passing=True), checks) is None
+    True
+    """
+    if health.passing == (health.state == "healthy") and health.state != "initial":
+        return None
+    state: Literal["healthy", "unhealthy"] = "healthy" if health.passing else "unhealthy"
+    if health.passing:
+        needed = 1 if health.state == "initial" else checks.healthy_threshold - health.streak
+    else:
+        needed = checks.unhealthy_threshold - health.streak
+    last = health.next_us + (max(1, needed) - 1) * checks.interval_us
+    lag = checks.timeout_us if health.hangs and not health.passing else 0
+    after = Health(state, last + checks.interval_us, health.passing, health.hangs)
+    return Transition(last + lag, state), after
+
+
 def recovery_us(interval_us: int, healthy_threshold: int) -> int:
     """Return how long an unhealthy target that works again stays out: the threshold's worth of intervals.
 

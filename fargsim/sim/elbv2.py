@@ -9,6 +9,7 @@ from fargsim.model import balancing
 from fargsim.model.balancing import Action, LoadBalancer, TargetGroup, forward_weights
 from fargsim.sim.errors import (
     DuplicateListenerException,
+    InvalidConfigurationRequestException,
     InvalidParameterException,
     LoadBalancerNotFoundException,
     PriorityInUseException,
@@ -38,23 +39,31 @@ class ElbV2:
         for listener in spec.listeners:
             self._check_listener(listener, ports)
             ports.add(listener.port)
-        balancer = LoadBalancerRun(self._kit, spec)
+        known = self._registry.subnets
+        # a scenario that declares no subnets takes any names: they are spread over the zones
+        zones = dict.fromkeys(known[name] for name in spec.subnets if name in known)
+        balancer = LoadBalancerRun(self._kit, spec, tuple(zones) or self._kit.zones)
         self._registry.balancers[spec.name] = balancer
         for listener in spec.listeners:
             self._listen(balancer, listener)
         return {"LoadBalancers": [{"LoadBalancerName": spec.name, "LoadBalancerArn": balancer.arn, "Type": spec.type}]}
 
     def create_target_group(self, **arguments: Any) -> dict[str, Any]:
-        """Create a target group; routing algorithms other than the two that the request plane knows are refused."""
+        """Create a target group, with its attributes beside it.
+
+        Raises
+        ------
+        InvalidParameterException, InvalidConfigurationRequestException
+            A value out of its range; attributes that do not go together.
+        """
         spec = read(TargetGroup, arguments)
         if spec.name in self._registry.target_groups:
             raise InvalidParameterException(f"A target group named '{spec.name}' exists already.")
-        if spec.algorithm not in ("round_robin", "least_outstanding_requests"):
-            raise InvalidParameterException(
-                f"load_balancing.algorithm.type '{spec.algorithm}' is not simulated: "
-                "use round_robin or least_outstanding_requests"
-            )
+        conflict = spec.conflict()
+        if conflict is not None:
+            raise InvalidConfigurationRequestException(conflict)
         group = TargetGroupRun(self._kit, spec)
+        group.contact = lambda task, group: self._registry.contact(task, group)
         self._registry.target_groups[spec.name] = group
         return {"TargetGroups": [{"TargetGroupName": spec.name, "TargetGroupArn": group.arn}]}
 
@@ -118,7 +127,10 @@ class ElbV2:
         group = self._registry.target_group(TargetGroupArn)
         return {
             "TargetHealthDescriptions": [
-                {"Target": {"Id": name}, "TargetHealth": {"State": target.state}}
+                {
+                    "Target": {"Id": name},
+                    "TargetHealth": {"State": target.state if target.zone is not None else "unused"},
+                }
                 for name, target in group.targets.items()
             ]
         }

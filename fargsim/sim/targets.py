@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from fargsim.kernel import UNLIMITED, Plane
 from fargsim.model.balancing import LoadBalancer, TargetGroup
 from fargsim.model.behaviour import RequestBehaviour
-from fargsim.policy.health import boot_transitions
+from fargsim.policy.health import Health
+from fargsim.policy.routing import Minimum, routed
 from fargsim.sim.kit import US_PER_S, Kit
+from fargsim.sim.target_health import Contact, HealthWatch, always, checks_of, outage_of
+from fargsim.sim.target_weights import AutomaticWeights, SlowStart
 from fargsim.sim.traffic import Bridge, UserLoop
 
 if TYPE_CHECKING:
@@ -28,27 +31,57 @@ class Target:
     slot: int | None
     ready_at: int
     """Instant from which the application answers."""
+    contact: Contact = field(default_factory=Contact)
+    zone: int | None = 0
+    """Which of the balancer's zones it is in; None: in none, so that it is not in use."""
     state: TargetState = "initial"
     routed: bool = False
+    listening: bool = True
+    """Whether the application accepts connections."""
+    answering: bool = True
+    """Whether it passes checks."""
+    watch: HealthWatch | None = None
+
+    @property
+    def passing(self) -> bool:
+        """Whether health checks pass."""
+        contact = self.contact
+        return contact.reachable and contact.listens and contact.passes and self.answering
+
+    @property
+    def mode(self) -> str:
+        """What becomes of a request that is sent to it: ``serve``, ``refuse`` or ``blackhole``."""
+        if not self.contact.reachable:
+            return "blackhole"
+        return "serve" if self.contact.listens and self.listening else "refuse"
 
 
 class LoadBalancerRun:
-    """A load balancer."""
+    """A load balancer.
 
-    def __init__(self, kit: Kit, spec: LoadBalancer) -> None:
+    Parameters
+    ----------
+    zones
+        The availability zones of its subnets.
+    """
+
+    def __init__(self, kit: Kit, spec: LoadBalancer, zones: tuple[str, ...]) -> None:
         self.spec = spec
+        self.zones = zones
         self.created_at = kit.now
-        self.arn = kit.arn(
-            "loadbalancer/app", f"{spec.name}/{kit.identifier('load balancer', 16)}", "elasticloadbalancing"
-        )
+        short = "net" if spec.type == "network" else "app"
+        name = f"{spec.name}/{kit.identifier('load balancer', 16)}"
+        self.arn = kit.arn(f"loadbalancer/{short}", name, "elasticloadbalancing")
 
 
 class TargetGroupRun:
-    """A target group: its targets, and the plane of requests behind its listener.
+    """A target group: its targets, and the plane of requests behind the listener rules that forward to it.
 
-    Health follows Elastic Load Balancing, Application Load Balancers User Guide, target-group-health-checks.html: a new target is
-    `initial` until its first passed check; when no target is healthy the balancer fails open to the unhealthy ones. A target that
-    does not answer yet is not routed to even then (it would answer 502; the simulator counts those requests as 503).
+    A new target is `initial` until its first passed check. Where too few targets are healthy the balancer fails open to the
+    unhealthy ones: one that does not listen answers 502, one behind a closed security group 504 when the balancer gives up connecting.
+
+    Source: Elastic Load Balancing, Application Load Balancers User Guide, target-group-health-checks.html,
+    edit-target-group-attributes.html, load-balancer-troubleshooting.html.
     """
 
     def __init__(self, kit: Kit, spec: TargetGroup, balancer: LoadBalancerRun | None = None) -> None:
@@ -61,13 +94,40 @@ class TargetGroupRun:
         """The listener rules that forward to it, whatever their weight."""
         self.tasks_by_slot: dict[int, str] = {}
         self.on_health: Callable[[TaskRun], None] = lambda task: None
+        self.contact: Callable[[TaskRun, TargetGroupRun], Contact] = always
         self._kit = kit
         self._record_every = 0
+        self._routing_minimum = Minimum(*spec.minimum_healthy("unhealthy_state_routing"))
+        self._dns_minimum = Minimum(*spec.minimum_healthy("dns_failover"))
+        self._slow_start = SlowStart(kit, spec.slow_start_s * US_PER_S, self.weigh) if spec.slow_start_s else None
+        self.automatic: AutomaticWeights | None = None
+        if spec.algorithm == "weighted_random":
+            self.automatic = AutomaticWeights(kit, self, spec.anomaly_mitigation)
 
     @property
     def healthy(self) -> int:
         """Number of healthy targets."""
         return sum(1 for t in self.targets.values() if t.state == "healthy")
+
+    @property
+    def unhealthy(self) -> int:
+        """Number of unhealthy targets; draining ones are not counted."""
+        return sum(1 for t in self.targets.values() if t.state == "unhealthy")
+
+    @property
+    def can_fail(self) -> bool:
+        """Whether requests to a target may end in a 5xx of the target, or not reach it."""
+        return any(t.mode != "serve" or _error_rate(t.task) > 0 for t in self.targets.values() if t.state != "draining")
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """The zones by which requests enter."""
+        return self.balancer.zones if self.balancer is not None else self._kit.zones
+
+    @property
+    def cross_zone(self) -> bool:
+        """Whether requests cross zones."""
+        return self.spec.crosses_zones(None if self.balancer is None else self.balancer.spec)
 
     def connect(self, request: RequestBehaviour, record_every: int, users: UserLoop | None) -> None:
         """Put a plane behind the listener rules that reach the group.
@@ -82,16 +142,22 @@ class TargetGroupRun:
             The closed loop that reaches it, alone.
         """
         self._record_every = record_every
-        idle_s = self.balancer.spec.idle_timeout_s if self.balancer else 60
+        kit, spec = self._kit, self.spec
+        idle_us = US_PER_S * (60 if self.balancer is None else self.balancer.spec.idle_timeout_s)
+        # a Network Load Balancer picks a target by a hash of the flow: a number of its own for every request, evenly
+        routing = "weighted_random" if spec.network else spec.algorithm
         plane = Plane(
-            self.spec.algorithm,
-            idle_timeout_us=idle_s * US_PER_S,
+            routing,
+            idle_timeout_us=kit.us("nlb_idle_timeout_s") if spec.network else idle_us,
             cancel_on_timeout=request.cancel_on_timeout,
             first_requests_us=None if users is None else users.first_requests_us,
+            connect_timeout_us=kit.us("alb_connect_timeout_s"),
+            cross_zone=self.cross_zone,
             record_every=record_every,
         )
-        plane.advance(self._kit.now)
-        self.bridge = Bridge(plane, request, users)
+        plane.advance(kit.now)
+        entered = None if self.cross_zone else tuple(range(len(self.zones)))
+        self.bridge = Bridge(plane, request, users, draws=routing == "weighted_random", zones=entered)
         for target in self.targets.values():
             if target.state != "unused":
                 self._open(target)
@@ -99,30 +165,60 @@ class TargetGroupRun:
 
     def register(self, task: TaskRun, ready_at: int) -> Target:
         """Register a task; its health follows by itself. One that was there before the run began is healthy already."""
-        kit, spec = self._kit, self.spec
-        target = Target(task, None, ready_at)
+        kit, zones = self._kit, self.zones
+        target = Target(task, None, ready_at, self.contact(task, self))
+        target.zone = zones.index(task.zone) if task.zone in zones else None
+        target.listening = target.answering = ready_at <= kit.now
+        outage = outage_of(kit, task, ready_at)
+        # these come before the checks of their instant
+        if not target.answering:
+            kit.at(ready_at, lambda: self.set_answering(target, True))
+        if outage is not None:
+            refused = (
+                task.revision.behaviour.health is not None and task.revision.behaviour.health.requests == "refused"
+            )
+            kit.at(outage[0], lambda: self.set_answering(target, False, listening=not refused))
+            if outage[1] is not None:
+                kit.at(outage[1], lambda: self.set_answering(target, True))
         self.targets[task.task_id] = target
         if self.bridge is not None:
             self._open(target)
         if task.settled:
             target.state = "healthy"
+        if target.zone is not None and not (task.settled and target.passing and outage is None):
+            self._watch(target)
+        if task.settled:
             self._route()
-            return target
-        interval = spec.health_check_interval_seconds * US_PER_S
-        phase = float(kit.streams[f"health check/{spec.name}"].random())
-        first = kit.now + kit.us("reg_delay_s") + round(phase * interval)
-        for transition in boot_transitions(
-            first,
-            interval,
-            ready_at,
-            healthy_threshold=spec.healthy_threshold_count,
-            unhealthy_threshold=spec.unhealthy_threshold_count,
-        ):
-            state = transition.state
-            kit.at(transition.at_us, lambda state=state: self._become(target, state))  # type: ignore[misc]
-        if ready_at > kit.now:
-            kit.at(ready_at, self._route)  # from now on it answers, should the balancer fail open
         return target
+
+    def _watch(self, target: Target) -> None:
+        kit, checks = self._kit, checks_of(self._kit, self.spec)
+        phase = float(kit.streams[f"health check/{self.spec.name}"].random())
+        first = kit.now + kit.us("reg_delay_s") + round(phase * checks.interval_us)
+        state: Literal["initial", "healthy"] = "healthy" if target.state == "healthy" else "initial"
+        health = Health(state, first, target.passing, hangs=not target.contact.reachable)
+        target.watch = HealthWatch(kit, checks, health, lambda state: self._become(target, state))
+
+    def set_answering(self, target: Target, answering: bool, *, listening: bool | None = None) -> None:
+        """Let a target's application pass health checks from now on, or no longer.
+
+        Parameters
+        ----------
+        listening
+            Whether it accepts connections; None: as it answers. Requests to one that does not end in 502.
+        """
+        if target.state == "unused":
+            return
+        before = target.mode
+        target.answering, target.listening = answering, answering if listening is None else listening
+        if target.watch is None and target.zone is not None and not target.passing:
+            self._watch(target)
+        elif target.watch is not None:
+            target.watch.turn(target.passing, hangs=not target.contact.reachable)
+        if target.mode != before and self.bridge is not None and target.slot is not None:
+            self.bridge.advance(self._kit.now)
+            self.bridge.plane.set_mode(self._kit.now, target.slot, target.mode)
+            self._may_fail(target)
 
     def deregister(self, target: Target, then: Callable[[], None]) -> None:
         """Let a target drain for the whole deregistration delay, then call `then`.
@@ -130,7 +226,7 @@ class TargetGroupRun:
         ECS waits until the target is `unused`, and the balancer shows `draining` until the delay has passed even when no request is
         left: Amazon ECS Developer Guide, load-balancer-connection-draining.html.
         """
-        target.state = "draining"
+        self._leave(target, "draining")
         self._route()
 
         def unused() -> None:
@@ -142,14 +238,14 @@ class TargetGroupRun:
     def stop_routing(self, target: Target) -> None:
         """Send a target no more requests; what it holds goes on."""
         if target.state != "unused":
-            target.state = "draining"
+            self._leave(target, "draining")
             self._route()
 
     def drop(self, target: Target) -> None:
         """Take a target out at once: what it holds is cut off."""
         if target.state == "unused":
             return
-        target.state = "unused"
+        self._leave(target, "unused")
         self.targets.pop(target.task.task_id, None)
         if self.bridge is not None and target.slot is not None:
             self.bridge.advance(self._kit.now)
@@ -162,6 +258,13 @@ class TargetGroupRun:
                 target.task.service.meter.dropped(target.task, use)
         self._route()
 
+    def _leave(self, target: Target, state: Literal["draining", "unused"]) -> None:
+        target.state = state
+        if self._slow_start is not None:
+            self._slow_start.end(target)
+        if self.automatic is not None:
+            self.automatic.forget(target)
+
     def settle(self, target: Target) -> None:
         """Book what a target that is still alive has done, at the end of the run."""
         if self.bridge is not None and target.slot is not None:
@@ -169,10 +272,17 @@ class TargetGroupRun:
             target.task.requests_served += use.served
             target.task.busy_core_us += use.busy_core_us
 
+    def weigh(self, target: Target, weight: float) -> None:
+        """Give a target a weight among the others: 1 is the whole share."""
+        if self.bridge is not None and target.slot is not None and target.state != "unused":
+            self.bridge.advance(self._kit.now)
+            self.bridge.plane.set_weight(self._kit.now, target.slot, weight)
+
     def _open(self, target: Target) -> None:
         assert self.bridge is not None
         task = target.task
         request = task.revision.behaviour.request
+        profile = self.bridge.profile(request, self._kit.now)
         self.bridge.advance(self._kit.now)
         target.slot = self.bridge.plane.open_slot(
             self._kit.now,
@@ -181,31 +291,61 @@ class TargetGroupRun:
             workers=UNLIMITED if request is None or request.workers is None else request.workers,
             queue_limit=UNLIMITED if request is None else request.queue,
             routable=False,
+            profile=profile,
+            zone=target.zone or 0,
+            mode=target.mode,
         )
+        self._may_fail(target)
         if self._record_every:
             self.tasks_by_slot[target.slot] = task.task_id
 
-    def _become(self, target: Target, state: TargetState) -> None:
+    def _may_fail(self, target: Target) -> None:
+        if self.automatic is not None and (target.mode != "serve" or _error_rate(target.task) > 0):
+            self.automatic.wake()
+
+    def _become(self, target: Target, state: Literal["healthy", "unhealthy"]) -> None:
         if target.state in ("draining", "unused"):
             return
         target.state = state
+        if self._slow_start is not None:
+            if state == "unhealthy":
+                self._slow_start.end(target)
+            elif any(
+                other.state == "healthy" and other is not target and other not in self._slow_start
+                for other in self.targets.values()
+            ):
+                self._slow_start.begin(target)
         self._route()
         self.on_health(target.task)
 
     def _route(self) -> None:
-        """Send requests to the healthy targets, or to the unhealthy ones when there is no other."""
+        """Send requests where health, zones and failing open let them go."""
         if self.bridge is None:
             return
         now = self._kit.now
-        open_to = {id(t) for t in self.targets.values() if t.state == "healthy"}
-        if not open_to:
-            open_to = {id(t) for t in self.targets.values() if t.state == "unhealthy" and t.ready_at <= now}
+        here = [t for t in self.targets.values() if t.state not in ("draining", "unused") and t.zone is not None]
+        decided = routed(
+            [(t.zone or 0, None if t.state == "initial" else t.state == "healthy") for t in here],
+            len(self.zones),
+            cross_zone=self.cross_zone,
+            routing=self._routing_minimum,
+            dns=self._dns_minimum,
+        )
+        open_to = {id(t) for t, wanted in zip(here, decided.targets, strict=True) if wanted}
+        if self.bridge.zones is not None and self.bridge.zones != decided.zones:
+            self.bridge.hold(now)
+            self.bridge.zones = decided.zones
         for target in self.targets.values():
             wanted = id(target) in open_to
             if wanted != target.routed and target.slot is not None:
                 self.bridge.advance(now)
                 self.bridge.plane.set_routable(now, target.slot, wanted)
                 target.routed = wanted
+
+
+def _error_rate(task: TaskRun) -> float:
+    request = task.revision.behaviour.request
+    return 0.0 if request is None else request.error_rate
 
 
 def task_cores(task: TaskRun) -> float:

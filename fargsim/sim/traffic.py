@@ -137,11 +137,25 @@ class Bridge:
         What a request costs where no target says otherwise: the first profile.
     users
         The closed loop.
+    draws
+        Whether chance picks the target of each request, from the stream ``route/TRAFFIC``.
+    zones
+        The zones by which requests enter, evenly by the stream ``entry/TRAFFIC``; None where they cross zones.
     """
 
-    def __init__(self, plane: Plane, request: RequestBehaviour, users: UserLoop | None = None) -> None:
+    def __init__(
+        self,
+        plane: Plane,
+        request: RequestBehaviour,
+        users: UserLoop | None = None,
+        *,
+        draws: bool = False,
+        zones: tuple[int, ...] | None = None,
+    ) -> None:
         self.plane = plane
         self.users = users
+        self.zones = zones
+        self._draws = draws
         self.profiles: tuple[RequestBehaviour, ...] = (request,)
         self.rules: list[ListenerRule] = []
         self._inbox: list[Share] = []
@@ -201,7 +215,7 @@ class Bridge:
                 pick = slice(block.taken, block.size)
                 block.taken = block.size
                 cpu, wait, fails = work_of(block, self.profiles, pick)
-                self.plane.offer_demands(cpu, block.think_us[pick], wait, fails)
+                self.plane.offer_demands(cpu, block.think_us[pick], wait, fails, *self._chances(block, pick))
         if until_us >= users.end_us and not users.gone:
             users.gone = True
             self.plane.dismiss_users(self.plane.now_us)
@@ -218,7 +232,7 @@ class Bridge:
             pick = slice(block.taken, block.size)
             block.taken = block.size
             self._offered_to = int(block.arrivals[-1])
-            self.plane.offer(block.arrivals[pick], *work_of(block, self.profiles, pick))
+            self.plane.offer(block.arrivals[pick], *work_of(block, self.profiles, pick), *self._chances(block, pick))
 
     def _offer_inbox(self) -> None:
         shares, self._inbox = self._inbox, []
@@ -226,12 +240,24 @@ class Bridge:
             return
         arrivals = [share.block.arrivals[share.pick] for share in shares]
         work = [work_of(share.block, self.profiles, share.pick) for share in shares]
+        chances = [self._chances(share.block, share.pick) for share in shares]
         if len(shares) == 1:
-            self.plane.offer(arrivals[0], *work[0])
+            self.plane.offer(arrivals[0], *work[0], *chances[0])
             return
         merged = np.concatenate(arrivals)
         order = np.argsort(merged, kind="stable")
         cpu = np.concatenate([w[0] for w in work], axis=-1)
         wait = np.concatenate([np.zeros_like(w[0]) if w[1] is None else w[1] for w in work], axis=-1)
         fails = np.concatenate([np.zeros(w[0].shape, np.uint8) if w[2] is None else w[2] for w in work], axis=-1)
-        self.plane.offer(merged[order], cpu[..., order], wait[..., order], fails[..., order])
+        draw, entry = (
+            np.concatenate(column)[order] if column[0] is not None else None for column in zip(*chances, strict=True)
+        )
+        self.plane.offer(merged[order], cpu[..., order], wait[..., order], fails[..., order], draw, entry)
+
+    def _chances(self, block: Block, pick: slice | Ints) -> tuple[Floats | None, Ints | None]:
+        """Return the numbers that pick targets, and the zones of entry, where they are needed."""
+        draw = block.uniform("route")[pick] if self._draws else None
+        if self.zones is None:
+            return draw, None
+        number = (block.uniform("entry")[pick] * len(self.zones)).astype(np.int64)
+        return draw, np.asarray(self.zones, dtype=np.int64)[number]
