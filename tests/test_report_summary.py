@@ -20,7 +20,8 @@ def test_the_keys_are_those_of_the_design_in_its_order():
     text = """requests error_rate latency_mean_ms latency_p50_ms latency_p95_ms latency_p99_ms slo_met
     tasks_started tasks_stopped task_hours running_tasks_mean running_tasks_max instance_hours cpu_utilization_mean
     memory_utilization_mean placement_failures scaling_actions cost_usd cost_compute_usd
-    cost_per_million_requests_usd"""
+    cost_per_million_requests_usd cost_reserved_usd cost_used_usd cost_idle_usd vcpu_hours_paid vcpu_hours_reserved
+    vcpu_hours_used gib_hours_paid gib_hours_reserved gib_hours_used"""
     assert list(SUMMARY_KEYS) == text.split()
     assert list(summarize(Story().result())) == text.split()
 
@@ -53,6 +54,15 @@ def test_a_run_without_anything():
         "cost_usd": 0.0,
         "cost_compute_usd": 0.0,
         "cost_per_million_requests_usd": None,
+        "cost_reserved_usd": 0.0,
+        "cost_used_usd": 0.0,
+        "cost_idle_usd": 0.0,
+        "vcpu_hours_paid": 0.0,
+        "vcpu_hours_reserved": 0.0,
+        "vcpu_hours_used": 0.0,
+        "gib_hours_paid": 0.0,
+        "gib_hours_reserved": 0.0,
+        "gib_hours_used": 0.0,
     }
 
 

@@ -216,6 +216,7 @@ class Recorder:
         # One line a table, so that an editor and the type checker know them all.
         self.tasks = self._buffers["tasks"]
         self.task_states = self._buffers["task_states"]
+        self.containers = self._buffers["containers"]
         self.instances = self._buffers["instances"]
         self.services = self._buffers["services"]
         self.clusters = self._buffers["clusters"]
@@ -227,6 +228,7 @@ class Recorder:
         self.deployments = self._buffers["deployments"]
         self.latencies = self._buffers["latencies"]
         self.costs = self._buffers["costs"]
+        self.capacity_use = self._buffers["capacity_use"]
         self.requests = self._buffers["requests"]
 
     def __getitem__(self, name: str) -> Buffer:

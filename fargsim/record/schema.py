@@ -8,6 +8,7 @@ unit. ``python -m fargsim.record.page`` prints this declaration as ``docs/tables
 from __future__ import annotations
 
 from fargsim.record.column import Table, flag, instant, real, text, whole
+from fargsim.record.schema_containers import CONTAINERS
 
 SCHEMA_VERSION = 1
 """Raised by one whenever a column is removed, renamed or changes its meaning. Part of every result's
@@ -311,6 +312,9 @@ DEPLOYMENTS = Table(
         text("rollout_reason", "Why, in ECS's words.", nullable=True),
         whole("desired", "tasks", "Desired count of the deployment at the end."),
         whole("failed_tasks", "tasks", "Tasks that failed to start or to become healthy."),
+        text("rollback_of", "Deployment that this one rolls back.", nullable=True),
+        text("service_revision", "ARN of the service revision that it rolls out.", nullable=True),
+        text("service_deployment_status", "Status of its service deployment at the end of the run.", nullable=True),
     ),
 )
 
@@ -352,6 +356,32 @@ COSTS = Table(
     ),
 )
 
+CAPACITY_USE = Table(
+    "capacity_use",
+    "One row per cluster and kind of capacity: what was paid for, what running tasks reserved of it, what did work.",
+    ("cluster", "launch_type", "instance_type", "market"),
+    (
+        text("cluster", "Cluster of the capacity; absent for unused commitments.", nullable=True),
+        text("launch_type", "`FARGATE`, `EC2`, or `unused commitment`, which buys no capacity."),
+        text("instance_type", "EC2 instance type.", nullable=True),
+        text("market", "`on-demand` or `spot`.", nullable=True),
+        real("paid_vcpu_h", "vCPU-hours", "vCPUs of tasks (Fargate) or instances (EC2) times their billed time."),
+        real("reserved_vcpu_h", "vCPU-hours", "vCPUs of tasks times their time in RUNNING."),
+        real("used_vcpu_h", "vCPU-hours", "CPU time that tasks used."),
+        real("paid_gib_h", "GiB-hours", "Memory of tasks, or registered by instances, times their billed time."),
+        real("reserved_gib_h", "GiB-hours", "Memory of tasks times their time in RUNNING."),
+        real(
+            "used_gib_h",
+            "GiB-hours",
+            "Memory that tasks held; absent where tasks ran without a service, whose memory is not metered.",
+            nullable=True,
+        ),
+        real("paid_usd", "USD", "What the bill charges for the capacity."),
+        real("reserved_usd", "USD", "The part of it that tasks in RUNNING reserved."),
+        real("used_usd", "USD", "The part of it that did work; on EC2 by the larger of CPU and memory.", nullable=True),
+    ),
+)
+
 REQUESTS = Table(
     "requests",
     "One row per request, where the scenario asks for a sample or for all; empty otherwise.",
@@ -376,6 +406,7 @@ TABLES: dict[str, Table] = {
     for table in (
         TASKS,
         TASK_STATES,
+        CONTAINERS,
         INSTANCES,
         SERVICES,
         CLUSTERS,
@@ -387,6 +418,7 @@ TABLES: dict[str, Table] = {
         DEPLOYMENTS,
         LATENCIES,
         COSTS,
+        CAPACITY_USE,
         REQUESTS,
     )
 }

@@ -48,8 +48,16 @@ __all__ = [
     "usd_by",
 ]
 
-COMPUTE_ITEMS = ("fargate ", "ec2 instance", "ec2 spot instance", "savings plan", "reserved instance")
-"""How the line items of compute begin: whatever Fargate bills, EC2 instances, used or idle, and unused commitments."""
+COMPUTE_ITEMS = (
+    "fargate ",
+    "ec2 instance",
+    "ec2 spot instance",
+    "managed instances fee",
+    "savings plan",
+    "reserved instance",
+)
+"""How the line items of compute begin: whatever Fargate bills, EC2 instances, used or idle, the fee for managing them,
+and unused commitments."""
 
 _NEEDED = {
     "tasks": (

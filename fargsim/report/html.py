@@ -18,6 +18,7 @@ from fargsim.report.columns import columns, judged, notes
 from fargsim.report.compare import Comparison, compare
 from fargsim.report.facts import Facts, facts_of, slo_words
 from fargsim.report.plots import draw_all
+from fargsim.report.use_table import use_html
 
 CAPTIONS: dict[str, str] = {
     "traffic": "Requests and errors per second, and the tasks that served them.",
@@ -88,6 +89,7 @@ def render_report(results: Sequence[Result], pictures: Mapping[str, bytes] | Non
         _head(facts, comparison, firsts),
         _comparison(comparison),
         _figure("cost.png", drawn, "What each line item of the bill comes to." + _assumed_hint(results)),
+        use_html(comparison),
         *(_variant(name, result, drawn, len(results) > len(firsts)) for name, result in firsts.items()),
         _assumptions(results, facts),
         _provenance(results),

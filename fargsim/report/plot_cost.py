@@ -28,10 +28,15 @@ ITEMS: dict[str, tuple[str, str]] = {
     "load balancer hours": ("#f3c35b", ""),
     "load balancer LCU": ("#d55e00", ""),
     "public IPv4": ("#cc79a7", ""),
+    "savings plan (unused)": ("#a50026", ""),
+    "reserved instance (unused)": ("#fddbc7", ""),
+    "managed instances fee": ("#44aa99", ""),
     "nat gateway hours": ("#6b5876", ""),
     "nat gateway data": ("#c7b5d1", ""),
 }
 """Colour and hatching of the known line items, in the order in which they are stacked."""
+HATCHES = {"Compute Savings Plan": "....", "EC2 Instance Savings Plan": "oo", "Reserved Instance": "++"}
+"""Hatching of what a commitment covers."""
 OTHERS = ("#4d4d4d", "#999999", "#c4c4c4")
 
 
@@ -132,6 +137,16 @@ def _assumed(results: Sequence[Result]) -> set[str]:
 
 def _looks(items: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return the items in stacking order with their looks: known ones first, others by name in greys."""
-    known = {item: look for item, look in ITEMS.items() if item in items}
-    others = sorted(set(items) - set(ITEMS))
+    known: dict[str, tuple[str, str]] = {}
+    for item, (colour, hatch) in ITEMS.items():
+        if item in items:
+            known[item] = (colour, hatch)
+        # what a commitment covers stands beside what it is, in the same colour
+        known |= {one: (colour, HATCHES[label]) for label in HATCHES for one in items if one == _covered(item, label)}
+    others = sorted(set(items) - set(known))
     return known | {item: (OTHERS[k % len(OTHERS)], "") for k, item in enumerate(others)}
+
+
+def _covered(item: str, label: str) -> str:
+    """Return the name of the part of an item that a commitment covers, as the bill writes it."""
+    return f"{item[:-1]}, {label})" if item.endswith(")") else f"{item} ({label})"

@@ -37,6 +37,15 @@ SUMMARY_KEYS = (
     "cost_usd",
     "cost_compute_usd",
     "cost_per_million_requests_usd",
+    "cost_reserved_usd",
+    "cost_used_usd",
+    "cost_idle_usd",
+    "vcpu_hours_paid",
+    "vcpu_hours_reserved",
+    "vcpu_hours_used",
+    "gib_hours_paid",
+    "gib_hours_reserved",
+    "gib_hours_used",
 )
 COUNTS = frozenset(
     {"requests", "tasks_started", "tasks_stopped", "running_tasks_max", "placement_failures", "scaling_actions"}
@@ -239,7 +248,7 @@ def _memory_utilization(services: pd.DataFrame) -> float | None:
 def _costs(tables: Mapping[str, pd.DataFrame], values: Summary) -> Summary:
     costs = tables["costs"]
     if costs.empty and not (tables["tasks"].empty and tables["instances"].empty):
-        return dict.fromkeys(("cost_usd", "cost_compute_usd", "cost_per_million_requests_usd"))
+        return dict.fromkeys(SUMMARY_KEYS[SUMMARY_KEYS.index("cost_usd") :])
     total = float(costs["usd"].sum())
     compute = float(costs.loc[costs["item"].str.startswith(COMPUTE_ITEMS), "usd"].sum())
     requests = values["requests"]
@@ -247,4 +256,21 @@ def _costs(tables: Mapping[str, pd.DataFrame], values: Summary) -> Summary:
         "cost_usd": total,
         "cost_compute_usd": compute,
         "cost_per_million_requests_usd": total / requests * 1e6 if requests else None,
+        **_capacity(tables["capacity_use"], compute),
     }
+
+
+def _capacity(use: pd.DataFrame, compute_usd: float) -> Summary:
+    """Return what was paid for, reserved and used; absent where a part of it is not metered."""
+
+    def total(column: str) -> float | None:
+        values = use[column].to_numpy(dtype=np.float64, na_value=np.nan)
+        return None if np.isnan(values).any() else float(values.sum())
+
+    reserved = total("reserved_usd")
+    found: Summary = {"cost_reserved_usd": reserved, "cost_used_usd": total("used_usd")}
+    found["cost_idle_usd"] = None if reserved is None else compute_usd - reserved
+    for unit in ("vcpu", "gib"):
+        for what in ("paid", "reserved", "used"):
+            found[f"{unit}_hours_{what}"] = total(f"{what}_{unit}_h")
+    return found

@@ -30,6 +30,7 @@ from fargsim.report.facts import facts_of
 from fargsim.report.html import render_report
 from fargsim.report.plots import draw_all
 from fargsim.report.terminal import comparison_table
+from fargsim.report.use_table import use_table
 from fargsim.study.many import Job
 from fargsim.study.run import Result
 
@@ -73,7 +74,8 @@ def render(results: Sequence[Result], folder: Path) -> Comparison:
     records = [result.record for result in results]
     comparison = compare(records)
     comparison.frame().to_csv(folder / SUMMARY, index=False, lineterminator="\n")
-    (folder / "comparison.txt").write_text(comparison_text(comparison, facts_of(records[0]).name), encoding="utf-8")
+    text = comparison_text(comparison, facts_of(records[0]).name) + use_text(comparison)
+    (folder / "comparison.txt").write_text(text, encoding="utf-8")
     ready = {name: png for result in results for name, png in result.pictures.items()}
     pictures = draw_all(records, ready)
     (folder / "plots").mkdir(exist_ok=True)
@@ -90,6 +92,16 @@ def comparison_text(comparison: Comparison, name: str) -> str:
     console.print(comparison_table(comparison, name))
     console.print(comparison.verdict, highlight=False)
     return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
+
+
+def use_text(comparison: Comparison) -> str:
+    """Return what was paid for, reserved and used as plain text; empty where nothing was paid."""
+    table = use_table(comparison)
+    if table is None:
+        return ""
+    text = io.StringIO()
+    Console(file=text, width=COLUMNS, color_system=None).print(table)
+    return "\n" + "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
 
 
 def read(folder: str | Path) -> list[Result]:

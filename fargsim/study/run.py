@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fargsim.model.scenario import Scenario
+from fargsim.policy.user_policy import UserPolicy
 from fargsim.record import result as record
 from fargsim.record.store import load_result, write_tables
 from fargsim.report.cost import bill
+from fargsim.report.cost_use import capacity_use
 from fargsim.report.summary import summarize
 from fargsim.sim.build import simulate
 from fargsim.study.billing import billing_terms
@@ -78,6 +80,7 @@ def run(
     *,
     replication: int = 0,
     progress: Callable[[int], None] | None = None,
+    policies: Mapping[str, UserPolicy] | None = None,
 ) -> Result:
     """Run a scenario to its end and bill it.
 
@@ -91,6 +94,10 @@ def run(
         Number of the replication: the same seed with other random numbers.
     progress
         Called with the instant of the run, in microseconds, as it goes on.
+    policies
+        Scaling policies of your own by service (``SERVICE`` or ``CLUSTER/SERVICE``), each in the place of the service's own policies: a
+        function that is asked once a minute, with a :class:`fargsim.policy.user_policy.UserView` and what it remembered (None at first).
+        It returns the desired count or None, what to remember, and why.
 
     Examples
     --------
@@ -98,9 +105,21 @@ def run(
     >>> result = fargsim.run(fargsim.load("scenarios/quickstart.yaml"))
     >>> result.summary["tasks_started"], result.summary["running_tasks_max"]
     (3, 2)
+
+    A policy of one's own doubles the tasks after five minutes:
+
+    >>> def double(view, memory):
+    ...     if view.at_us < 300_000_000 or memory == "done":
+    ...         return None, memory, ""
+    ...     return 2 * view.desired, "done", "it is five minutes past"
+    >>> own = fargsim.run(fargsim.load("scenarios/quickstart.yaml"), policies={"sample-app-service": double})
+    >>> own.tables["scaling"][["desired_before", "desired_after", "reason"]].values.tolist()
+    [[2, 4, 'it is five minutes past']]
     """
     chosen = scenario.seed if seed is None else seed
-    recorder = simulate(scenario, chosen, replication, progress)
+    recorder = simulate(scenario, chosen, replication, progress, policies)
     tables = recorder.drain()
-    tables["costs"] = bill(tables, billing_terms(scenario))
+    terms = billing_terms(scenario)
+    tables["costs"] = bill(tables, terms)
+    tables["capacity_use"] = capacity_use(tables, terms)
     return Result(record.Result(tables, provenance(scenario, chosen, replication)))
