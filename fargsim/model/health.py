@@ -9,7 +9,7 @@ from fargsim.model.distribution import Distribution
 
 
 class HealthBehaviour(Own):
-    """When a running application stops passing the health checks of load balancers, and for how long.
+    """When a running application stops passing health checks, those of load balancers and of its container, and for how long.
 
     Parameters
     ----------
@@ -19,8 +19,11 @@ class HealthBehaviour(Own):
         From then until it passes them again; ``None``: it does not.
     requests
         What becomes of requests meanwhile: ``refused`` connections (502), or ``served``.
+    hangs
+        Whether a check of the container gets no answer meanwhile and lasts for its time-out; otherwise it fails at once.
     """
 
     fails_after: Distribution
     recovers_after: Distribution | None = None
     requests: Literal["refused", "served"] = "refused"
+    hangs: bool = False

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fargsim.model.scenario import Scenario
 from fargsim.model.timeline import Fault, StopTask, TimelineEntry
 from fargsim.model.traffic import Jobs
+from fargsim.policy.user_policy import UserPolicy
 from fargsim.record.buffer import Recorder
 from fargsim.sim.errors import AwsError, ClientException, ThrottlingException
 from fargsim.sim.kit import US_PER_S
 from fargsim.sim.region import Region
 from fargsim.sim.sources import Source, source
-from fargsim.sim.state import Stop, TaskRun
-from fargsim.sim.task_life import stop_task
+from fargsim.sim.state import TaskRun
+from fargsim.sim.task_life import crash as crash_container
 
 RETRY_FIRST_S = 2
 RETRY_LONGEST_S = 300
 """A client that is throttled backs off from 2 seconds to 5 minutes: Amazon ECS API Reference, API_RunTask.html."""
 
 
-def build(scenario: Scenario, seed: int | None = None, replication: int = 0) -> Region:
+def build(
+    scenario: Scenario,
+    seed: int | None = None,
+    replication: int = 0,
+    policies: Mapping[str, UserPolicy] | None = None,
+) -> Region:
     """Build the region of a scenario at the instant at which the run starts.
 
     Raises
@@ -33,7 +39,7 @@ def build(scenario: Scenario, seed: int | None = None, replication: int = 0) -> 
         scenario.region,
         seed=scenario.seed if seed is None else seed,
         start=scenario.start,
-        subnet_facts=scenario.network.subnets,
+        surroundings=scenario.surroundings,
         quotas=scenario.quotas,
         assumptions=scenario.assumptions,
         replication=replication,
@@ -72,6 +78,13 @@ def build(scenario: Scenario, seed: int | None = None, replication: int = 0) -> 
             region.registry.service(service.cluster, service.service_name).settle()
     for target in scenario.scaling:
         _call(region, "application_autoscaling.register_scalable_target", _arguments(target))
+    for name, policy in (policies or {}).items():
+        place, _, service_name = name.rpartition("/")
+        region.application_autoscaling.use(service_name, policy, place or "default")
+    for metric in scenario.metrics:
+        region.cloudwatch.define(metric)
+    for alarm in scenario.alarms:
+        _call(region, "cloudwatch.put_metric_alarm", _arguments(alarm))
     for traffic in scenario.traffic:
         region.send_traffic(
             traffic.to,
@@ -93,6 +106,7 @@ def simulate(
     seed: int | None = None,
     replication: int = 0,
     progress: Callable[[int], None] | None = None,
+    policies: Mapping[str, UserPolicy] | None = None,
 ) -> Recorder:
     """Run a scenario to its end and return what was recorded.
 
@@ -104,8 +118,10 @@ def simulate(
         Number of the replication.
     progress
         Called with the instant of the run, in microseconds, as it goes on.
+    policies
+        Scaling policies of the user's own by service (``SERVICE`` or ``CLUSTER/SERVICE``).
     """
-    region = build(scenario, seed, replication)
+    region = build(scenario, seed, replication, policies)
     region.run(scenario.duration, progress)
     return region.finish()
 
@@ -162,9 +178,7 @@ def _break(region: Region, fault: Fault) -> None:
     if fault.task_crash is not None:
         crash = fault.task_crash
         for task in _oldest(region, crash.cluster, crash.service, crash.count):
-            task.exit_code = crash.exit_code
-            reason = "Essential container in task exited"
-            stop_task(region.kit, task, Stop("EssentialContainerExited", reason, crash.exit_code, drain=False))
+            crash_container(region.kit, task, crash.exit_code)
     if fault.instance_loss is not None:
         group = region.registry.group(fault.instance_loss.auto_scaling_group)
         for instance in sorted(group.in_service, key=lambda i: i.number)[: fault.instance_loss.count]:

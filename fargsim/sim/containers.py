@@ -1,4 +1,7 @@
-"""The containers of a running task: how they behave, their health checks, their ends."""
+"""The containers of a task in its life: the only one of most tasks here, those with lives of their own through their machine.
+
+A task of one plain container costs what it costs: one boot, one end, one stop. Everything else is `fargsim.sim.container_machine`.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,32 @@ from typing import Any
 
 import simpy
 
-from fargsim.model.behaviour import ContainerBehaviour
 from fargsim.model.quantity import US_PER_S
-from fargsim.model.taskdef import ContainerDefinition
-from fargsim.policy.health import boot_transitions
+from fargsim.policy.containers import health_changes
+from fargsim.sim.container_machine import ContainerMachine
+from fargsim.sim.container_run import container_behaviour
 from fargsim.sim.kit import Kit
-from fargsim.sim.state import TaskRun
+from fargsim.sim.state import Stop, TaskRun
 
 Process = Generator[simpy.Event, Any, None]
+
+
+def start_containers(kit: Kit, task: TaskRun) -> Process:
+    """Start containers with lives of their own, each in its turn, until all have started or the task ends before.
+
+    The task is RUNNING when the last of its containers has started: github.com/aws/amazon-ecs-agent, agent/api/task/task.go.
+    """
+    machine = task.machine = ContainerMachine(kit, task)
+    machine.begin()
+    yield machine.all_started | machine.ended
+    if machine.stop is not None:
+        take_end(task, machine.stop)
+
+
+def take_end(task: TaskRun, stop: Stop) -> None:
+    """Let a task stop because of its containers."""
+    task.desired_status = "STOPPED"
+    task.stop_wanted = stop
 
 
 def essential_exit(kit: Kit, task: TaskRun) -> tuple[int, int] | None:
@@ -26,7 +47,9 @@ def essential_exit(kit: Kit, task: TaskRun) -> tuple[int, int] | None:
     exits: list[tuple[int, int]] = []
     for container in task.revision.definition.container_definitions:
         does = container_behaviour(task, container)
-        if container.essential and does is not None and does.run is not None:
+        if container.essential and kit.surroundings.cannot_execute(task, container):
+            exits.append((kit.us("exec_failure_s"), 1))
+        elif container.essential and does is not None and does.run is not None:
             exits.append((kit.streams.duration_us(f"run/{family}/{container.name}", does.run), does.exit_code))
     crash = task.revision.behaviour.crash
     if crash is not None:
@@ -34,38 +57,24 @@ def essential_exit(kit: Kit, task: TaskRun) -> tuple[int, int] | None:
     return min(exits) if exits else None
 
 
-def container_behaviour(task: TaskRun, container: ContainerDefinition) -> ContainerBehaviour | None:
-    """Return how a container behaves: its own entry, or the task's for the first essential container."""
-    behaviour = task.revision.behaviour
-    own = behaviour.containers.get(container.name)
-    if own is not None:
-        return own
-    first = next(c for c in task.revision.definition.container_definitions if c.essential)
-    return behaviour if container.name == first.name else None
-
-
 def watch_health(kit: Kit, task: TaskRun) -> None:
-    """Compute when the task's container health checks change and when it starts to count as healthy."""
-    checked = [c for c in task.revision.definition.container_definitions if c.essential and c.health_check]
+    """Compute when the health check of a task's only container changes its mind and when the task starts to count as healthy."""
+    [container] = task.revision.definition.container_definitions
+    check = container.health_check
     assert task.started_at is not None
     assert task.boot_done_at is not None
-    for container in checked:
-        check = container.health_check
-        assert check is not None
-        # failures inside startPeriod do not count, so the first that counts is the first check after it
-        interval = check.interval * US_PER_S
-        skipped = max(0, -(-check.start_period // check.interval) - 1) if check.start_period else 0
-        first = task.started_at + interval
-        counted = first + skipped * interval
-        if task.boot_done_at <= counted:
-            counted = first
-        for transition in boot_transitions(
-            counted, interval, task.boot_done_at, healthy_threshold=1, unhealthy_threshold=check.retries
+    if check is not None:
+        for at, status in health_changes(
+            task.started_at,
+            task.boot_done_at,
+            interval_us=check.interval * US_PER_S,
+            timeout_us=check.timeout * US_PER_S,
+            retries=check.retries,
+            start_period_us=check.start_period * US_PER_S,
         ):
-            status = transition.state.upper()
-            kit.at(transition.at_us, lambda status=status: set_health(task, status))  # type: ignore[misc]
+            kit.at(at, lambda status=status: set_health(task, status))  # type: ignore[misc]
     if task.service is not None:
-        task.service.task_started(task, bool(checked))
+        task.service.task_started(task, check is not None)
 
 
 def set_health(task: TaskRun, status: str) -> None:
@@ -78,6 +87,10 @@ def set_health(task: TaskRun, status: str) -> None:
 
 def stop_containers(kit: Kit, task: TaskRun) -> Process:
     """Send SIGTERM and, when the stop time-out passes first, SIGKILL."""
+    if task.machine is not None:
+        yield from task.machine.stop_all()
+        task.execution_stopped_at = kit.now
+        return
     if task.exit_code is not None:
         # an essential container ended by itself: the others are stopped, which takes the agent a moment
         yield kit.env.timeout(kit.us("stopping_overhead_s"))

@@ -14,6 +14,7 @@ import simpy
 from fargsim.catalog.instances import awsvpc_task_limit, instance_type, registered_memory_mib
 from fargsim.model.capacity import AutoScalingGroup, LaunchTemplateData
 from fargsim.policy.scaling_group import GroupInstance, launch_zone, terminations
+from fargsim.sim.images import ImageCache, cleanup_of
 from fargsim.sim.kit import Kit
 from fargsim.sim.records import record_instance
 from fargsim.sim.state import Stop, TaskRun
@@ -21,6 +22,7 @@ from fargsim.sim.streams import lognormal_us
 from fargsim.sim.task_life import stop_task
 
 if TYPE_CHECKING:
+    from fargsim.sim.container_limits import MemoryGroup
     from fargsim.sim.state import ClusterRun, ProviderRun
 
 Process = Generator[simpy.Event, Any, None]
@@ -69,9 +71,11 @@ class InstanceRun:
         self.status_reason: str | None = None
         self.row: int | None = None
         self.tasks: dict[str, TaskRun] = {}
-        self.cached_images: set[str] = set()
+        self.images = ImageCache(kit.now, cleanup_of(kit, agent))
         self.host_cpu_units = self.cpu_units
         self.host_memory_mib = self.memory_mib
+        self.memory_group: MemoryGroup | None = None
+        """What the containers on it hold together, once one is there whose memory may pass a limit."""
         self._freed: simpy.Event | None = None
 
     @property
@@ -90,6 +94,8 @@ class InstanceRun:
         self.host_cpu_units -= definition.cpu_units
         self.host_memory_mib -= definition.memory_mib
         task.on_host = True
+        if self.memory_group is not None:
+            self.memory_group.review()
 
     def host_free(self, task: TaskRun) -> None:
         """Give back what a stopped task held on the host, and let the agent start what waits."""
@@ -98,9 +104,16 @@ class InstanceRun:
             self.host_cpu_units += definition.cpu_units
             self.host_memory_mib += definition.memory_mib
             task.on_host = False
+            if self.memory_group is not None:
+                self.memory_group.review()
         freed, self._freed = self._freed, None
         if freed is not None:
             freed.succeed()
+
+    def memory_left_bytes(self) -> float:
+        """Return what the containers of its memory group share: its memory less what the other tasks reserve."""
+        others = sum(t.revision.definition.memory_mib for t in self.tasks.values() if t.on_host and t.machine is None)
+        return float((self.memory_mib - others) * 2**20)
 
     def when_freed(self, env: simpy.Environment) -> simpy.Event:
         """Return the event of the next task that gives its resources back."""

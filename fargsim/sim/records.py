@@ -20,6 +20,8 @@ def record_state(kit: Kit, task: TaskRun) -> None:
 
 def record_task(kit: Kit, task: TaskRun) -> None:
     """Keep a task: at the end of its life, or at the end of the run."""
+    if task.machine is not None:
+        task.machine.finish()
     revision = task.revision
     definition = revision.definition
     stop = task.stop_wanted
@@ -103,6 +105,7 @@ def record_instance(kit: Kit, instance: InstanceRun) -> None:
 
 def record_deployment(kit: Kit, service: ServiceRun, deployment: DeploymentRun) -> None:
     """Keep a deployment: when another has replaced it, or at the end of the run."""
+    entry = service.rollouts.of(deployment)
     kit.recorder.deployments.append(
         (
             deployment.deployment_id,
@@ -116,5 +119,8 @@ def record_deployment(kit: Kit, service: ServiceRun, deployment: DeploymentRun) 
             deployment.rollout_reason,
             service.desired,
             deployment.failed_tasks,
+            deployment.rollback_of,
+            deployment.service_revision.arn,
+            None if entry is None else entry.status,
         )
     )

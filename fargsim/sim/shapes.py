@@ -71,17 +71,41 @@ def describe_task(kit: Kit, start: datetime, task: TaskRun) -> dict[str, Any]:
         "stoppingAt": instant(start, task.stopping_at),
         "executionStoppedAt": instant(start, task.execution_stopped_at),
         "stoppedAt": instant(start, task.stopped_at),
-        "containers": [
-            {
-                "name": container.name,
-                "image": container.image,
-                "lastStatus": task.last_status if task.last_status in ("RUNNING", "STOPPED") else "PENDING",
-                **({"exitCode": task.exit_code} if task.exit_code is not None and container.essential else {}),
-            }
-            for container in task.revision.definition.container_definitions
-        ],
+        "containers": _containers(task),
     }
     return {key: value for key, value in answer.items() if value is not None}
+
+
+def _containers(task: TaskRun) -> list[dict[str, Any]]:
+    """Return the containers of a task as DescribeTasks does."""
+    definitions = task.revision.definition.container_definitions
+    if task.machine is not None:
+        found = [
+            {
+                "name": run.name,
+                "image": run.definition.image,
+                "lastStatus": run.last_status,
+                "healthStatus": run.health,
+                "exitCode": run.exit_code,
+                "reason": run.reason,
+            }
+            for run in task.machine.runs.values()
+        ]
+        return [{key: value for key, value in one.items() if value is not None} for one in found]
+    answer = []
+    for container in definitions:
+        one: dict[str, Any] = {
+            "name": container.name,
+            "image": container.image,
+            "lastStatus": task.last_status if task.last_status in ("RUNNING", "STOPPED") else "PENDING",
+            "healthStatus": task.health_status,
+        }
+        if container.essential and task.exit_code is not None:
+            one["exitCode"] = task.exit_code
+        if container.essential and task.container_reason is not None:
+            one["reason"] = task.container_reason
+        answer.append(one)
+    return answer
 
 
 def describe_service(kit: Kit, start: datetime, service: ServiceRun) -> dict[str, Any]:
@@ -104,10 +128,20 @@ def describe_service(kit: Kit, start: datetime, service: ServiceRun) -> dict[str
                 "desiredCount": service.desired if d is service.primary else 0,
                 "pendingCount": d.counts["pending"],
                 "runningCount": d.counts["undecided"] + d.counts["healthy"] + d.counts["unhealthy"],
-                "failedTasks": d.failed_tasks,
+                "failedTasks": 0 if d.watch is None else d.watch.failed_in_a_row.failures,
                 "rolloutState": d.rollout_state,
                 "rolloutStateReason": d.rollout_reason,
                 "createdAt": instant(start, d.created_at),
+            }
+            for d in service.deployments
+        ],
+        "currentServiceDeployment": service.rollouts.current.arn,
+        "currentServiceRevisions": [
+            {
+                "arn": d.service_revision.arn,
+                "requestedTaskCount": service.desired if d is service.primary else d.wanted,
+                "runningTaskCount": d.counts["undecided"] + d.counts["healthy"] + d.counts["unhealthy"],
+                "pendingTaskCount": d.counts["pending"],
             }
             for d in service.deployments
         ],

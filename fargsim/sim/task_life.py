@@ -13,15 +13,18 @@ from typing import Any
 import simpy
 
 from fargsim.model.quantity import US_PER_S
-from fargsim.sim.containers import essential_exit, stop_containers, watch_health
+from fargsim.sim.container_machine import EXITED, ContainerMachine
+from fargsim.sim.container_run import needs_machine
+from fargsim.sim.containers import essential_exit, start_containers, stop_containers, take_end, watch_health
 from fargsim.sim.kit import Kit
 from fargsim.sim.places import free_place, release_reservation
 from fargsim.sim.records import record_task
-from fargsim.sim.start_up import activate, provision, settle, wait_for_host
+from fargsim.sim.start_up import StartFailed, activate, leave, provision, settle, wait_for_host
 from fargsim.sim.state import Stop, TaskRun
 from fargsim.sim.task_state import enter
 
 Process = Generator[simpy.Event, Any, None]
+RECLAIMED = "Your Spot Task was interrupted."
 
 
 def live(kit: Kit, task: TaskRun) -> Process:
@@ -35,8 +38,11 @@ def live(kit: Kit, task: TaskRun) -> Process:
             yield from provision(kit, task)
             yield from wait_for_host(kit, task)
             yield from activate(kit, task)
-        yield from run(kit, task)
-    except simpy.Interrupt:
+        if needs_machine(task.revision):
+            yield from start_containers(kit, task)
+        if task.alive:
+            yield from run(kit, task)
+    except (simpy.Interrupt, StartFailed):
         # the reason is in task.stop_wanted; what follows depends on how far the task has come
         pass
     yield from wind_down(kit, task)
@@ -45,19 +51,25 @@ def live(kit: Kit, task: TaskRun) -> Process:
 def run(kit: Kit, task: TaskRun) -> Process:
     """Run the containers until an essential one ends or somebody stops the task."""
     task.started_at = kit.now
-    behaviour = task.revision.behaviour
-    boot = 0 if task.settled else kit.streams.duration_us(f"boot/{task.revision.definition.family}", behaviour.boot)
-    task.boot_done_at = kit.now + boot
+    machine = task.machine
+    if machine is None:
+        boot = task.revision.behaviour.boot
+        task.boot_done_at = kit.now + (
+            0 if task.settled else kit.streams.duration_us(f"boot/{task.revision.definition.family}", boot)
+        )
+    assert task.boot_done_at is not None
     if task.service is not None:
         task.targets = [(g, g.register(task, task.boot_done_at)) for g in task.service.target_groups(task)]
     enter(kit, task, "RUNNING")
+    if machine is not None:
+        yield from run_machine(kit, task, machine)
+        return
     watch_health(kit, task)
     ends = essential_exit(kit, task)
     reclaimed = spot_interruption(kit, task)
     if reclaimed is not None and (ends is None or reclaimed < ends[0]):
         yield kit.env.timeout(reclaimed)
-        task.desired_status = "STOPPED"
-        task.stop_wanted = Stop("SpotInterruption", "Your Spot Task was interrupted.", drain=False)
+        take_end(task, Stop("SpotInterruption", RECLAIMED, drain=False))
         return
     if ends is None:
         yield kit.env.event()  # until somebody interrupts
@@ -65,8 +77,38 @@ def run(kit: Kit, task: TaskRun) -> Process:
     after, exit_code = ends
     yield kit.env.timeout(after)
     task.exit_code = exit_code
-    task.desired_status = "STOPPED"
-    task.stop_wanted = Stop("EssentialContainerExited", "Essential container in task exited", exit_code)
+    take_end(task, Stop("EssentialContainerExited", EXITED, exit_code))
+
+
+def run_machine(kit: Kit, task: TaskRun, machine: ContainerMachine) -> Process:
+    """Run containers that have lives of their own until they end the task or Fargate reclaims it."""
+    if task.service is not None:
+        task.service.task_started(task, machine.checked)
+    machine.tell_health()
+    reclaimed = spot_interruption(kit, task)
+    if reclaimed is None:
+        yield machine.ended
+    else:
+        yield machine.ended | kit.env.timeout(reclaimed)
+    if machine.stop is not None:
+        take_end(task, machine.stop)
+    else:
+        take_end(task, Stop("SpotInterruption", RECLAIMED, drain=False))
+
+
+def crash(kit: Kit, task: TaskRun, exit_code: int, reason: str | None = None) -> None:
+    """Let the container that serves a task's requests die: it may be restarted in place, or it takes the task with it.
+
+    Parameters
+    ----------
+    reason
+        Why, in ECS's words; None where it died by itself.
+    """
+    if task.machine is not None:
+        task.machine.exit(task.machine.serving, exit_code, reason)
+        return
+    task.exit_code, task.container_reason = exit_code, reason
+    stop_task(kit, task, Stop("EssentialContainerExited", EXITED, exit_code, drain=False))
 
 
 def spot_interruption(kit: Kit, task: TaskRun) -> int | None:
@@ -100,7 +142,8 @@ def wind_down(kit: Kit, task: TaskRun) -> Process:
     assert stop is not None
     task.desired_status = "STOPPED"
     task.healthy = False
-    ran = task.started_at is not None
+    machine = task.machine
+    ran = task.started_at is not None or (machine is not None and machine.ran)
     try:
         if ran and not stop.kill:
             if task.exit_code is None and stop.drain:
@@ -118,6 +161,8 @@ def wind_down(kit: Kit, task: TaskRun) -> Process:
             task.execution_stopped_at = kit.now
     except simpy.Interrupt:
         pass  # its instance is gone: nothing is left to wait for
+    if machine is not None and stop.kill:
+        machine.vanish()
     for group, target in task.targets:
         group.drop(target)
     if ran and task.execution_stopped_at is None:
@@ -127,10 +172,11 @@ def wind_down(kit: Kit, task: TaskRun) -> Process:
     release_reservation(kit, task)
     free_place(kit, task)
     awsvpc = task.fargate or task.revision.definition.effective_network_mode == "awsvpc"
-    if awsvpc and not stop.kill and task.zone is not None:
+    if awsvpc and not stop.kill and task.zone is not None and not task.without_interface:
         enter(kit, task, "DEPROVISIONING")
         with contextlib.suppress(simpy.Interrupt):
             yield kit.env.timeout(kit.us("deprovision_s"))
+    leave(kit, task)
     task.stopped_at = kit.now
     enter(kit, task, "STOPPED")
     record_task(kit, task)
@@ -155,4 +201,7 @@ def drain(kit: Kit, task: TaskRun) -> Process:
 
     for group, target in task.targets:
         group.deregister(target, one)
-    yield unused
+    if task.machine is None:
+        yield unused
+    else:
+        yield unused | task.machine.ended  # a container that ends by itself serves nobody any more
