@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from fargsim.model.base import EcsShape, Own, PascalShape
+from fargsim.model.deployment_verbs import StopServiceDeployment, UpdateTaskProtection
 from fargsim.model.quantity import DurationUs
 from fargsim.model.service import CreateService, RunTask, UpdateService
 from fargsim.model.taskdef import TaskDefinition
@@ -71,6 +72,8 @@ VERBS: dict[str, type[Any]] = {
     "ecs.update_service": UpdateService,
     "ecs.run_task": RunTask,
     "ecs.stop_task": StopTask,
+    "ecs.stop_service_deployment": StopServiceDeployment,
+    "ecs.update_task_protection": UpdateTaskProtection,
     "autoscaling.set_desired_capacity": SetDesiredCapacity,
 }
 """The verbs a timeline may use, with the shape of their argument."""
@@ -85,6 +88,8 @@ class TimelineEntry(Own):
     update_service: UpdateService | None = Field(default=None, alias="ecs.update_service")
     run_task: RunTask | None = Field(default=None, alias="ecs.run_task")
     stop_task: StopTask | None = Field(default=None, alias="ecs.stop_task")
+    stop_service_deployment: StopServiceDeployment | None = Field(default=None, alias="ecs.stop_service_deployment")
+    update_task_protection: UpdateTaskProtection | None = Field(default=None, alias="ecs.update_task_protection")
     set_desired_capacity: SetDesiredCapacity | None = Field(default=None, alias="autoscaling.set_desired_capacity")
     fault: Fault | None = None
 

@@ -60,6 +60,14 @@ class Chooser:
             candidates = deployment.of(standing)
             if missing <= 0 or not candidates:
                 continue
+            if len(service.protection):
+                rows = [
+                    (t, "scale-in protection", t not in service.protection, "protected ones stay", "")
+                    for t in candidates
+                ]
+                if self._records.full:
+                    self._records.stop(rows)
+                candidates = [t for t in candidates if t not in service.protection]
             if self._records.full:
                 words = NOT_HEALTHY_YET[standing]
                 self._records.stop((t, "standing", True, "not healthy yet first", words) for t in candidates)

@@ -64,6 +64,7 @@ class DeploymentWatch:
         self.ignored_alarms: tuple[str, ...] = ()
         """Alarms that were in ALARM when the deployment began: they do not count."""
         self.triggered_alarm: str | None = None
+        self.breaker_opened = False
         self.baking_since: int | None = None
         self._ends: list[Callable[[], None]] = []
         if alarms is not None:
@@ -108,6 +109,7 @@ class DeploymentWatch:
             return
         if self.memory.failures:
             text = "tasks failed to start"
+            self.breaker_opened = self.breaker_opened or self.verdict is None
             self.fail(Verdict(text, f"ECS deployment circuit breaker: {text}.", breaker.rollback))
 
     def fail(self, verdict: Verdict) -> None:

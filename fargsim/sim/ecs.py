@@ -10,6 +10,7 @@ from fargsim.model.capacity import CapacityProvider, Cluster
 from fargsim.model.taskdef import TaskDefinition
 from fargsim.policy.fleet import Fleet
 from fargsim.policy.needs import needs_of
+from fargsim.sim.ecs_deployments import DeploymentVerbs
 from fargsim.sim.ecs_services import ServiceVerbs
 from fargsim.sim.ecs_tasks import TaskVerbs
 from fargsim.sim.errors import ClientException, InvalidParameterException
@@ -20,7 +21,7 @@ from fargsim.sim.state import ClusterRun, ProviderRun, Revision
 BYTES_PER_MIB = 2**20
 
 
-class Ecs(ServiceVerbs, TaskVerbs):
+class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs):
     """Verbs that create, change, stop and describe.
 
     Arguments are those of the AWS API, in ``camelCase``; answers are dictionaries in its shapes. A name stands wherever the API takes an

@@ -42,6 +42,18 @@ class ServiceNotActiveException(AwsError):
     """The service has been deleted."""
 
 
+class ConflictException(AwsError):
+    """The request conflicts with what is under way, or with an earlier one of the same token."""
+
+
+class ServiceDeploymentNotFoundException(AwsError):
+    """No such service deployment."""
+
+
+class UnsupportedFeatureException(AwsError):
+    """The feature is not supported here."""
+
+
 class ResourceNotFoundException(AwsError):
     """No such resource."""
 

@@ -34,10 +34,8 @@ def resolved(kit: Kit, service: ServiceRun, task: TaskRun) -> None:
         service.attend(kit.now)
 
 
-def resolution_failed(kit: Kit, deployment: DeploymentRun, task: TaskRun) -> None:
+def resolution_failed(kit: Kit, deployment: DeploymentRun) -> None:
     """Count an attempt that has ended without digests."""
-    if task.stop_wanted is None or task.stop_wanted.code != "TaskFailedToStart":
-        return
     deployment.digest_failures += 1
     if deployment.digest_failures < kit.parameters.number("digest_resolution_attempts"):
         return

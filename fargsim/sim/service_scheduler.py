@@ -260,16 +260,16 @@ class ServiceRun:
         deployment = self.deployment_of(task)
         if deployment is not None:
             deployment.stopping -= 1
-            if deployment.resolving:
-                resolution_failed(self._kit, deployment, task)
-        if task.started_at is None and task.stop_wanted is not None and task.stop_wanted.code == "TaskFailedToStart":
-            self.actions.failed_to_start(task)
         self.attend(self._kit.now)
 
     def _gone(self, task: TaskRun) -> None:
         deployment = self.deployment_of(task)
         if deployment is None or not deployment.leave(task):
             return
+        if task.started_at is None and task.stop_wanted is not None and task.stop_wanted.code == "TaskFailedToStart":
+            self.actions.failed_to_start(task)
+            if deployment.resolving:
+                resolution_failed(self._kit, deployment)
         # nobody here asked for it: the task was lost, and it takes the scheduler a while to notice
         self.actions.disturbed()
         deployment.unnoticed += 1

@@ -1,0 +1,517 @@
+"""Hand-computed deployments that fail, are given up, bake, succeed early or wait: circuit breaker, alarms, protection, digests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import simpy
+from sim_helpers import exact_region, messages, network, register, seconds, statuses
+
+from fargsim import Region
+from fargsim.sim import task_life
+from fargsim.sim.errors import ConflictException, ServiceDeploymentNotFoundException, UnsupportedFeatureException
+from fargsim.sim.state import Stop
+from fargsim.sim.task_state import enter
+
+BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+CHECK = {"healthCheck": {"command": ["CMD", "true"], "interval": 10, "timeout": 2, "retries": 2}}
+
+
+@pytest.fixture
+def unpullable(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let the tasks of a revision fail five seconds after they have begun to pull."""
+    bad: set[int] = set()
+    activate = task_life.activate
+
+    def failing(kit: Any, task: Any) -> Any:
+        if task.revision.number not in bad:
+            yield from activate(kit, task)
+            return
+        enter(kit, task, "ACTIVATING")
+        task.pull_started_at = kit.now
+        yield kit.env.timeout(5_000_000)
+        task.stop_wanted = Stop("TaskFailedToStart", "CannotPullContainerError: image not found")
+        raise simpy.Interrupt("TaskFailedToStart")
+
+    monkeypatch.setattr(task_life, "activate", failing)
+    return bad.add
+
+
+def service(region: Region, desired: int = 4, configuration: dict[str, Any] | None = None, **more: Any) -> None:
+    region.ecs.create_service(
+        serviceName="web",
+        taskDefinition="web",
+        desiredCount=desired,
+        launchType="FARGATE",
+        networkConfiguration=network("subnet-a"),
+        deploymentConfiguration=configuration or {},
+        **more,
+    )
+
+
+def updated(configuration: dict[str, Any] | None = None, desired: int = 4, **bad: Any) -> Region:
+    """A service that runs from 60 s on and is given a second revision at 200 s."""
+    region = exact_region()
+    register(region)
+    service(region, desired, configuration)
+    region.run(until="200 s")
+    register(region, **bad)
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    return region
+
+
+def said(region: Region, since: float = 200) -> list[tuple[float, str]]:
+    """Events since an instant, deployments by their place in the history."""
+    names = {d: f"d{n}" for n, d in enumerate(by_begin(region))}
+    found = []
+    for at, text in messages(region):
+        if at >= since:
+            for name, short in names.items():
+                text = text.replace(name, short)
+            found.append((at, text))
+    return found
+
+
+def by_begin(region: Region) -> list[str]:
+    events = region.kit.recorder.events.frame()
+    begun = events[events.event_name == "SERVICE_DEPLOYMENT_IN_PROGRESS"].message
+    return [text.split("ECS deployment ")[1].split(" ")[0] for text in begun]
+
+
+def history(region: Region) -> list[tuple[str, str]]:
+    """Statuses of the service deployments, oldest first, and what was said of them."""
+    found = region.ecs.list_service_deployments(service="web")["serviceDeployments"]
+    return [(d["status"], d.get("statusReason", "")) for d in reversed(found)]
+
+
+def revisions_alive(region: Region) -> dict[int, int]:
+    tasks = region.registry.service("default", "web").tasks.values()
+    numbers = [t.revision.number for t in tasks if t.alive]
+    return {n: numbers.count(n) for n in sorted(set(numbers))}
+
+
+# --- the circuit breaker
+
+
+def test_tasks_that_never_run_open_the_breaker_and_the_old_tasks_stay(unpullable: Callable[[int], None]) -> None:
+    unpullable(2)
+    region = updated(BREAKER)
+    region.run(until="400 s")
+    # started at 205, pull at 215, failed at 220: four failures of three; the old tasks are the rollback's; the others are gone at 227
+    assert said(region) == [
+        (205, "has started 4 tasks"),
+        (220, "(deployment d1) deployment failed: tasks failed to start."),
+        (220, "rolling back to deployment d2."),
+        (227, "(deployment d2) deployment completed."),
+        (227, "has reached a steady state."),
+    ]
+    assert history(region)[1][0] == "ROLLBACK_SUCCESSFUL"
+    assert revisions_alive(region) == {1: 4}
+    names = region.kit.recorder.events.frame().event_name.tolist()
+    assert [n for n in names if n.startswith("SERVICE_DEPLOYMENT")] == [
+        "SERVICE_DEPLOYMENT_IN_PROGRESS",
+        "SERVICE_DEPLOYMENT_COMPLETED",
+        "SERVICE_DEPLOYMENT_IN_PROGRESS",
+        "SERVICE_DEPLOYMENT_FAILED",
+        "SERVICE_DEPLOYMENT_IN_PROGRESS",
+        "SERVICE_DEPLOYMENT_COMPLETED",
+    ]
+    table = region.finish().deployments.frame().sort_values("created_at", kind="stable")
+    assert table.rollout_state.tolist() == ["COMPLETED", "FAILED", "COMPLETED"]
+    assert table.failed_tasks.tolist() == [0, 4, 0]
+    assert table.rollback_of.tolist()[2] == table.deployment_id.tolist()[1]
+    assert table.rollout_reason.tolist()[1] == "ECS deployment circuit breaker: tasks failed to start."
+    assert [seconds(t) for t in table.completed_at] == [60, 220, 227]
+
+
+def test_without_rollback_a_failed_deployment_starts_nothing_more(unpullable: Callable[[int], None]) -> None:
+    unpullable(2)
+    region = updated({"deploymentCircuitBreaker": {"enable": True, "rollback": False}})
+    region.run(until="2 h")
+    assert said(region)[-1] == (220, "(deployment d1) deployment failed: tasks failed to start.")
+    described = region.ecs.describe_services(services=["web"])["services"][0]["deployments"]
+    assert [(d["status"], d["rolloutState"], d["runningCount"]) for d in described] == [
+        ("PRIMARY", "FAILED", 0),
+        ("ACTIVE", "COMPLETED", 4),
+    ]
+    assert history(region)[1][0] == "STOPPED"
+
+
+def test_a_first_deployment_has_nothing_to_go_back_to_and_stalls(unpullable: Callable[[int], None]) -> None:
+    unpullable(1)
+    region = exact_region()
+    register(region)
+    service(region, 2, BREAKER)
+    region.run(until="2 h")
+    # two at 5, failed at 20; the throttle holds 12.66 s back; two at 33, failed at 48: four failures of three
+    assert [life[0][0] for life in statuses(region)] == [5, 5, 33, 33]
+    assert said(region, 0)[-1] == (48, "(deployment d0) deployment failed: tasks failed to start.")
+    assert history(region) == [("ROLLBACK_FAILED", "No completed deployment to roll back to.")]
+
+
+def test_tasks_that_fail_their_health_checks_open_the_breaker_in_its_second_stage() -> None:
+    region = exact_region()
+    register(region)
+    service(region, 1, BREAKER)
+    region.run(until="200 s")
+    register(region, behaviour={"boot": "1 h"}, container=CHECK)
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    region.run(until="500 s")
+    # RUNNING 15 s after its start, two failed checks 20 s later; no room for a replacement: stopped, 8 s later the next
+    starts = [life[0][0] for life in statuses(region)]
+    assert starts == [5, 205, 248, 291]
+    assert [(at, text) for at, text in said(region) if "deployment" in text] == [
+        (326, "(deployment d1) deployment failed: tasks failed to start."),
+        (326, "rolling back to deployment d2."),
+        (334, "(deployment d2) deployment completed."),
+    ]
+    assert revisions_alive(region) == {1: 1}
+
+
+@pytest.mark.parametrize(("reset", "failed"), [(True, False), (False, True)])
+def test_a_healthy_task_sets_the_count_back_unless_it_is_cumulative(reset: bool, failed: bool) -> None:
+    breaker = {"enable": True, "rollback": False, "resetOnHealthyTask": reset}
+    region = updated({"deploymentCircuitBreaker": {**breaker, "thresholdConfiguration": {"type": "COUNT", "value": 2}}})
+    watch = region.registry.service("default", "web").primary.watch
+    for event in ("running", "replaced_unhealthy", "healthy", "replaced_unhealthy"):
+        watch.saw(event)
+    assert (watch.verdict is not None) == failed
+    assert watch.failed_in_a_row.failures == 1
+
+
+def test_the_threshold_follows_the_desired_count(unpullable: Callable[[int], None]) -> None:
+    unpullable(2)
+    region = updated({**BREAKER, "maximumPercent": 130}, desired=10)
+    region.run(until="230 s")
+    assert said(region)[-1][1].startswith("has started 3 tasks")  # three of the threshold of five have failed
+    region.ecs.update_service(service="web", desiredCount=4)
+    region.run(until="400 s")
+    assert (235, "(deployment d1) deployment failed: tasks failed to start.") in said(region)
+
+
+def test_a_deployment_that_is_being_gone_back_to_cannot_be_gone_back_to(unpullable: Callable[[int], None]) -> None:
+    unpullable(3)
+    region = updated({**BREAKER, "minimumHealthyPercent": 0, "maximumPercent": 100})
+    region.run(until="210 s")
+    region.ecs.stop_service_deployment(service="web")
+    region.run(until="220 s")  # the first revision is being deployed again
+    register(region)
+    region.ecs.update_service(service="web", taskDefinition="web:3")
+    region.run(until="1 h")
+    assert [status for status, _ in history(region)] == ["SUCCESSFUL", "ROLLBACK_FAILED", "ROLLBACK_FAILED"]
+    assert history(region)[2][1] == "No completed deployment to roll back to."
+
+
+# --- alarms and bake time
+
+
+def alarmed(**more: Any) -> dict[str, Any]:
+    return {"alarms": {"alarmNames": ["errors"], "enable": True, "rollback": True}, **more}
+
+
+def alarm(region: Region, state: str | None = None) -> None:
+    if state is None:
+        region.cloudwatch.put_metric_alarm(
+            AlarmName="errors",
+            Namespace="App",
+            MetricName="Errors",
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1,
+            ComparisonOperator="GreaterThanThreshold",
+            TreatMissingData="ignore",
+        )
+    else:
+        region.cloudwatch.set_alarm_state(AlarmName="errors", StateValue=state, StateReason="test")
+
+
+def baking(state: str, **more: Any) -> Region:
+    region = exact_region()
+    register(region)
+    alarm(region)
+    service(region, 4, alarmed(**more))
+    region.run(until="400 s")
+    alarm(region, state)
+    register(region)
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    return region
+
+
+def test_an_alarm_during_the_bake_time_brings_the_old_revision_back() -> None:
+    region = baking("OK")
+    # started at 405, healthy at 460, the old ones have gone at 468: it bakes until 708
+    region.run(until="500 s")
+    assert history(region)[1][0] == "IN_PROGRESS"
+    alarm(region, "ALARM")
+    region.run(until="1000 s")
+    # four of the old revision start at once, are healthy 55 s later, the others have gone 8 s after that; it bakes, too
+    assert [(at, text) for at, text in said(region, 405) if "register" not in text] == [
+        (405, "has started 4 tasks"),
+        (460, "has stopped 4 running tasks"),
+        (500, "(deployment d1) deployment failed: alarm detected."),
+        (500, "rolling back to deployment d2."),
+        (500, "has started 4 tasks"),
+        (555, "has stopped 4 running tasks"),
+        (563 + 240, "(deployment d2) deployment completed."),
+        (563 + 240, "has reached a steady state."),
+    ]
+    assert history(region)[1][0] == "ROLLBACK_SUCCESSFUL"
+    arn = region.ecs.list_service_deployments(service="web")["serviceDeployments"][0]["serviceDeploymentArn"]
+    [described] = region.ecs.describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"]
+    assert described["alarms"]["triggeredAlarmNames"] == ["errors"]
+    assert seconds(described["rollback"]["startedAt"]) == 500
+
+
+def test_an_alarm_that_was_on_before_does_not_count() -> None:
+    region = baking("ALARM")
+    region.run(until="500 s")
+    alarm(region, "OK")
+    alarm(region, "ALARM")
+    region.run(until="1000 s")
+    assert (468 + 240, "(deployment d1) deployment completed.") in said(region, 400)
+
+
+def test_a_bake_time_of_ones_own() -> None:
+    region = baking("OK", bakeTimeInMinutes=10)
+    region.run(until="2000 s")
+    assert (468 + 600, "(deployment d1) deployment completed.") in said(region, 400)
+
+
+# --- early success
+
+
+@pytest.mark.parametrize(
+    ("early", "done"),
+    [
+        # two old ones stop at 205, two new ones start in their places at 213 and are healthy at 268; then the other two
+        (None, 276 + 55),
+        ("BLOCKING", 276),  # the last old one has stopped
+        ("DEFERRED", 268),
+    ],
+)
+def test_early_success(early: str | None, done: int) -> None:
+    configuration: dict[str, Any] = {"minimumHealthyPercent": 50, "maximumPercent": 100}
+    if early:
+        configuration["earlySuccessCriteria"] = {
+            "enable": True,
+            "healthyPercent": 50,
+            "sourceServiceRevisionCleanup": early,
+        }
+    region = updated(configuration)
+    region.run(until="600 s")
+    assert [at for at, text in said(region) if "deployment completed" in text] == [done]
+    assert revisions_alive(region) == {2: 4}
+    assert [at for at, text in said(region) if text == "has reached a steady state."] == [276 + 55]
+
+
+def test_deferred_clean_up_ends_after_two_weeks() -> None:
+    early = {"enable": True, "healthyPercent": 100, "sourceServiceRevisionCleanup": "DEFERRED"}
+    region = updated({"earlySuccessCriteria": early}, desired=1)
+    service_run = region.registry.service("default", "web")
+    [old] = service_run.tasks.values()
+    for days in range(0, 16):
+        region.ecs.update_task_protection(tasks=[old.task_id], protectionEnabled=True, expiresInMinutes=2880)
+        region.run(until=f"{200 + (days + 1) * 86_400} s")
+    assert (260, "(deployment d1) deployment completed.") in said(region)
+    region.run(until=f"{30 * 86_400} s")
+    assert old.alive  # its protection has ended, but nobody cleans up any more
+    assert revisions_alive(region) == {1: 1, 2: 1}
+
+
+# --- grace period
+
+
+@pytest.mark.parametrize("grace", [0, 90])
+def test_a_grace_period_saves_a_slow_starter(grace: int) -> None:
+    region = exact_region()
+    register(region, behaviour={"boot": "60 s"}, container=CHECK)
+    bounds = {"minimumHealthyPercent": 0, "maximumPercent": 100}
+    service(region, 1, bounds, healthCheckGracePeriodSeconds=grace)
+    region.run(until="300 s")
+    starts = [life[0][0] for life in statuses(region)]
+    if grace:
+        # RUNNING at 20; unhealthy at 40, which does not count; up at 80, when a check passes
+        assert starts == [5]
+        assert said(region, 0)[-2:] == [
+            (80, "(deployment d0) deployment completed."),
+            (80, "has reached a steady state."),
+        ]
+    else:
+        # unhealthy 35 s after each start, gone 8 s later: it never comes up
+        assert starts == [5 + 43 * n for n in range(7)]
+        assert not [text for _, text in said(region, 0) if "completed" in text]
+
+
+# --- scale-in protection
+
+
+def test_a_protected_task_blocks_a_deployment_until_its_protection_ends() -> None:
+    region = exact_region()
+    register(region)
+    service(region, 2)
+    region.run(until="100 s")
+    first, second = region.ecs.list_tasks(serviceName="web")["taskArns"]
+    answer = region.ecs.update_task_protection(tasks=[first], protectionEnabled=True, expiresInMinutes=10)
+    assert [seconds(p["expirationDate"]) for p in answer["protectedTasks"]] == [700]
+    region.run(until="200 s")
+    register(region)
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    region.run(until="300 s")
+    # the two new ones are healthy at 260; of the old ones only the unprotected one goes
+    newest = region.ecs.list_tasks(serviceName="web")["taskArns"][-1]
+    blocked = region.ecs.update_task_protection(tasks=[newest, second, "nobody"], protectionEnabled=True)
+    assert [f["reason"] for f in blocked["failures"]] == ["DEPLOYMENT_BLOCKED", "MISSING", "MISSING"]
+    assert revisions_alive(region) == {1: 1, 2: 2}
+    region.run(until="800 s")
+    assert [(at, text) for at, text in said(region) if "running tasks" in text or "completed" in text] == [
+        (260, "has stopped 1 running tasks"),
+        (700, "has stopped 1 running tasks"),
+        (708, "(deployment d1) deployment completed."),
+    ]
+
+
+def test_more_protected_tasks_than_desired_are_kept_and_told() -> None:
+    region = exact_region()
+    register(region)
+    service(region, 3)
+    region.run(until="100 s")
+    tasks = region.ecs.list_tasks(serviceName="web")["taskArns"]
+    region.ecs.update_task_protection(tasks=tasks, protectionEnabled=True)
+    region.ecs.update_service(service="web", desiredCount=1)
+    region.run(until="200 s")
+    assert len(region.ecs.list_tasks(serviceName="web")["taskArns"]) == 3
+    [(at, text)] = [(at, text) for at, text in said(region, 0) if "protected" in text]
+    assert at == 105
+    assert text.startswith("was unable to reach steady state because task set (taskSet d0) was unable to scale in.")
+    region.ecs.update_task_protection(tasks=tasks[:1], protectionEnabled=False)
+    region.run(until="210 s")
+    left = region.ecs.list_tasks(serviceName="web")["taskArns"]
+    assert left == tasks[1:]
+    region.run(until=f"{100 + 7200 + 60} s")  # two hours unless said otherwise
+    assert len(region.ecs.list_tasks(serviceName="web")["taskArns"]) == 1
+    protected = region.ecs.get_task_protection()["protectedTasks"]
+    assert [p["protectionEnabled"] for p in protected] == [False]
+
+
+def test_a_standalone_task_cannot_be_protected() -> None:
+    region = exact_region()
+    register(region)
+    answer = region.ecs.run_task(taskDefinition="web", launchType="FARGATE", networkConfiguration=network("subnet-a"))
+    arn = answer["tasks"][0]["taskArn"]
+    failures = region.ecs.update_task_protection(tasks=[arn], protectionEnabled=True)["failures"]
+    assert [(f["arn"], f["reason"]) for f in failures] == [(arn, "TASK_NOT_VALID")]
+
+
+# --- stopped by a user
+
+
+def test_a_user_stops_a_deployment_and_the_old_tasks_stay() -> None:
+    region = updated()
+    region.run(until="230 s")
+    newest = region.ecs.list_service_deployments(service="web", status=["IN_PROGRESS"])["serviceDeployments"]
+    arn = newest[0]["serviceDeploymentArn"]
+    region.ecs.stop_service_deployment(serviceDeploymentArn=arn)
+    assert history(region)[1][0] == "ROLLBACK_REQUESTED"
+    with pytest.raises(ConflictException, match="ROLLBACK_REQUESTED"):
+        region.ecs.stop_service_deployment(serviceDeploymentArn=arn)
+    region.run(until="400 s")
+    # 5 s of reaction; the new tasks, RUNNING since 220, go at once
+    assert said(region, 206) == [
+        (235, "(deployment d1) deployment failed: stopped by user."),
+        (235, "rolling back to deployment d2."),
+        (235, "has stopped 4 running tasks"),
+        (243, "(deployment d2) deployment completed."),
+        (243, "has reached a steady state."),
+    ]
+    assert history(region)[1][0] == "ROLLBACK_SUCCESSFUL"
+    assert [life[0][0] for life in statuses(region)] == [5] * 4 + [205] * 4
+    described = region.ecs.describe_services(services=["web"])["services"][0]
+    assert described["taskDefinition"].endswith("web:1")
+
+
+def test_stopping_what_cannot_be_stopped() -> None:
+    region = exact_region()
+    register(region)
+    service(region, 1)
+    with pytest.raises(ConflictException, match="no completed deployment"):
+        region.ecs.stop_service_deployment(service="web")
+    region.run(until="100 s")
+    with pytest.raises(ConflictException, match="SUCCESSFUL"):
+        region.ecs.stop_service_deployment(service="web")
+    with pytest.raises(ServiceDeploymentNotFoundException):
+        region.ecs.stop_service_deployment(serviceDeploymentArn="arn:aws:ecs:nothing")
+    with pytest.raises(UnsupportedFeatureException, match="ABORT"):
+        region.ecs.stop_service_deployment(service="web", stopType="ABORT")
+
+
+def test_a_newer_deployment_supersedes_one_under_way() -> None:
+    region = updated()
+    region.run(until="230 s")
+    register(region)
+    region.ecs.update_service(service="web", taskDefinition="web:3")
+    region.run(until="800 s")
+    assert [status for status, _ in history(region)] == ["SUCCESSFUL", "STOPPED", "SUCCESSFUL"]
+    assert revisions_alive(region) == {3: 4}
+
+
+def test_service_revisions_keep_what_was_deployed() -> None:
+    region = updated()
+    region.run(until="400 s")
+    arns = [
+        d["targetServiceRevisionArn"]
+        for d in reversed(region.ecs.list_service_deployments(service="web")["serviceDeployments"])
+    ]
+    region.ecs.update_service(service="web", desiredCount=2)
+    described = region.ecs.describe_service_revisions(serviceRevisionArns=[*arns, "arn:aws:ecs:none"])
+    assert [r["taskDefinition"].rsplit("/")[-1] for r in described["serviceRevisions"]] == ["web:1", "web:2"]
+    assert [r["launchType"] for r in described["serviceRevisions"]] == ["FARGATE", "FARGATE"]
+    assert described["failures"] == [{"arn": "arn:aws:ecs:none", "reason": "MISSING"}]
+    assert len(region.ecs.list_service_deployments(service="web")["serviceDeployments"]) == 2
+
+
+# --- image digests
+
+
+def test_the_first_task_establishes_the_digests() -> None:
+    region = exact_region(assumptions={"digest_first_task": True})
+    register(region)
+    service(region, 3)
+    region.run(until="100 s")
+    # one at 5; its pull begins at 15, which is when the others start
+    assert [life[0][0] for life in statuses(region)] == [5, 15, 15]
+    region.ecs.update_service(service="web", desiredCount=5)
+    region.run(until="110 s")
+    assert [life[0][0] for life in statuses(region)][3:] == [105, 105]  # known already
+    region.run(until="200 s")
+    region.ecs.update_service(service="web", forceNewDeployment=True)
+    region.run(until="300 s")
+    assert [life[0][0] for life in statuses(region)][5:] == [205, 215, 215, 215, 215]
+
+
+@pytest.mark.parametrize(
+    "container", [{"versionConsistency": "disabled"}, {"image": "app@sha256:" + "0" * 64}], ids=["disabled", "digest"]
+)
+def test_images_without_a_tag_to_resolve_start_all_at_once(container: dict[str, Any]) -> None:
+    region = exact_region(assumptions={"digest_first_task": True})
+    register(region, container=container)
+    service(region, 3)
+    region.run(until="100 s")
+    assert [life[0][0] for life in statuses(region)] == [5, 5, 5]
+
+
+def test_a_rollback_knows_its_digests(unpullable: Callable[[int], None]) -> None:
+    region = exact_region(assumptions={"digest_first_task": True})
+    register(region)
+    service(region, 3, {"minimumHealthyPercent": 0, "maximumPercent": 100})
+    region.run(until="200 s")
+    register(region)
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    region.run(until="230 s")
+    region.ecs.stop_service_deployment(service="web")
+    region.run(until="400 s")
+    # all three old ones stop at 205; one new one at 213, the others at its pull, 223; at 235 they stop, one of them
+    # RUNNING, which takes 8 s, two of them not yet, which takes 7 s
+    assert [life[0][0] for life in statuses(region)] == [5, 15, 15, 213, 223, 223, 242, 242, 243]
