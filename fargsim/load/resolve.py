@@ -13,7 +13,7 @@ from fargsim.load.issue import LocatedIssue, ScenarioError
 from fargsim.load.node import Mapping, locate
 from fargsim.load.trace import read_counts_or_steps, read_instants
 from fargsim.model.base import Path
-from fargsim.model.capacity import Subnet
+from fargsim.model.network import Subnet
 from fargsim.model.scenario import Scenario
 from fargsim.model.traffic import Counts, Rate
 

@@ -1,4 +1,4 @@
-"""Capacity: launch templates, Auto Scaling groups, capacity providers, clusters and the network.
+"""Capacity: launch templates, Auto Scaling groups, capacity providers and clusters.
 
 Source: Amazon ECS API Reference, API_CreateCapacityProvider.html, API_ManagedScaling.html; Amazon EC2 Auto Scaling API Reference,
 API_CreateAutoScalingGroup.html; Amazon EC2 API Reference, API_RequestLaunchTemplateData.html.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from fargsim.model.base import EcsShape, Json, Own, PascalShape
 from fargsim.model.placement import CapacityProviderStrategyItem, check_strategy
+from fargsim.model.quantity import format_duration, parse_agent_duration_us
 
 
 class Ebs(PascalShape):
@@ -83,6 +84,24 @@ class ContainerAgent(Own):
         default="default", alias="ECS_IMAGE_PULL_BEHAVIOR"
     )
     ecs_container_stop_timeout_s: int = Field(default=30, ge=1, alias="ECS_CONTAINER_STOP_TIMEOUT")
+    ecs_image_cleanup_interval: str | None = Field(default=None, alias="ECS_IMAGE_CLEANUP_INTERVAL")
+    ecs_image_minimum_cleanup_age: str | None = Field(default=None, alias="ECS_IMAGE_MINIMUM_CLEANUP_AGE")
+    ecs_num_images_delete_per_cycle: int | None = Field(default=None, ge=1, alias="ECS_NUM_IMAGES_DELETE_PER_CYCLE")
+    ecs_engine_task_cleanup_wait_duration: str | None = Field(
+        default=None, alias="ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION"
+    )
+    ecs_disable_image_cleanup: bool = Field(default=False, alias="ECS_DISABLE_IMAGE_CLEANUP")
+
+    @field_validator(
+        "ecs_image_cleanup_interval", "ecs_image_minimum_cleanup_age", "ecs_engine_task_cleanup_wait_duration"
+    )
+    @classmethod
+    def _long_enough(cls, value: str | None, info: ValidationInfo) -> str | None:
+        least = {"ecs_image_cleanup_interval": 600, "ecs_engine_task_cleanup_wait_duration": 60}
+        shortest = least.get(info.field_name or "", 0) * 1_000_000
+        if value is not None and parse_agent_duration_us(value) < shortest:
+            raise ValueError(f"{value} is too short: the agent takes {format_duration(shortest)} or more")
+        return value
 
 
 class AutoScalingGroup(PascalShape):
@@ -183,17 +202,4 @@ class Cluster(EcsShape):
         return self
 
 
-class Subnet(PascalShape):
-    """A subnet and the zone it lies in."""
 
-    subnet_id: str
-    availability_zone: str
-    available_ip_address_count: int = Field(default=251, ge=0)
-    map_public_ip_on_launch: bool = False
-
-
-class Network(Own):
-    """The VPC's subnets and NAT gateways. Without it a scenario has one subnet in each of three zones."""
-
-    subnets: tuple[Subnet, ...] = ()
-    nat_gateways: int = Field(default=0, ge=0, le=100)

@@ -74,6 +74,19 @@ def parse_duration_us(value: object) -> int:
     return int(scaled.to_integral_value())
 
 
+def parse_agent_duration_us(value: str) -> int:
+    """Read a duration as the container agent does.
+
+    >>> parse_agent_duration_us("30m"), parse_agent_duration_us("1h30m")
+    (1800000000, 5400000000)
+    """
+    found = re.fullmatch(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", value)
+    if found is None or not value:
+        raise ValueError(f"'{value[:_LONGEST]}' is not a duration of the agent: write it like 30m, 1h or 1h30m")
+    hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return (hours * 3_600 + minutes * 60 + seconds) * US_PER_S
+
+
 def parse_bytes(value: object) -> int:
     """Read a size as whole bytes; ``MB`` is 10^6 and ``MiB`` is 2^20.
 

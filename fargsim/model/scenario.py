@@ -12,11 +12,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
+from fargsim.model.access import ImageRegistry, Repository, Role, Surroundings
 from fargsim.model.balancing import LoadBalancer, TargetGroup
 from fargsim.model.base import Issue, Own, raise_faults
 from fargsim.model.behaviour import Behaviour
 from fargsim.model.billing import Billing
-from fargsim.model.capacity import AutoScalingGroup, CapacityProvider, Cluster, LaunchTemplate, Network
+from fargsim.model.capacity import AutoScalingGroup, CapacityProvider, Cluster, LaunchTemplate
+from fargsim.model.network import Network
 from fargsim.model.quantity import US_PER_S, DurationUs, format_duration
 from fargsim.model.scaling import ScalableTarget, Slo
 from fargsim.model.service import CreateService
@@ -97,6 +99,11 @@ class Scenario(Own):
     initial_state: Literal["empty", "running"] = "empty"
     """``running``: the services' tasks run and are healthy when the run begins; ``empty``: they start then."""
     network: Network = Network()
+    roles: dict[str, Role] = Field(default_factory=dict)
+    images: dict[str, Repository] = Field(default_factory=dict)
+    registries: dict[str, ImageRegistry] = Field(default_factory=dict)
+    secrets: tuple[str, ...] | None = None
+    log_groups: tuple[str, ...] | None = None
     clusters: tuple[Cluster, ...] = (Cluster(),)
     task_definitions: tuple[TaskDefinition, ...] = Field(default=(), alias="taskDefinitions")
     behaviour: dict[str, Behaviour] = Field(default_factory=dict)
@@ -128,6 +135,11 @@ class Scenario(Own):
             if entry.at > self.duration
         )
         return self
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What its tasks find around them."""
+        return Surroundings(**{name: getattr(self, name) for name in Surroundings.model_fields})
 
     @property
     def end(self) -> datetime:

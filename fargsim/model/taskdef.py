@@ -82,6 +82,30 @@ class RestartPolicy(EcsShape):
     restart_attempt_period: int = Field(default=300, ge=60, le=1800)
 
 
+class Secret(EcsShape):
+    """A secret or parameter that a container is given as an environment variable, or a log driver as an option."""
+
+    name: str
+    value_from: str = Field(min_length=1)
+
+
+class LogConfiguration(EcsShape):
+    """Where a container's output goes.
+
+    Source: Amazon ECS API Reference, API_LogConfiguration.html.
+    """
+
+    log_driver: Literal["json-file", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "awsfirelens"]
+    options: dict[str, str] = Field(default_factory=dict)
+    secret_options: tuple[Secret, ...] = ()
+
+
+class RepositoryCredentials(EcsShape):
+    """The secret with the account of a private registry."""
+
+    credentials_parameter: str
+
+
 class Resource(EcsShape):
     """A GPU or an inference accelerator that a container needs."""
 
@@ -106,13 +130,14 @@ class ContainerDefinition(EcsShape):
     restart_policy: RestartPolicy | None = None
     resource_requirements: tuple[Resource, ...] = ()
     version_consistency: Literal["enabled", "disabled"] = "enabled"
+    secrets: tuple[Secret, ...] = ()
+    repository_credentials: RepositoryCredentials | None = None
+    log_configuration: LogConfiguration | None = None
     # not read by the simulation
     command: tuple[str, ...] = ()
     entry_point: tuple[str, ...] = ()
     environment: tuple[Json, ...] = ()
     environment_files: tuple[Json, ...] = ()
-    secrets: tuple[Json, ...] = ()
-    repository_credentials: Json = None
     links: tuple[str, ...] = ()
     mount_points: tuple[Json, ...] = ()
     volumes_from: tuple[Json, ...] = ()
@@ -131,7 +156,6 @@ class ContainerDefinition(EcsShape):
     pseudo_terminal: bool | None = None
     docker_labels: dict[str, str] = Field(default_factory=dict)
     ulimits: tuple[Json, ...] = ()
-    log_configuration: Json = None
     system_controls: tuple[Json, ...] = ()
     firelens_configuration: Json = None
     credential_specs: tuple[str, ...] = ()

@@ -14,12 +14,10 @@ from fargsim.sim.ecs_deployments import DeploymentVerbs
 from fargsim.sim.ecs_services import ServiceVerbs
 from fargsim.sim.ecs_tasks import TaskVerbs
 from fargsim.sim.errors import ClientException, InvalidParameterException
+from fargsim.sim.images import images_of
 from fargsim.sim.registry import FARGATE_PROVIDERS, tail
 from fargsim.sim.shapes import read
 from fargsim.sim.state import ClusterRun, ProviderRun, Revision
-
-BYTES_PER_MIB = 2**20
-
 
 class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs):
     """Verbs that create, change, stop and describe.
@@ -65,22 +63,13 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs):
             raise ClientException("; ".join(issue.message for issue in faults))
         known = self._registry.revisions.setdefault(definition.family, [])
         number = len(known) + 1
-        behaviour = self._registry.behaviour(definition.family, number)
-        images = [
-            (behaviour.containers.get(c.name) or behaviour).image
-            or (behaviour.image if len(definition.container_definitions) == 1 else None)
-            for c in definition.container_definitions
-        ]
-        default = self._kit.parameters.number("image_mib")
-        mib = sum(default if image is None else image.size / BYTES_PER_MIB for image in images)
+        behaviour = self._kit.surroundings.permitted(definition, self._registry.behaviour(definition.family, number))
         revision = Revision(
             number,
             self._kit.arn("task-definition", f"{definition.family}:{number}"),
             definition,
             behaviour,
-            mib,
-            all(image is not None and image.zstd for image in images),
-            all(image is not None and image.soci for image in images),
+            images_of(definition, behaviour, self._kit.parameters.number("image_mib")),
             needs_of(definition),
         )
         known.append(revision)

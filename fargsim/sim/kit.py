@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
+from typing import TYPE_CHECKING
 
 import simpy
 
@@ -12,6 +13,9 @@ from fargsim.catalog.parameters import Parameters
 from fargsim.catalog.quotas import Quotas
 from fargsim.record.buffer import Recorder
 from fargsim.sim.streams import Streams
+
+if TYPE_CHECKING:
+    from fargsim.sim.surroundings import SurroundingsRun
 
 US_PER_S = 1_000_000
 PERIOD_END = 10
@@ -62,6 +66,8 @@ class Kit:
     recorder: Recorder
     counter: EventCounter = field(default_factory=EventCounter)
     account: str = "123456789012"
+    surroundings: SurroundingsRun = field(init=False)
+    """What tasks find around them."""
 
     @property
     def now(self) -> int:

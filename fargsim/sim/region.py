@@ -11,8 +11,9 @@ import simpy
 from fargsim.catalog.parameters import parameters
 from fargsim.catalog.quotas import quotas as account_quotas
 from fargsim.catalog.regions import availability_zones
+from fargsim.model.access import Surroundings
 from fargsim.model.behaviour import Behaviour
-from fargsim.model.capacity import Subnet
+from fargsim.model.network import Subnet
 from fargsim.model.quantity import parse_duration_us
 from fargsim.model.scenario import Record
 from fargsim.model.traffic import Rate
@@ -32,6 +33,7 @@ from fargsim.sim.records import record_instance, record_task
 from fargsim.sim.registry import Registry
 from fargsim.sim.sources import source
 from fargsim.sim.streams import Streams
+from fargsim.sim.surroundings import SurroundingsRun
 from fargsim.sim.traffic import UserLoop
 
 DAY_US = 86_400 * US_PER_S
@@ -56,6 +58,8 @@ class Region:
         Catalogue parameters by name.
     replication
         Number of the replication: another one draws other numbers from the same seed.
+    surroundings
+        Network, roles, images, secrets and log groups as far as they are not simply sound; its subnets take the place of `subnets`.
 
     Examples
     --------
@@ -85,9 +89,10 @@ class Region:
         assumptions: Mapping[str, Any] | None = None,
         replication: int = 0,
         record: Record = Record(),  # noqa: B008 - frozen
-        subnet_facts: tuple[Subnet, ...] = (),
+        surroundings: Surroundings | Mapping[str, Any] = Surroundings(),  # noqa: B008 - frozen
     ) -> None:
-        facts = subnet_facts or tuple(
+        around = Surroundings.model_validate(surroundings)
+        facts = around.network.subnets or tuple(
             Subnet(subnet_id=subnet, availability_zone=zone)
             for subnet, zone in (subnets or _default_subnets(name)).items()
         )
@@ -103,6 +108,7 @@ class Region:
             streams=Streams(seed, replication),
             recorder=Recorder(start_us),
         )
+        self.kit.surroundings = SurroundingsRun(self.kit, around, facts)
         self.registry = Registry(
             kit=self.kit,
             start=start,

@@ -15,11 +15,13 @@ from fargsim.model.service import CreateService, RunTask
 from fargsim.model.taskdef import TaskDefinition
 from fargsim.policy.containers import Trouble
 from fargsim.policy.needs import TaskNeeds
+from fargsim.policy.start_up import ImageView
 
 if TYPE_CHECKING:
     from fargsim.policy.fleet import Fleet
     from fargsim.sim.container_machine import ContainerMachine
     from fargsim.sim.groups import AutoScalingGroupRun, InstanceRun
+    from fargsim.sim.network import SubnetRun
     from fargsim.sim.service_scheduler import ServiceRun
     from fargsim.sim.targets import TargetGroupRun
 
@@ -38,6 +40,25 @@ LIFECYCLE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """An image of a task.
+
+    Parameters
+    ----------
+    ref
+        Its whole name.
+    view
+        What is pulled, as a registry without trouble gives it.
+    credentials
+        Whether it is pulled with an account of the registry.
+    """
+
+    ref: str
+    view: ImageView
+    credentials: bool = False
+
+
 @dataclass(slots=True)
 class Revision:
     """One registered revision of a task definition, with how its containers behave."""
@@ -46,9 +67,8 @@ class Revision:
     arn: str
     definition: TaskDefinition
     behaviour: Behaviour
-    image_mib: float
-    zstd: bool
-    soci: bool
+    images: tuple[ImageFacts, ...]
+    """Its images, each once however many containers share it."""
     needs: TaskNeeds
     """What placement subtracts; computed once."""
     has_machine: bool | None = None
@@ -58,6 +78,11 @@ class Revision:
     def name(self) -> str:
         """``family:revision``."""
         return f"{self.definition.family}:{self.number}"
+
+    @property
+    def image_mib(self) -> float:
+        """The compressed size of its images, in MiB."""
+        return sum(image.view.mib for image in self.images)
 
 
 @dataclass(slots=True)
@@ -91,9 +116,15 @@ class TaskRun:
     started_by: str | None = None
     zone: str | None = None
     subnet: str | None = None
+    address: SubnetRun | None = None
+    """The subnet in which it has an address."""
+    without_interface: bool = False
+    """Whether it never got a network interface, so that none is to be detached."""
     instance: InstanceRun | None = None
     public_ip: bool = False
     image_cached: bool = False
+    holds_images: bool = False
+    """Whether its containers keep their images on the disk of its instance."""
     reserved: bool = False
     """Whether it holds resources in the scheduler's ledger."""
     on_host: bool = False
