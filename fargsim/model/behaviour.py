@@ -128,44 +128,6 @@ class Calls(Own):
     error_rate: Share = 1.0
 
 
-class Listen(Own):
-    """Where the application listens and what it answers.
-
-    Parameters
-    ----------
-    address
-        ``127.0.0.1`` answers nobody but the task itself; ``0.0.0.0`` everybody.
-    ports
-        Ports it listens on; without any, those of its ``portMappings``.
-    paths
-        HTTP status by path, where a health check may ask; other paths answer 404. Without any, every path answers 200.
-    """
-
-    address: str = "0.0.0.0"
-    ports: tuple[int, ...] = ()
-    paths: dict[str, int] = Field(default_factory=dict)
-
-    @property
-    def local(self) -> bool:
-        """Whether only the task itself reaches it."""
-        return self.address.startswith("127.") or self.address in ("localhost", "::1")
-
-
-class Calls(Own):
-    """What the application asks of AWS with its task role.
-
-    Parameters
-    ----------
-    actions
-        IAM actions, like ``dynamodb:GetItem``.
-    error_rate
-        Share of the requests that fail when the task role lacks one of them, or there is none.
-    """
-
-    actions: tuple[str, ...] = Field(min_length=1)
-    error_rate: Share = 1.0
-
-
 class Behaviour(ContainerBehaviour):
     """How the tasks of a task definition behave.
 

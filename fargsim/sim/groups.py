@@ -15,7 +15,6 @@ from fargsim.catalog.instances import awsvpc_task_limit, instance_type, register
 from fargsim.model.capacity import AutoScalingGroup, LaunchTemplateData
 from fargsim.policy.scaling_group import GroupInstance, launch_zone, terminations
 from fargsim.sim.images import ImageCache, cleanup_of
-from fargsim.sim.images import ImageCache, cleanup_of
 from fargsim.sim.kit import Kit
 from fargsim.sim.records import record_instance
 from fargsim.sim.state import Stop, TaskRun

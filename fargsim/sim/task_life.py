@@ -177,7 +177,6 @@ def wind_down(kit: Kit, task: TaskRun) -> Process:
         with contextlib.suppress(simpy.Interrupt):
             yield kit.env.timeout(kit.us("deprovision_s"))
     leave(kit, task)
-    leave(kit, task)
     task.stopped_at = kit.now
     enter(kit, task, "STOPPED")
     record_task(kit, task)
