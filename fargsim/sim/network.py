@@ -1,7 +1,8 @@
 """The network at run time: free addresses of subnets, ways out of them, and what a security group lets through.
 
 Sources: Amazon ECS Developer Guide, fargate-task-networking.html, task-networking-awsvpc.html; Amazon EC2 API Reference,
-API_Subnet.html; Amazon VPC User Guide, subnet-sizing.html; Elastic Load Balancing, Application Load Balancers User Guide, target-group-register-targets.html.
+API_Subnet.html; Amazon VPC User Guide, subnet-sizing.html;
+Elastic Load Balancing, Application Load Balancers User Guide, target-group-register-targets.html.
 
 One address is one task in ``awsvpc`` mode: ``AvailableIpAddressCount`` is what is free when the run begins, so balancers, endpoints and
 instances that are there already are not counted again; interfaces of instances that are launched later are not counted either.

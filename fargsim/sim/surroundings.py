@@ -1,7 +1,8 @@
 """What tasks find around them at run time: what is wrong with each thing that a start needs, and whether a balancer reaches them.
 
 Sources: Amazon ECS Developer Guide, task_execution_IAM_role.html, task-iam-roles.html, instance_IAM_role.html,
-specifying-sensitive-data.html, using_awslogs.html; Elastic Load Balancing, Application Load Balancers User Guide, target-group-health-checks.html (reason codes).
+specifying-sensitive-data.html, using_awslogs.html;
+Elastic Load Balancing, Application Load Balancers User Guide, target-group-health-checks.html (reason codes).
 """
 
 from __future__ import annotations
