@@ -43,7 +43,7 @@ def test_a_misspelt_key_is_told_once_with_the_right_one_and_all_that_are_legal(t
     assert path == "scaling[0].MinCapcity"
     assert message == (
         "unknown key 'MinCapcity': did you mean 'MinCapacity'? legal keys are service, cluster, MinCapacity, MaxCapacity, policies, "
-        "ServiceNamespace, ResourceId, ScalableDimension, SuspendedState"
+        "scheduled_actions, ServiceNamespace, ResourceId, ScalableDimension, SuspendedState"
     )
 
 

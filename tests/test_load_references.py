@@ -147,7 +147,8 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
     "scaled metric": (
         SCENARIO, "ECSServiceAverageCPUUtilization", "ALBRequestsPerTarget",
         "scaling[0].policies[0].TargetTrackingScalingPolicyConfiguration.PredefinedMetricSpecification.PredefinedMetricType",
-        "must be one of ECSServiceAverageCPUUtilization, ECSServiceAverageMemoryUtilization, ALBRequestCountPerTarget, "
+        "must be one of ECSServiceAverageCPUUtilization, ECSServiceAverageMemoryUtilization, "
+        "ECSServiceAverageCPUUtilizationHighResolution, ECSServiceAverageMemoryUtilizationHighResolution, ALBRequestCountPerTarget, "
         "not 'ALBRequestsPerTarget' (did you mean ALBRequestCountPerTarget?)",
     ),
     "timeline beyond the end": (

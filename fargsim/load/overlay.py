@@ -26,6 +26,8 @@ NATURAL_KEYS = (
     "AutoScalingGroupName",
     "LaunchTemplateName",
     "PolicyName",
+    "ScheduledActionName",
+    "AlarmName",
     "SubnetId",
     "DeviceName",
     "Key",
@@ -49,6 +51,14 @@ EXCLUSIVE = (
     frozenset(KINDS),
     frozenset(RATE_KINDS),
     frozenset({"launchType", "capacityProviderStrategy"}),
+    frozenset(
+        {
+            "TargetTrackingScalingPolicyConfiguration",
+            "StepScalingPolicyConfiguration",
+            "PredictiveScalingPolicyConfiguration",
+        }
+    ),
+    frozenset({"PredefinedMetricSpecification", "CustomizedMetricSpecification"}),
 )
 """Keys of which a mapping has one: an overlay that names one takes the others away."""
 

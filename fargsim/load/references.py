@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from fargsim.load.launch import Launches
 from fargsim.load.names import FARGATE_PROVIDERS, Names, tail, unknown
+from fargsim.load.scaling import scaling_faults
 from fargsim.model.balancing import forwards_to
 from fargsim.model.base import Issue, Path
 from fargsim.model.scenario import Scenario
@@ -183,30 +184,9 @@ def _services_now_and_later(scenario: Scenario) -> dict[tuple[str, str], CreateS
 
 
 def _scaling(scenario: Scenario, names: Names) -> Iterator[Issue]:
-    services = _services_now_and_later(scenario)
     for n, target in enumerate(scenario.scaling):
         yield from _service_fault(target.service, target.cluster, names, ("scaling", n))
-        service = services.get((tail(target.cluster), target.service))
-        if service is None:
-            continue
-        if service.scheduling_strategy == "DAEMON":
-            yield Issue(
-                ("scaling", n, "service"), f"service {target.service} is a DAEMON, which has no desired count to scale"
-            )
-        for m, policy in enumerate(target.policies):
-            config = policy.target_tracking_scaling_policy_configuration
-            metric = config.predefined_metric_specification.predefined_metric_type
-            if metric == "ALBRequestCountPerTarget" and not service.load_balancers:
-                at = (
-                    "scaling",
-                    n,
-                    "policies",
-                    m,
-                    "TargetTrackingScalingPolicyConfiguration",
-                    "PredefinedMetricSpecification",
-                )
-                message = f"ALBRequestCountPerTarget needs a load balancer, which service {target.service} has not"
-                yield Issue((*at, "PredefinedMetricType"), message)
+    yield from scaling_faults(scenario, _services_now_and_later(scenario))
 
 
 def _rules(scenario: Scenario) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
+from fargsim.model.alarms import CustomMetric, MetricAlarm
 from fargsim.model.access import ImageRegistry, Repository, Role, Surroundings
 from fargsim.model.balancing import LoadBalancer, TargetGroup
 from fargsim.model.base import Issue, Own, raise_faults
@@ -114,6 +115,8 @@ class Scenario(Own):
     capacity_providers: tuple[CapacityProvider, ...] = Field(default=(), alias="capacityProviders")
     services: tuple[CreateService, ...] = ()
     scaling: tuple[ScalableTarget, ...] = ()
+    alarms: tuple[MetricAlarm, ...] = ()
+    metrics: tuple[CustomMetric, ...] = ()
     traffic: tuple[Traffic, ...] = ()
     jobs: tuple[Jobs, ...] = ()
     timeline: tuple[TimelineEntry, ...] = ()

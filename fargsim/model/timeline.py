@@ -6,9 +6,11 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fargsim.model.alarms import MetricAlarm, PutMetricData, SetAlarmState
 from fargsim.model.base import EcsShape, Own, PascalShape
 from fargsim.model.deployment_verbs import StopServiceDeployment, UpdateTaskProtection
 from fargsim.model.quantity import DurationUs
+from fargsim.model.scaling import ScalableTarget, ScalingPolicy, ScheduledAction
 from fargsim.model.service import CreateService, RunTask, UpdateService
 from fargsim.model.taskdef import TaskDefinition
 
@@ -75,6 +77,12 @@ VERBS: dict[str, type[Any]] = {
     "ecs.stop_service_deployment": StopServiceDeployment,
     "ecs.update_task_protection": UpdateTaskProtection,
     "autoscaling.set_desired_capacity": SetDesiredCapacity,
+    "application_autoscaling.register_scalable_target": ScalableTarget,
+    "application_autoscaling.put_scaling_policy": ScalingPolicy,
+    "application_autoscaling.put_scheduled_action": ScheduledAction,
+    "cloudwatch.put_metric_alarm": MetricAlarm,
+    "cloudwatch.set_alarm_state": SetAlarmState,
+    "cloudwatch.put_metric_data": PutMetricData,
 }
 """The verbs a timeline may use, with the shape of their argument."""
 
@@ -91,6 +99,16 @@ class TimelineEntry(Own):
     stop_service_deployment: StopServiceDeployment | None = Field(default=None, alias="ecs.stop_service_deployment")
     update_task_protection: UpdateTaskProtection | None = Field(default=None, alias="ecs.update_task_protection")
     set_desired_capacity: SetDesiredCapacity | None = Field(default=None, alias="autoscaling.set_desired_capacity")
+    register_scalable_target: ScalableTarget | None = Field(
+        default=None, alias="application_autoscaling.register_scalable_target"
+    )
+    put_scaling_policy: ScalingPolicy | None = Field(default=None, alias="application_autoscaling.put_scaling_policy")
+    put_scheduled_action: ScheduledAction | None = Field(
+        default=None, alias="application_autoscaling.put_scheduled_action"
+    )
+    put_metric_alarm: MetricAlarm | None = Field(default=None, alias="cloudwatch.put_metric_alarm")
+    set_alarm_state: SetAlarmState | None = Field(default=None, alias="cloudwatch.set_alarm_state")
+    put_metric_data: PutMetricData | None = Field(default=None, alias="cloudwatch.put_metric_data")
     fault: Fault | None = None
 
     @model_validator(mode="after")

@@ -67,11 +67,15 @@ class ScalingView:
         The desired count.
     deploying
         Whether a deployment is in progress: scale-in is suspended.
+    no_out, no_in
+        What the user has suspended (``DynamicScalingOutSuspended``, ``DynamicScalingInSuspended``).
     """
 
     at_us: int
     desired: int
     deploying: bool = False
+    no_out: bool = False
+    no_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,8 @@ def track_all(
         for index, (spec, view, _) in enumerate(policies)
         if view.high == "ALARM" and view.metric is not None
     ]
+    if out and service.no_out:
+        return NoChange("scale-out is suspended by the user"), memories
     if out:
         count, index = max(out, key=lambda pair: (pair[0], -pair[1]))
         if count > service.desired:
@@ -195,6 +201,8 @@ def _scale_in(
         return NoChange("scale-in is disabled"), memories
     if any(view.low != "ALARM" or view.metric is None for _, _, view in able):
         return NoChange("not every policy wants to scale in"), memories
+    if service.no_in:
+        return NoChange("scale-in is suspended by the user"), memories
     if service.deploying:
         return NoChange("scale-in is suspended while a deployment is in progress"), memories
     if any(memories[i].scale_in_until_us > service.at_us for i, _, _ in able):

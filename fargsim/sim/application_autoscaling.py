@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
-from fargsim.model.scaling import ScalableTarget, ScalingPolicy
+from fargsim.model.scaling import HIGH_RESOLUTION, ScalableTarget, ScalingPolicy, ScheduledAction
+from fargsim.policy.metric_math import MathError
 from fargsim.policy.target_tracking import Limits
-from fargsim.sim.alarm_run import AlarmRun
-from fargsim.sim.cloudwatch import CloudWatch
+from fargsim.policy.user_policy import UserPolicy
+from fargsim.sim.alarm_run import AlarmRun, Source
+from fargsim.sim.cloudwatch import MINUTE_US, CloudWatch
 from fargsim.sim.errors import ObjectNotFoundException, ValidationException
+from fargsim.sim.predictive_run import PredictiveRun
 from fargsim.sim.registry import Registry, tail
-from fargsim.sim.scaling_target import TargetRun
+from fargsim.sim.scaling_policies import target_group_of
+from fargsim.sim.scaling_target import PolicyRun, TargetRun, with_action
+from fargsim.sim.scheduled_run import first_instant
 from fargsim.sim.service_scheduler import ServiceRun
 from fargsim.sim.shapes import read
 
+LARGEST_CAPACITY = 5_000
+
 
 class ApplicationAutoScaling:
-    """Scalable targets and scaling policies of services."""
+    """Scalable targets, scaling policies and scheduled actions of services."""
 
     def __init__(self, registry: Registry, cloudwatch: CloudWatch) -> None:
         self._registry = registry
@@ -25,55 +33,198 @@ class ApplicationAutoScaling:
         self._targets: dict[tuple[str, str], TargetRun] = {}
         cloudwatch.scaling_actions.append(self._carry_out)
 
+    # scalable targets
+
     def register_scalable_target(self, **arguments: Any) -> dict[str, Any]:
-        """Let a service scale between a minimum and a maximum; ResourceId is ``service/CLUSTER/SERVICE``."""
-        spec = self._target_spec(arguments)
+        """Let a service scale between a minimum and a maximum; ResourceId is ``service/CLUSTER/SERVICE``.
+
+        For a target that is registered already, what is left out stays as it is.
+        """
+        arguments = self._named(arguments)
+        known = self._targets.get((tail(str(arguments.get("cluster", "default"))), tail(str(arguments.get("service")))))
+        if known is not None:
+            limits = known.registered
+            arguments = {"MinCapacity": limits.minimum, "MaxCapacity": limits.maximum, **arguments}
+        spec = read(ScalableTarget, arguments, ValidationException)
         service = self._registry.service(spec.cluster, spec.service)
-        key = (spec.cluster, spec.service)
+        key = (service.cluster.name, service.name)
         for policy in spec.policies:
             self._check(policy, service)
+        for action in spec.scheduled_actions:
+            self._check_action(action)
         target = self._targets.get(key)
         if target is None or target.service is not service:
-            target = self._targets[key] = TargetRun(self._kit, self._cloudwatch, spec, service)
-        target.limits = Limits(spec.min_capacity, spec.max_capacity)
+            if target is not None:
+                target.close()
+            target = self._targets[key] = TargetRun(self._kit, self._cloudwatch, spec, service, self._registry.start)
+        elif "SuspendedState" in arguments:
+            target.suspended = spec.suspended_state
         for policy in spec.policies:
-            self._put(target, policy)
-        clamped = target.limits.clamp(service.desired)
-        if clamped != service.desired:
-            service.set_desired(clamped)
+            target.put(policy)
+        for action in spec.scheduled_actions:
+            target.schedule(action)
+        target.register(Limits(spec.min_capacity, spec.max_capacity), "the scalable target was registered")
         return {}
+
+    def deregister_scalable_target(self, *, ResourceId: str, **_: Any) -> dict[str, Any]:
+        """Forget a target with its policies, alarms and scheduled actions."""
+        target = self._target(ResourceId)
+        target.close()
+        del self._targets[target.service.cluster.name, target.service.name]
+        return {}
+
+    def describe_scalable_targets(self, *, ResourceIds: list[str] | None = None, **_: Any) -> dict[str, Any]:
+        """Describe targets with their limits of now."""
+        return {
+            "ScalableTargets": [
+                {
+                    "ServiceNamespace": "ecs",
+                    "ResourceId": target.resource,
+                    "ScalableDimension": "ecs:service:DesiredCount",
+                    "MinCapacity": target.registered.minimum,
+                    "MaxCapacity": target.registered.maximum,
+                    "SuspendedState": target.suspended.model_dump(by_alias=True),
+                }
+                for target in self._targets.values()
+                if ResourceIds is None or target.resource in ResourceIds
+            ]
+        }
+
+    # policies
 
     def put_scaling_policy(self, **arguments: Any) -> dict[str, Any]:
         """Add or replace a policy of a registered service."""
-        resource = str(arguments.get("ResourceId", ""))
-        cluster, service = self._resource(resource)
-        target = self._targets.get((cluster, service))
-        if target is None:
-            raise ObjectNotFoundException(
-                f"No scalable target registered for service namespace: ecs, resource ID: {resource}"
-            )
-        self._put(target, read(ScalingPolicy, arguments, ValidationException))
-        return {"Alarms": []}
+        target = self._target(str(arguments.get("ResourceId", "")))
+        spec = read(ScalingPolicy, arguments, ValidationException)
+        self._check(spec, target.service)
+        run = target.put(spec)
+        return {"PolicyARN": run.arn, "Alarms": [self._shown(alarm) for alarm in run.alarms]}
+
+    def delete_scaling_policy(self, *, PolicyName: str, ResourceId: str, **_: Any) -> dict[str, Any]:
+        """Delete a policy, and with it the alarms that were made for it."""
+        target = self._target(ResourceId)
+        if not target.remove(PolicyName):
+            known = ", ".join(target.policies) or "none"
+            raise ObjectNotFoundException(f"No scaling policy '{PolicyName}' of {ResourceId}. Policies: {known}.")
+        return {}
+
+    def describe_scaling_policies(self, *, ResourceId: str | None = None, **_: Any) -> dict[str, Any]:
+        """Describe policies with their ARNs and alarms."""
+        targets = self._targets.values() if ResourceId is None else [self._target(ResourceId)]
+        return {
+            "ScalingPolicies": [
+                {
+                    **run.spec.model_dump(mode="python", by_alias=True, exclude_none=True),
+                    "PolicyARN": run.arn,
+                    "ResourceId": target.resource,
+                    "Alarms": [self._shown(alarm) for alarm in run.alarms],
+                }
+                for target in targets
+                for run in target.policies.values()
+            ]
+        }
+
+    def get_predictive_scaling_forecast(self, *, ResourceId: str, PolicyName: str, **_: Any) -> dict[str, Any]:
+        """Return the newest forecast of a predictive policy."""
+        run = self._target(ResourceId).policies.get(PolicyName)
+        if not isinstance(run, PredictiveRun):
+            raise ObjectNotFoundException(f"No predictive scaling policy '{PolicyName}' of {ResourceId}.")
+        return run.describe()
+
+    def _shown(self, alarm: AlarmRun) -> dict[str, str]:
+        arn = self._kit.arn("alarm", alarm.name, "cloudwatch").replace("alarm/", "alarm:", 1)
+        return {"AlarmName": alarm.name, "AlarmARN": arn}
+
+    # scheduled actions
+
+    def put_scheduled_action(self, **arguments: Any) -> dict[str, Any]:
+        """Add or replace a scheduled action of a registered service."""
+        target = self._target(str(arguments.get("ResourceId", "")))
+        spec = read(ScheduledAction, arguments, ValidationException)
+        self._check_action(spec)
+        after = with_action(target.registered, spec.scalable_target_action)
+        if after.minimum > after.maximum:
+            raise ValidationException(f"MinCapacity ({after.minimum}) would be above MaxCapacity ({after.maximum})")
+        target.schedule(spec)
+        return {}
+
+    def delete_scheduled_action(self, *, ScheduledActionName: str, ResourceId: str, **_: Any) -> dict[str, Any]:
+        """Delete a scheduled action."""
+        if not self._target(ResourceId).unschedule(ScheduledActionName):
+            raise ObjectNotFoundException(f"No scheduled action '{ScheduledActionName}' of {ResourceId}.")
+        return {}
+
+    def describe_scheduled_actions(self, *, ResourceId: str | None = None, **_: Any) -> dict[str, Any]:
+        """Describe scheduled actions."""
+        targets = self._targets.values() if ResourceId is None else [self._target(ResourceId)]
+        return {
+            "ScheduledActions": [
+                {**run.spec.model_dump(mode="python", by_alias=True, exclude_none=True), "ResourceId": target.resource}
+                for target in targets
+                for run in target.actions.values()
+            ]
+        }
+
+    # not of AWS
+
+    def use(self, service: str, policy: UserPolicy, cluster: str = "default") -> None:
+        """Let a function decide about a service once a minute, in the place of its scaling policies; its scheduled actions stay."""
+        found = self._registry.service(cluster, service)
+        key = (found.cluster.name, found.name)
+        if key not in self._targets:
+            self.register_scalable_target(service=service, cluster=cluster, MinCapacity=0, MaxCapacity=LARGEST_CAPACITY)
+        self._targets[key].hand_over(policy)
+
+    # rules
+
+    def _check(self, spec: ScalingPolicy, service: ServiceRun) -> None:
+        tracking, predictive = (
+            spec.target_tracking_scaling_policy_configuration,
+            spec.predictive_scaling_policy_configuration,
+        )
+        if predictive is not None:
+            pair = predictive.metric_specifications[0].predefined_metric_pair_specification
+            self._check_balanced(service, pair.predefined_metric_type, pair.resource_label)
+        if tracking is None:
+            return
+        custom, predefined = tracking.customized_metric_specification, tracking.predefined_metric_specification
+        if custom is not None:
+            try:
+                Source(custom.queries(), MINUTE_US)
+            except MathError as fault:
+                raise ValidationException(f"CustomizedMetricSpecification: {fault}") from None
+        if predefined is not None:
+            kind = predefined.predefined_metric_type
+            self._check_balanced(service, kind, predefined.resource_label)
+            name = "CPUUtilization" if "CPU" in kind else "MemoryUtilization"
+            monitoring = service.spec.monitoring
+            if HIGH_RESOLUTION in kind and (monitoring is None or name not in monitoring.high_resolution):
+                raise ValidationException(
+                    f"{kind} needs {name} at resolutionSeconds 20 in the monitoring of service {service.name}"
+                )
 
     @staticmethod
-    def _check(spec: ScalingPolicy, service: ServiceRun) -> None:
-        metric = (
-            spec.target_tracking_scaling_policy_configuration.predefined_metric_specification.predefined_metric_type
-        )
-        if metric == "ALBRequestCountPerTarget" and not service.groups:
+    def _check_balanced(service: ServiceRun, kind: str, label: str | None) -> None:
+        if not kind.startswith("ALBRequestCount"):
+            return
+        if not service.groups:
+            raise ValidationException(f"{kind} needs a target group: service {service.name} has no load balancer")
+        group, known = target_group_of(service, label), [g.spec.name for g in service.groups]
+        if group not in known:
             raise ValidationException(
-                f"ALBRequestCountPerTarget needs a target group: service {service.name} has no load balancer"
+                f"ResourceLabel: service {service.name} is not behind {group} but {', '.join(known)}"
             )
 
-    def _put(self, target: TargetRun, spec: ScalingPolicy) -> None:
-        self._check(spec, target.service)
-        target.put(spec)
+    def _check_action(self, spec: ScheduledAction) -> None:
+        now = self._registry.start + timedelta(microseconds=self._kit.now)
+        if first_instant(spec, now) is None:
+            raise ValidationException(f"Schedule '{spec.schedule}' never fires after {now:%Y-%m-%dT%H:%M:%SZ}")
 
-    def _target_spec(self, arguments: dict[str, Any]) -> ScalableTarget:
-        if "service" not in arguments and "ResourceId" in arguments:
-            cluster, service = self._resource(str(arguments["ResourceId"]))
-            arguments = {**arguments, "cluster": cluster, "service": service}
-        return read(ScalableTarget, arguments, ValidationException)
+    def _named(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        if "service" in arguments or "ResourceId" not in arguments:
+            return arguments
+        cluster, service = self._resource(str(arguments["ResourceId"]))
+        return {**arguments, "cluster": cluster, "service": service}
 
     @staticmethod
     def _resource(resource: str) -> tuple[str, str]:
@@ -82,13 +233,25 @@ class ApplicationAutoScaling:
             raise ValidationException(f"ResourceId '{resource}' is not of the form service/CLUSTER/SERVICE")
         return tail(parts[1]), tail(parts[2])
 
+    def _target(self, resource: str) -> TargetRun:
+        found = self._targets.get(self._resource(resource))
+        if found is None:
+            raise ObjectNotFoundException(
+                f"No scalable target registered for service namespace: ecs, resource ID: {resource}"
+            )
+        return found
+
     def _carry_out(self, action: str, alarm: AlarmRun, really: bool) -> bool:
-        """Let the target decide whose policy an alarm names; false where there is no such policy."""
-        found = [
-            t for t in self._targets.values() for p in t.policies.values() if action in (p.arn, p.spec.policy_name)
+        """Let the target decide whose policy an alarm names; false where there is no such policy, or several of that name."""
+        found: list[tuple[TargetRun, PolicyRun]] = [
+            (target, policy)
+            for target in self._targets.values()
+            for policy in target.policies.values()
+            if action in (policy.arn, policy.spec.policy_name)
         ]
         if len(found) != 1:
             return False
         if really:
-            found[0].decide_soon()
+            target, policy = found[0]
+            target.called(policy, alarm)
         return True

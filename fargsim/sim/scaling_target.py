@@ -1,114 +1,43 @@
 """A scalable target: a service, its limits and its policies, and the decision they come to.
 
-Observe (alarms and their newest datapoint), decide (`fargsim.policy.target_tracking`), record the decision with its reason, act.
+Observe (alarms and their newest datapoint), decide (`fargsim.policy`), record the decision with its reason, act.
 """
 
 from __future__ import annotations
 
-from fargsim.model.alarms import Dimension, MetricAlarm
-from fargsim.model.scaling import ScalableTarget, ScalingPolicy
-from fargsim.policy.alarms import TrackingAlarms, tracking_alarms
-from fargsim.policy.target_tracking import (
-    Limits,
-    PolicyMemory,
-    PolicyView,
-    ScalingView,
-    SetDesired,
-    track_all,
-)
+from datetime import datetime
+
+from fargsim.model.scaling import ScalableTarget, ScalableTargetAction, ScalingPolicy, ScheduledAction
+from fargsim.policy.step_scaling import StepMemory, choose, step
+from fargsim.policy.target_tracking import Decision, Limits, NoChange, PolicyMemory, ScalingView, SetDesired, track_all
+from fargsim.policy.user_policy import UserPolicy
 from fargsim.sim.alarm_run import AlarmRun
 from fargsim.sim.cloudwatch import CloudWatch
 from fargsim.sim.kit import Kit
-from fargsim.sim.service_datapoints import running_key
+from fargsim.sim.predictive_run import PredictiveRun
+from fargsim.sim.scaling_policies import StepRun, TrackingRun
+from fargsim.sim.scheduled_run import ScheduledRun
 from fargsim.sim.service_scheduler import ServiceRun
+from fargsim.sim.user_run import UserRun
 
-
-class TrackingRun:
-    """One target tracking policy with its two alarms, which Application Auto Scaling makes and deletes."""
-
-    def __init__(self, kit: Kit, cloudwatch: CloudWatch, spec: ScalingPolicy, service: ServiceRun) -> None:
-        tracking = spec.target_tracking_scaling_policy_configuration
-        assert tracking is not None
-        self.spec, self.tracking = spec, tracking
-        self.memory = PolicyMemory()
-        self._cloudwatch = cloudwatch
-        self._service = service
-        self._resource = f"service/{service.cluster.name}/{service.name}"
-        self.arn = policy_arn(kit, self._resource, spec.policy_name)
-        self.metric = tracking.predefined_metric_specification.predefined_metric_type
-        rules = self._rules(kit)
-        self.high, self.low = self._alarm(kit, "High", rules), self._alarm(kit, "Low", rules)
-        cloudwatch.add(self.high)
-        cloudwatch.add(self.low)
-        cloudwatch.watch(running_key(service), 2 * self.high.period_us)
-
-    def _rules(self, kit: Kit) -> TrackingAlarms:
-        parameters = kit.parameters
-        return tracking_alarms(
-            self.tracking.target_value,
-            low_factor=parameters.number("low_factor"),
-            high_datapoints=int(parameters.number("alarm_high_datapoints")),
-            low_datapoints=int(parameters.number("alarm_low_datapoints")),
-        )
-
-    def _alarm(self, kit: Kit, side: str, rules: TrackingAlarms) -> AlarmRun:
-        rule = rules.high if side == "High" else rules.low
-        namespace, name, dimensions = self._metric()
-        spec = MetricAlarm(
-            alarm_name=f"TargetTracking-{self._resource}-Alarm{side}-{self.spec.policy_name}",
-            namespace=namespace,
-            metric_name=name,
-            dimensions=tuple(Dimension(name=k, value=v) for k, v in dimensions.items()),
-            statistic="Average",
-            period=60,
-            evaluation_periods=rule.evaluation_periods,
-            datapoints_to_alarm=rule.datapoints_to_alarm,
-            threshold=rule.threshold,
-            comparison_operator=rule.comparison,
-            alarm_actions=(self.arn,),
-        )
-        return AlarmRun(self._cloudwatch, kit, spec, resource=self._resource, label=self.metric)
-
-    def _metric(self) -> tuple[str, str, dict[str, str]]:
-        service = self._service
-        if self.metric == "ALBRequestCountPerTarget":
-            label = self.tracking.predefined_metric_specification.resource_label
-            group = label.split("/targetgroup/")[1].split("/")[0] if label and "/targetgroup/" in label else None
-            return "AWS/ApplicationELB", "RequestCountPerTarget", {"TargetGroup": group or service.groups[0].spec.name}
-        names = {"ClusterName": service.cluster.name, "ServiceName": service.name}
-        return "AWS/ECS", "CPUUtilization" if "CPU" in self.metric else "MemoryUtilization", names
-
-    def view(self) -> PolicyView:
-        """Return what the policy sees."""
-        alarm = self.high
-        running = 0.0
-        if alarm.value is not None:
-            [point] = self._cloudwatch.windows(running_key(self._service), alarm.until_us, alarm.period_us, 1)
-            running = 0.0 if point is None else point.statistic("Average")
-        return PolicyView(alarm.value, running, alarm.state, self.low.state)
-
-    def remove(self) -> None:
-        """Delete the policy's alarms."""
-        self._cloudwatch.delete_alarms(AlarmNames=[self.high.name, self.low.name])
-
-
-def policy_arn(kit: Kit, resource: str, policy: str) -> str:
-    """Return the ARN of a scaling policy."""
-    number = kit.streams.identifier(f"scaling policy {resource}/{policy}", 0, 32)
-    owner = f"arn:aws:autoscaling:{kit.region}:{kit.account}:scalingPolicy"
-    return f"{owner}:{number}:resource/ecs/{resource}:policyName/{policy}"
+PolicyRun = TrackingRun | StepRun | PredictiveRun
 
 
 class TargetRun:
     """A scalable target."""
 
-    def __init__(self, kit: Kit, cloudwatch: CloudWatch, spec: ScalableTarget, service: ServiceRun) -> None:
-        self.spec = spec
+    def __init__(
+        self, kit: Kit, cloudwatch: CloudWatch, spec: ScalableTarget, service: ServiceRun, start: datetime
+    ) -> None:
         self.service = service
-        self.limits = Limits(spec.min_capacity, spec.max_capacity)
-        self.policies: dict[str, TrackingRun] = {}
+        self.registered = Limits(spec.min_capacity, spec.max_capacity)
+        self.suspended = spec.suspended_state
+        self.policies: dict[str, PolicyRun] = {}
+        self.actions: dict[str, ScheduledRun] = {}
+        self.user: UserRun | None = None
         self._kit = kit
         self._cloudwatch = cloudwatch
+        self._start = start
         self._deciding: int | None = None
 
     @property
@@ -116,54 +45,223 @@ class TargetRun:
         """``service/CLUSTER/SERVICE``."""
         return f"service/{self.service.cluster.name}/{self.service.name}"
 
-    def put(self, spec: ScalingPolicy) -> TrackingRun:
+    @property
+    def limits(self) -> Limits:
+        """The limits of this instant: as registered, with what a forecast asks for as the least."""
+        low, high = self.registered.minimum, self.registered.maximum
+        for policy in self.policies.values():
+            floor = policy.floor(self.registered, self._kit.now) if isinstance(policy, PredictiveRun) else None
+            if floor is not None:
+                low, high = max(low, floor.capacity), max(high, floor.maximum)
+        return Limits(low, high)
+
+    # what users change
+
+    def register(
+        self, limits: Limits, because: str, name: str = "RegisterScalableTarget", kind: str = "Limits"
+    ) -> None:
+        """Take new limits; the desired count is brought within them at once."""
+        self.registered = limits
+        wanted = self.limits.clamp(self.service.desired)
+        which = "minimum" if wanted > self.service.desired else "maximum"
+        self._set(wanted, name, kind, f"{because}: {which} capacity was set to {wanted}")
+
+    def put(self, spec: ScalingPolicy) -> PolicyRun:
         """Add or replace a policy."""
-        old = self.policies.get(spec.policy_name)
-        if old is not None:
-            old.remove()
-        run = self.policies[spec.policy_name] = TrackingRun(self._kit, self._cloudwatch, spec, self.service)
+        self.remove(spec.policy_name)
+        kit, cloudwatch = self._kit, self._cloudwatch
+        run: PolicyRun
+        if spec.policy_type == "TargetTrackingScaling":
+            run = TrackingRun(kit, cloudwatch, spec, self.service)
+        elif spec.policy_type == "StepScaling":
+            run = StepRun(kit, spec, self.service, cloudwatch)
+        else:
+            run = PredictiveRun(kit, cloudwatch, spec, self.service, self._start, self._ahead)
+        self.policies[spec.policy_name] = run
         return run
 
-    def decide_soon(self) -> None:
-        """Decide at this instant, when every alarm has been evaluated."""
+    def remove(self, name: str) -> bool:
+        """Delete a policy with its alarms; false where there is none."""
+        old = self.policies.pop(name, None)
+        if old is not None:
+            old.remove()
+        return old is not None
+
+    def schedule(self, spec: ScheduledAction) -> None:
+        """Add or replace a scheduled action."""
+        self.unschedule(spec.scheduled_action_name)
+        self.actions[spec.scheduled_action_name] = ScheduledRun(self._kit, spec, self._start, self._scheduled)
+
+    def unschedule(self, name: str) -> bool:
+        """Delete a scheduled action; false where there is none."""
+        old = self.actions.pop(name, None)
+        if old is not None:
+            old.remove()
+        return old is not None
+
+    def hand_over(self, policy: UserPolicy) -> None:
+        """Let a function of the user's own decide in the place of the policies."""
+        for name in list(self.policies):
+            self.remove(name)
+        self.user = UserRun(self._kit, self._cloudwatch, self, policy)
+
+    def close(self) -> None:
+        """Give up everything: the target is deregistered."""
+        for name in list(self.policies):
+            self.remove(name)
+        for name in list(self.actions):
+            self.unschedule(name)
+
+    # what happens
+
+    def _scheduled(self, spec: ScheduledAction) -> None:
+        if self.suspended.scheduled_scaling_suspended or self.service.deleted:
+            return
+        changed = with_action(self.registered, spec.scalable_target_action)
+        if changed.minimum > changed.maximum:
+            message = f"scheduled action {spec.scheduled_action_name}: MinCapacity {changed.minimum} is above MaxCapacity {changed.maximum}"
+            self._kit.event(self.service.cluster.name, self.service.name, message, "SCALING_ACTIVITY_FAILED", "ERROR")
+            return
+        name = spec.scheduled_action_name
+        self.register(changed, f"scheduled action {name} was triggered", name, "ScheduledAction")
+
+    def _ahead(self, policy: PredictiveRun) -> None:
+        """Scale out to what a forecast asks for."""
+        if self.service.deleted:
+            return
+        floor = policy.floor(self.registered, self._kit.now)
+        if floor is None:
+            return
+        if floor.maximum > self.registered.maximum:
+            self.registered = Limits(self.registered.minimum, floor.maximum)  # for good, as AWS does
+        if floor.capacity > self.service.desired:
+            because = f"the forecast of the hour asks for {policy.needed(self._kit.now)} tasks"
+            self._set(floor.capacity, policy.spec.policy_name, policy.spec.policy_type, because, policy=policy)
+
+    def called(self, policy: PolicyRun, alarm: AlarmRun) -> None:
+        """Decide at this instant, when every alarm has been evaluated: an alarm has called for a policy."""
+        if isinstance(policy, StepRun):
+            policy.called = alarm
         if self._deciding != self._kit.now:
             self._deciding = self._kit.now
-            self._kit.at(self._kit.now, self.decide)
+            self._kit.at(self._kit.now, self._decide)
 
-    def decide(self) -> None:
+    def view(self) -> ScalingView:
+        """Return what all policies see."""
+        service = self.service
+        deploying = service.deploying and len(service.deployments) > 1
+        state = self.suspended
+        return ScalingView(
+            self._kit.now,
+            service.desired,
+            deploying,
+            state.dynamic_scaling_out_suspended,
+            state.dynamic_scaling_in_suspended,
+        )
+
+    def _decide(self) -> None:
         """Let the policies decide and set the desired count they agree on."""
-        service, kit = self.service, self._kit
-        policies = list(self.policies.values())
-        if not policies or service.deleted:
+        self._deciding = None
+        service = self.service
+        if service.deleted:
             return
-        views = [p.view() for p in policies]
-        decision, memories = track_all(
-            [(p.tracking, v, p.memory) for p, v in zip(policies, views, strict=True)],
-            self.limits,
-            ScalingView(kit.now, service.desired, service.deploying and len(service.deployments) > 1),
+        view, limits = self.view(), self.limits
+        tracking = [p for p in self.policies.values() if isinstance(p, TrackingRun)]
+        views = [p.view() for p in tracking]
+        told, memories = track_all(
+            [(p.tracking, v, p.memory) for p, v in zip(tracking, views, strict=True)], limits, view
         )
-        for policy, memory in zip(policies, memories, strict=True):
-            policy.memory = memory
-        if not isinstance(decision, SetDesired):
+        steps = [p for p in self.policies.values() if isinstance(p, StepRun) and p.called is not None]
+        decisions: list[Decision] = [told]
+        remembered: list[StepMemory] = []
+        for policy in steps:
+            assert policy.called is not None
+            decision, memory = step(policy.steps, limits, policy.view(policy.called), view, policy.memory)
+            decisions.append(decision)
+            remembered.append(memory)
+        chosen = choose(decisions, service.desired)
+        callers = [p.called for p in steps]
+        for policy in steps:
+            policy.called = None
+        if chosen is None:
             return
-        index = decision.policy or 0
-        policy, view = policies[index], views[index]
-        alarm = policy.high if decision.desired > service.desired else policy.low
-        kit.recorder.scaling.append(
-            (
-                kit.now,
-                self.resource,
-                policy.spec.policy_name,
-                policy.spec.policy_type,
-                alarm.name,
-                alarm.state,
-                policy.metric,
-                view.metric,
-                policy.tracking.target_value,
-                view.running_mean,
-                service.desired,
-                decision.desired,
-                decision.because,
-            )
+        decision = decisions[chosen]
+        assert not isinstance(decision, NoChange)
+        if chosen == 0:
+            for run, kept in zip(tracking, memories, strict=True):
+                run.memory = kept
+            index = decision.policy or 0
+            self._track(tracking[index], views[index].metric, views[index].running_mean, decision)
+        else:
+            policy, caller = steps[chosen - 1], callers[chosen - 1]
+            assert caller is not None
+            policy.memory = remembered[chosen - 1]
+            self._step(policy, caller, decision)
+
+    def _track(self, policy: TrackingRun, metric: float | None, running: float, decision: SetDesired) -> None:
+        out = decision.desired > self.service.desired
+        alarm = policy.high if out else policy.low
+        if out:
+            self._end_scale_in_cooldowns()
+        self._set(
+            decision.desired,
+            policy.spec.policy_name,
+            policy.spec.policy_type,
+            decision.because,
+            alarm=alarm,
+            metric=(policy.metric, metric, policy.tracking.target_value, running),
         )
-        service.set_desired(decision.desired)
+
+    def _step(self, policy: StepRun, alarm: AlarmRun, decision: SetDesired) -> None:
+        if decision.desired > self.service.desired:
+            self._end_scale_in_cooldowns()
+        view = policy.view(alarm)
+        self._set(
+            decision.desired,
+            policy.spec.policy_name,
+            policy.spec.policy_type,
+            decision.because,
+            alarm=alarm,
+            metric=(alarm.label, view.metric, None, None),
+        )
+
+    def _end_scale_in_cooldowns(self) -> None:
+        now = self._kit.now
+        for policy in self.policies.values():
+            if isinstance(policy, TrackingRun):
+                kept = policy.memory
+                policy.memory = PolicyMemory(kept.scale_out_until_us, min(kept.scale_in_until_us, now))
+            elif isinstance(policy, StepRun):
+                old = policy.memory
+                policy.memory = StepMemory(old.scale_out_until_us, min(old.scale_in_until_us, now), old.base)
+
+    def _set(
+        self,
+        desired: int,
+        name: str,
+        kind: str,
+        because: str,
+        *,
+        alarm: AlarmRun | None = None,
+        policy: PredictiveRun | None = None,
+        metric: tuple[str | None, float | None, float | None, float | None] = (None, None, None, None),
+    ) -> None:
+        """Set the desired count and write down why."""
+        service = self.service
+        if desired == service.desired:
+            return
+        if policy is not None:
+            metric = (policy.label, None, policy.target, None)
+        row = (self._kit.now, self.resource, name, kind, alarm.name if alarm else None, alarm.state if alarm else None)
+        self._kit.recorder.scaling.append((*row, *metric, service.desired, desired, because))
+        service.set_desired(desired)
+
+    def set_by_user(self, desired: int, because: str) -> None:
+        """Carry out what a function of the user's own has decided, within the limits."""
+        self._set(self.limits.clamp(desired), "policies", "UserPolicy", because)
+
+
+def with_action(limits: Limits, action: ScalableTargetAction) -> Limits:
+    """Return limits after a scheduled action; what it does not name stays."""
+    low, high = action.min_capacity, action.max_capacity
+    return Limits(limits.minimum if low is None else low, limits.maximum if high is None else high)
