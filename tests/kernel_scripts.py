@@ -27,15 +27,21 @@ class Opening:
     workers: int
     queue_limit: int
     routable: bool
+    profile: int = 0  # counts round the script's profiles
+    weight: float = 1.0
+    zone: int = 0
+    mode: str = "serve"
 
 
 @dataclass(frozen=True)
 class Change:
     at: int
-    what: str  # close, routable, unroutable, rate
+    what: str  # close, routable, unroutable, rate, weight, mode
     which: int  # counts round the slots opened so far
     cores: float
     speed: float
+    weight: float = 1.0
+    mode: str = "serve"
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,11 @@ class Script:
     ]  # arrival, cpu, wait, fails; of a closed loop the last three, over and over
     users: tuple[int, ...] = ()  # their first requests; none: an open loop
     thinks: tuple[float, ...] = ()  # over and over
+    connect_timeout_us: int = 10_000_000
+    cross_zone: bool = True
+    profiles: int = 0  # 0: requests cost the same everywhere
+    draws: tuple[float, ...] = ()  # over and over; none: none are offered
+    entries: tuple[int, ...] = ()
 
     def actions(self) -> list[Opening | Change]:
         """All of the control plane's actions in order; at one instant openings go first."""
@@ -115,6 +126,30 @@ def closed_scripts(changes: tuple[str, ...] = ("close", "routable", "unroutable"
     )
 
 
+weights = st.one_of(st.sampled_from([1.0, 1.0, 0.5, 0.1, 1e-3]), st.floats(1e-6, 1.0))
+modes = st.sampled_from(["serve", "serve", "serve", "refuse", "blackhole"])
+ALL_CHANGES = ("close", "routable", "unroutable", "rate", "weight", "mode", "mode")
+
+
+@st.composite
+def full_scripts(draw: st.DrawFn, closed: bool | None = None) -> Script:
+    """Scripts in which anything may happen: weights, zones, profiles, targets that refuse or swallow; open or closed."""
+    kinds = {None: st.one_of(scripts(ALL_CHANGES), closed_scripts(ALL_CHANGES)), True: closed_scripts(ALL_CHANGES)}
+    script = draw(kinds.get(closed, scripts(ALL_CHANGES)))
+    terms = {"profile": st.integers(0, 2), "weight": weights, "zone": st.integers(0, 2), "mode": modes}
+    return replace(
+        script,
+        routing=draw(st.sampled_from(["round_robin", "least_outstanding_requests", "weighted_random"])),
+        openings=tuple(replace(o, **draw(st.fixed_dictionaries(terms))) for o in script.openings),
+        changes=tuple(replace(c, weight=draw(weights), mode=draw(modes)) for c in script.changes),
+        connect_timeout_us=draw(st.sampled_from([1, 100, 350, 5000])),
+        cross_zone=draw(st.booleans()),
+        profiles=draw(st.integers(0, 3)),
+        draws=draw(many(st.floats(0.0, 1.0, exclude_max=True), 1, 7)),
+        entries=draw(many(st.integers(0, 4), 1, 5)),
+    )
+
+
 @dataclass
 class Answer:
     counters: Counters
@@ -148,32 +183,69 @@ def needs(plane: Plane, until: int) -> int:
     return 0
 
 
+Work = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]
+
+
+def work_of(script: Script, numbers: range) -> Work:
+    """What requests cost, by profile where the script has some: each next one is dearer, and every other one fails."""
+    rows = script.requests
+    _, *columns = zip(*(rows[k % len(rows)] for k in numbers), strict=True)
+    cpu, wait, fails = (np.array(column) for column in columns)
+    if script.profiles == 0:
+        return cpu, wait, fails
+    step = np.arange(script.profiles)[:, None]
+    return cpu * (1 + step), wait + 10 * step, fails ^ (step % 2 == 1)
+
+
+def routing_of(script: Script, numbers: range) -> tuple[Any, Any]:
+    """Numbers to be routed by and zones to enter by, or None where the script has none."""
+    draws, entries = script.draws, script.entries
+    draw = np.array([draws[k % len(draws)] for k in numbers]) if draws else None
+    entry = np.array([entries[k % len(entries)] for k in numbers], np.uint8) if entries else None
+    return draw, entry
+
+
 def play(
     script: Script,
     *,
+    withdraw: bool = False,
     compiled: bool,
     cuts: tuple[int, ...] = (),
     chunk: int = 1000,
     until: int = 2 * HORIZON_US,
     look: bool = False,
 ) -> Answer:
-    """Run a script, cut at some more instants, its requests offered in chunks; `look` keeps what is seen on the way."""
+    """Run a script, cut at some more instants, its requests offered in chunks.
+
+    `look` keeps what is seen on the way; `withdraw` takes back what is pending at every stop and offers it again.
+    """
     plane = Plane(
         script.routing,
         script.idle_timeout_us,
         script.cancel,
         first_requests_us=np.array(script.users) if script.users else None,
+        connect_timeout_us=script.connect_timeout_us,
+        cross_zone=script.cross_zone,
         compiled=compiled,
         record_every=1,
     )
     rows = script.requests
     offered = 0
     for begin in range(0, 0 if script.users else len(rows), chunk):
-        arrivals, cpu, wait, fails = zip(*rows[begin : begin + chunk], strict=True)
-        plane.offer(np.array(arrivals), np.array(cpu), np.array(wait), np.array(fails))
+        numbers = range(begin, min(begin + chunk, len(rows)))
+        arrivals = np.array([rows[k][0] for k in numbers])
+        plane.offer(arrivals, *work_of(script, numbers), *routing_of(script, numbers))
 
     def advance(stop: int) -> None:
         nonlocal offered
+        if withdraw:
+            back = plane.withdraw()
+            assert plane.pending == 0
+            if script.users:
+                assert back.think_us is not None
+                plane.offer_demands(back.cpu_us, back.think_us, *back[2:6])
+            else:
+                plane.offer(*back[:6])
         while True:
             needed = needs(plane, stop)
             if needed == 0:
@@ -182,9 +254,9 @@ def play(
             assert plane.now_us < stop
             assert plane.pending == 0
             numbers = range(offered, offered + chunk)
-            _, cpu, wait, fails = zip(*(rows[k % len(rows)] for k in numbers), strict=True)
+            cpu, *others = work_of(script, numbers)
             thinks = [script.thinks[k % len(script.thinks)] for k in numbers]
-            plane.offer_demands(np.array(cpu), np.array(thinks), np.array(wait), np.array(fails))
+            plane.offer_demands(cpu, np.array(thinks), *others, *routing_of(script, numbers))
             offered += chunk
 
     seen: list[Any] = []
@@ -208,6 +280,10 @@ def play(
                         workers=action.workers,
                         queue_limit=action.queue_limit,
                         routable=action.routable,
+                        profile=action.profile % max(script.profiles, 1),
+                        weight=action.weight,
+                        zone=action.zone,
+                        mode=action.mode,
                     )
                 )
                 continue
@@ -218,6 +294,10 @@ def play(
                 closed.append((plane.close_slot(stop, slot), plane.slot(slot)))
             elif action.what == "rate":
                 plane.set_rate(stop, slot, cores=action.cores, speed=action.speed)
+            elif action.what == "weight":
+                plane.set_weight(stop, slot, action.weight)
+            elif action.what == "mode":
+                plane.set_mode(stop, slot, action.mode)
             else:
                 plane.set_routable(stop, slot, action.what == "routable")
         if look:

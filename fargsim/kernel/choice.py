@@ -99,7 +99,7 @@ def least_in(a: Arrays, zone: int, cursor: int) -> int:
     return least_of_top(a, cursor, zone)
 
 
-@inlined
+@jit
 def choose(a: Arrays, chunk: Chunk, i: int) -> int:
     """Return the row that gets the chunk's i-th request, and turn the zone's cursor; -1 where no row is routable."""
     plane = a.plane[0]
