@@ -110,3 +110,14 @@ def test_a_region_without_ec2_rates_says_which_have_them(tmp_path: Path) -> None
     plan = "{savingsPlanType: EC2Instance, ec2InstanceFamily: m5, commitment: 1}"
     with pytest.raises(ScenarioError, match=r"no EC2 rates for eu-west-3: there are for us-east-1"):
         load(tmp_path, f"region: eu-west-3\nbilling:\n  savingsPlans: [{plan}]\n")
+
+
+def test_a_scenario_is_told_which_assumed_rates_its_bill_rests_on(tmp_path: Path) -> None:
+    from fargsim.load.notes import load_notes
+
+    plan = "{savingsPlanType: EC2Instance, ec2InstanceFamily: m5, commitment: 1, paymentOption: Partial Upfront}"
+    scenario = load(tmp_path, f"billing:\n  savingsPlans: [{plan}]\n")
+    said = " ".join(load_notes(scenario))
+    assert "ec2_instance_plan_1y_saving_percent = 37" in said
+    assert "partial_upfront_share = 0.7" in said
+    assert "compute_plan" not in said

@@ -64,8 +64,35 @@ def used_assumptions(scenario: Scenario, launches: Launches) -> list[str]:
         "spot_capacity_available": spot,
         "image_mib": _image_unknown(scenario),
         "default_zones": not scenario.network.subnets,
+        **_billing_assumptions(scenario),
     }
     return [name for name, true in used.items() if true and name not in scenario.assumptions]
+
+
+def _billing_assumptions(scenario: Scenario) -> dict[str, bool]:
+    """Say which assumed figures the bill of a scenario rests on, its load balancers aside."""
+    plans, reserved = scenario.billing.savings_plans, scenario.billing.reserved_instances
+    standard = {p.years for p in plans if p.savings_plan_type == "EC2Instance"}
+    standard |= {r.years for r in reserved if r.offering_class == "standard"}
+    convertible = {r.years for r in reserved if r.offering_class == "convertible"}
+    if scenario.auto_scaling_groups:
+        convertible |= {p.years for p in plans if p.savings_plan_type == "Compute"}
+    payments = {*(p.payment_option for p in plans), *(r.offering_type for r in reserved)}
+    insights = {s.value for c in scenario.clusters for s in c.settings if s.name == "containerInsights"}
+    some, enhanced = bool(insights - {"disabled"}), "enhanced" in insights
+    return {
+        **{f"ec2_instance_plan_{years}y_saving_percent": years in standard for years in (1, 3)},
+        **{f"compute_plan_{years}y_saving_percent": years in convertible for years in (1, 3)},
+        "partial_upfront_share": "Partial Upfront" in payments,
+        "managed_instances_fee_percent": any(
+            p.managed_instances_provider is not None for p in scenario.capacity_providers
+        ),
+        "container_insights_metrics_per_cluster": some,
+        "container_insights_metrics_per_service": some,
+        "container_insights_metrics_per_family": some,
+        "container_insights_metrics_per_task": enhanced,
+        "container_insights_metrics_per_container": enhanced,
+    }
 
 
 def _image_unknown(scenario: Scenario) -> bool:
