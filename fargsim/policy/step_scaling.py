@@ -118,10 +118,13 @@ def step(
     if amount is None:
         return NoChange("the metric is in none of the steps"), memory
     cooling = service.at_us < memory.scale_out_until_us
-    out = limits.clamp(wanted_capacity(spec, memory.base if cooling else service.desired, amount))
+    wanted = wanted_capacity(spec, memory.base if cooling else service.desired, amount)
     because = f"metric {view.metric:g}, threshold {view.threshold:g}: {_said(spec, amount)}"
     until = service.at_us + spec.cooldown * US_PER_S
-    if out > service.desired:
+    if wanted > service.desired:
+        out = limits.clamp(wanted)
+        if out <= service.desired:
+            return NoChange("the maximum is reached"), memory
         if service.no_out:
             return NoChange("scale-out is suspended by the user"), memory
         base = memory.base if cooling else service.desired
