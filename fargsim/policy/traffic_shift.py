@@ -1,7 +1,7 @@
 """How production traffic moves from the blue service revision to the green one: lifecycle stages, steps and bakes.
 
-Sources: Amazon ECS Developer Guide, blue-green-deployment-how-it-works.html, deployment-type-linear.html, canary-deployment.html; Amazon ECS
-API Reference, API_LinearConfiguration.html, API_CanaryConfiguration.html; AWS CodeDeploy User Guide, deployment-configurations.html.
+Sources: Amazon ECS Developer Guide, blue-green-deployment-how-it-works.html, deployment-type-linear.html, canary-deployment.html; Amazon
+ECS API Reference, API_LinearConfiguration.html, API_CanaryConfiguration.html; AWS CodeDeploy User Guide, deployment-configurations.html.
 """
 
 from __future__ import annotations
