@@ -88,6 +88,8 @@ class TaskMemory:
     def __init__(self, kit: Kit, task: TaskRun, runs: dict[str, ContainerRun], serving: ContainerRun) -> None:
         self._kit = kit
         self._runs = runs
+        self.held_before_running = 0.0
+        """What the containers held before the task was RUNNING, in byte-microseconds."""
         self._held = 0.0
         self._at = kit.now
         request = task.revision.behaviour.request

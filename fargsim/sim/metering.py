@@ -30,6 +30,7 @@ from fargsim.sim.service_datapoints import (
     publish_service,
 )
 from fargsim.sim.state import TaskRun
+from fargsim.sim.task_life import press
 from fargsim.sim.task_use import TaskUse, UseWindow
 
 if TYPE_CHECKING:
@@ -122,6 +123,10 @@ class ServiceMeter:
         """Take what a target did since the last sample, when it leaves its target group."""
         self._use.account(task, self._kit.now, use.busy_core_us, use.in_system_us)
 
+    def restarted(self, task: TaskRun) -> None:
+        """Take note that the container that serves a task's requests is restarted in place."""
+        self._use.restart(task)
+
     def forget(self, task: TaskRun) -> None:
         """Drop a task that has stopped."""
         self._use.forget(task)
@@ -140,15 +145,21 @@ class ServiceMeter:
         self._follow_resolution()
         group = service.group_with_requests()
         done: dict[int, tuple[float, float]] = {}
+        pressed: dict[int, tuple[int, int]] = {}
         if group is not None and group.bridge is not None:
             group.bridge.advance(now)
             table = group.bridge.plane.slots()
+            slots = table.slot.tolist()
             totals = zip(table.busy_core_us.tolist(), table.in_system_us.tolist(), strict=True)
-            done = dict(zip(table.slot.tolist(), totals, strict=True))
+            done = dict(zip(slots, totals, strict=True))
+            pressed = dict(zip(slots, zip(table.in_task.tolist(), table.worked.tolist(), strict=True), strict=True))
         for task in service.tasks.values():
             target = next((t for g, t in task.targets if g is group), None)
             if target is not None and target.slot in done:
                 self._use.account(task, now, *done[target.slot])
+                request = task.revision.behaviour.request
+                if request is not None and (request.memory or request.disk_writes):
+                    press(self._kit, task, *pressed[target.slot])
             elif task.last_status == "RUNNING" and (target is None or target.slot is None):
                 self._use.account(task, now)
 

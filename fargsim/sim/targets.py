@@ -41,6 +41,8 @@ class Target:
     answering: bool = True
     """Whether it passes checks."""
     watch: HealthWatch | None = None
+    life: int = 0
+    """How often its container has been restarted in place."""
 
     @property
     def passing(self) -> bool:
@@ -171,15 +173,7 @@ class TargetGroupRun:
         target.listening = target.answering = ready_at <= kit.now
         outage = outage_of(kit, task, ready_at)
         # these come before the checks of their instant
-        if not target.answering:
-            kit.at(ready_at, lambda: self.set_answering(target, True))
-        if outage is not None:
-            refused = (
-                task.revision.behaviour.health is not None and task.revision.behaviour.health.requests == "refused"
-            )
-            kit.at(outage[0], lambda: self.set_answering(target, False, listening=not refused))
-            if outage[1] is not None:
-                kit.at(outage[1], lambda: self.set_answering(target, True))
+        self._plan_answers(target, ready_at, outage)
         self.targets[task.task_id] = target
         if self.bridge is not None:
             self._open(target)
@@ -191,12 +185,56 @@ class TargetGroupRun:
             self._route()
         return target
 
+    def _plan_answers(self, target: Target, ready_at: int, outage: tuple[int, int | None] | None) -> None:
+        """Let the application answer when it is up, and not during its outage; what is planned is dropped when it is restarted."""
+        kit, task, life = self._kit, target.task, target.life
+
+        def turn(at_us: int, answering: bool, listening: bool | None = None) -> None:
+            def act() -> None:
+                if target.life == life:
+                    self.set_answering(target, answering, listening=listening)
+
+            kit.at(at_us, act)
+
+        if not target.answering:
+            turn(ready_at, True)
+        if outage is not None:
+            refused = (
+                task.revision.behaviour.health is not None and task.revision.behaviour.health.requests == "refused"
+            )
+            turn(outage[0], False, not refused)
+            if outage[1] is not None:
+                turn(outage[1], True)
+
+    def restarted(self, target: Target, ready_at: int | None) -> None:
+        """Take note that the container behind a target has ended (None) and is restarted in place, or from when on its new run answers.
+
+        What it held is cut off; until it answers again nothing listens.
+        """
+        if target.state == "unused":
+            return
+        target.life += 1
+        if ready_at is not None:
+            self._plan_answers(target, ready_at, target.task.outage)
+            return
+        self.set_answering(target, False)
+        if self.bridge is not None and target.slot is not None:
+            self._close(target)
+            if target.task.service is not None:
+                target.task.service.meter.restarted(target.task)
+            if target.state != "draining":
+                target.routed = False
+                self._open(target)
+                self._route()
+            else:
+                target.slot = None
+
     def _watch(self, target: Target) -> None:
         kit, checks = self._kit, checks_of(self._kit, self.spec)
         phase = float(kit.streams[f"health check/{self.spec.name}"].random())
         first = kit.now + kit.us("reg_delay_s") + round(phase * checks.interval_us)
         state: Literal["initial", "healthy"] = "healthy" if target.state == "healthy" else "initial"
-        health = Health(state, first, target.passing, hangs=not target.contact.reachable)
+        health = Health(state, first, target.passing, hangs=target.contact.hangs)
         target.watch = HealthWatch(kit, checks, health, lambda state: self._become(target, state))
 
     def set_answering(self, target: Target, answering: bool, *, listening: bool | None = None) -> None:
@@ -214,7 +252,7 @@ class TargetGroupRun:
         if target.watch is None and target.zone is not None and not target.passing:
             self._watch(target)
         elif target.watch is not None:
-            target.watch.turn(target.passing, hangs=not target.contact.reachable)
+            target.watch.turn(target.passing, hangs=target.contact.hangs)
         if target.mode != before and self.bridge is not None and target.slot is not None:
             self.bridge.advance(self._kit.now)
             self.bridge.plane.set_mode(self._kit.now, target.slot, target.mode)
@@ -248,15 +286,21 @@ class TargetGroupRun:
         self._leave(target, "unused")
         self.targets.pop(target.task.task_id, None)
         if self.bridge is not None and target.slot is not None:
-            self.bridge.advance(self._kit.now)
-            plane = self.bridge.plane
-            plane.close_slot(self._kit.now, target.slot)
-            use = plane.slot(target.slot)
-            target.task.requests_served += use.served
-            target.task.busy_core_us += use.busy_core_us
-            if target.task.service is not None:
-                target.task.service.meter.dropped(target.task, use)
+            self._close(target)
         self._route()
+
+    def _close(self, target: Target) -> None:
+        """Close a target's slot and book what it has done."""
+        assert self.bridge is not None
+        assert target.slot is not None
+        self.bridge.advance(self._kit.now)
+        plane = self.bridge.plane
+        plane.close_slot(self._kit.now, target.slot)
+        use = plane.slot(target.slot)
+        target.task.requests_served += use.served
+        target.task.busy_core_us += use.busy_core_us
+        if target.task.service is not None:
+            target.task.service.meter.dropped(target.task, use)
 
     def _leave(self, target: Target, state: Literal["draining", "unused"]) -> None:
         target.state = state

@@ -13,6 +13,7 @@ from typing import Any
 import simpy
 
 from fargsim.model.quantity import US_PER_S
+from fargsim.sim.container_limits import KILLED, requests_pass_limit
 from fargsim.sim.container_machine import EXITED, ContainerMachine
 from fargsim.sim.container_run import needs_machine
 from fargsim.sim.containers import essential_exit, start_containers, stop_containers, take_end, watch_health
@@ -82,6 +83,8 @@ def run(kit: Kit, task: TaskRun) -> Process:
 
 def run_machine(kit: Kit, task: TaskRun, machine: ContainerMachine) -> Process:
     """Run containers that have lives of their own until they end the task or Fargate reclaims it."""
+    machine.memory.held_before_running = machine.memory.byte_us()
+    machine.on_serving = lambda ready_at: _restarted(task, ready_at)
     if task.service is not None:
         task.service.task_started(task, machine.checked)
     machine.tell_health()
@@ -94,6 +97,27 @@ def run_machine(kit: Kit, task: TaskRun, machine: ContainerMachine) -> Process:
         take_end(task, machine.stop)
     else:
         take_end(task, Stop("SpotInterruption", RECLAIMED, drain=False))
+
+
+def _restarted(task: TaskRun, ready_at: int | None) -> None:
+    for group, target in task.targets:
+        group.restarted(target, ready_at)
+
+
+def press(kit: Kit, task: TaskRun, in_task: int, worked: int) -> None:
+    """Let a running task feel what its requests hold in memory and have written at this instant.
+
+    Parameters
+    ----------
+    in_task, worked
+        Requests in the task, waiting ones included, and requests it has worked to the end so far.
+    """
+    if task.last_status != "RUNNING" or not task.alive:
+        return
+    if task.machine is not None:
+        task.machine.requests(in_task, worked)
+    elif requests_pass_limit(task, in_task):
+        crash(kit, task, 137, KILLED)
 
 
 def crash(kit: Kit, task: TaskRun, exit_code: int, reason: str | None = None) -> None:

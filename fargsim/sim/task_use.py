@@ -65,6 +65,7 @@ class _Seen:
     at_us: int
     busy_us: float = 0.0
     inside_us: float = 0.0
+    held_byte_us: float = 0.0
     over: bool = False
 
 
@@ -97,6 +98,8 @@ class TaskUse:
         seen = self._seen.get(task.task_id)
         if seen is None:
             seen = self._seen[task.task_id] = _Seen(task.started_at)
+            if task.machine is not None:
+                seen.held_byte_us = task.machine.memory.held_before_running
         there, busy, inside = now_us - seen.at_us, busy_us - seen.busy_us, inside_us - seen.inside_us
         seen.at_us, seen.busy_us, seen.inside_us = now_us, busy_us, inside_us
         for window in self.windows:
@@ -106,7 +109,11 @@ class TaskUse:
         behaviour, definition = task.revision.behaviour, task.revision.definition
         per_request = behaviour.request.memory if behaviour.request else 0
         used, reserved = busy + behaviour.idle_cpu * there, definition.cpu_units / 1024 * there
-        held, limit = behaviour.memory * there + per_request * inside, definition.memory_mib * BYTES_PER_MIB * there
+        held, limit = float(behaviour.memory * there), definition.memory_mib * BYTES_PER_MIB * there
+        if task.machine is not None:  # each container holds its own, and some leak
+            total = task.machine.memory.byte_us()
+            held, seen.held_byte_us = total - seen.held_byte_us, total
+        held += per_request * inside
         counts = 2 * there >= self._sample_us
         for window in self.windows:
             window.used_cpu_us += used
@@ -126,6 +133,12 @@ class TaskUse:
         seen = self._seen.get(task.task_id)
         if seen is not None:
             seen.over = True
+
+    def restart(self, task: TaskRun) -> None:
+        """Count the requests of a task whose container is restarted in place from nothing again."""
+        seen = self._seen.get(task.task_id)
+        if seen is not None:
+            seen.busy_us = seen.inside_us = 0.0
 
     def forget(self, task: TaskRun) -> None:
         """Drop a task that has stopped."""
