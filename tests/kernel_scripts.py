@@ -136,11 +136,19 @@ def full_scripts(draw: st.DrawFn, closed: bool | None = None) -> Script:
     """Scripts in which anything may happen: weights, zones, profiles, targets that refuse or swallow; open or closed."""
     kinds = {None: st.one_of(scripts(ALL_CHANGES), closed_scripts(ALL_CHANGES)), True: closed_scripts(ALL_CHANGES)}
     script = draw(kinds.get(closed, scripts(ALL_CHANGES)))
-    terms = {"profile": st.integers(0, 2), "weight": weights, "zone": st.integers(0, 2), "mode": modes}
     return replace(
         script,
         routing=draw(st.sampled_from(["round_robin", "least_outstanding_requests", "weighted_random"])),
-        openings=tuple(replace(o, **draw(st.fixed_dictionaries(terms))) for o in script.openings),
+        openings=tuple(
+            replace(
+                opening,
+                profile=draw(st.integers(0, 2)),
+                weight=draw(weights),
+                zone=draw(st.integers(0, 2)),
+                mode=draw(modes),
+            )
+            for opening in script.openings
+        ),
         changes=tuple(replace(c, weight=draw(weights), mode=draw(modes)) for c in script.changes),
         connect_timeout_us=draw(st.sampled_from([1, 100, 350, 5000])),
         cross_zone=draw(st.booleans()),
