@@ -31,11 +31,22 @@ class Contact:
         False: nothing listens on the target's port: checks are refused, requests end in 502.
     passes
         False: the check gets an answer that does not pass (another path, another code), while requests are served.
+    silent
+        The check gets no answer at all (its port is not open, while that of the requests is).
+    reason
+        What the balancer says of a check that fails.
     """
 
     reachable: bool = True
     listens: bool = True
     passes: bool = True
+    silent: bool = False
+    reason: str = "Health checks failed"
+
+    @property
+    def hangs(self) -> bool:
+        """Whether a check that fails takes its whole time-out."""
+        return self.silent or not self.reachable
 
 
 def always(task: TaskRun, group: TargetGroupRun) -> Contact:
