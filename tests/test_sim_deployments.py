@@ -1,103 +1,21 @@
-"""Hand-computed deployments that fail, are given up, bake, succeed early or wait: circuit breaker, alarms, protection, digests."""
+"""Hand-computed deployments that fail, are given up, bake or succeed early: circuit breaker, alarms, stops by a user."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-import simpy
-from sim_helpers import exact_region, messages, network, register, seconds, statuses
+from deployment_helpers import AROUND, BREAKER, CHECK, MISSING, history, revisions_alive, said, service, updated
+from sim_helpers import exact_region, register, seconds, statuses
 
 from fargsim import Region
-from fargsim.sim import task_life
 from fargsim.sim.errors import ConflictException, ServiceDeploymentNotFoundException, UnsupportedFeatureException
-from fargsim.sim.state import Stop
-from fargsim.sim.task_state import enter
-
-BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
-CHECK = {"healthCheck": {"command": ["CMD", "true"], "interval": 10, "timeout": 2, "retries": 2}}
-
-
-@pytest.fixture
-def unpullable(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Let the tasks of a revision fail five seconds after they have begun to pull."""
-    bad: set[int] = set()
-    activate = task_life.activate
-
-    def failing(kit: Any, task: Any) -> Any:
-        if task.revision.number not in bad:
-            yield from activate(kit, task)
-            return
-        enter(kit, task, "ACTIVATING")
-        task.pull_started_at = kit.now
-        yield kit.env.timeout(5_000_000)
-        task.stop_wanted = Stop("TaskFailedToStart", "CannotPullContainerError: image not found")
-        raise simpy.Interrupt("TaskFailedToStart")
-
-    monkeypatch.setattr(task_life, "activate", failing)
-    return bad.add
-
-
-def service(region: Region, desired: int = 4, configuration: dict[str, Any] | None = None, **more: Any) -> None:
-    region.ecs.create_service(
-        serviceName="web",
-        taskDefinition="web",
-        desiredCount=desired,
-        launchType="FARGATE",
-        networkConfiguration=network("subnet-a"),
-        deploymentConfiguration=configuration or {},
-        **more,
-    )
-
-
-def updated(configuration: dict[str, Any] | None = None, desired: int = 4, **bad: Any) -> Region:
-    """A service that runs from 60 s on and is given a second revision at 200 s."""
-    region = exact_region()
-    register(region)
-    service(region, desired, configuration)
-    region.run(until="200 s")
-    register(region, **bad)
-    region.ecs.update_service(service="web", taskDefinition="web:2")
-    return region
-
-
-def said(region: Region, since: float = 200) -> list[tuple[float, str]]:
-    """Events since an instant, deployments by their place in the history."""
-    names = {d: f"d{n}" for n, d in enumerate(by_begin(region))}
-    found = []
-    for at, text in messages(region):
-        if at >= since:
-            for name, short in names.items():
-                text = text.replace(name, short)
-            found.append((at, text))
-    return found
-
-
-def by_begin(region: Region) -> list[str]:
-    events = region.kit.recorder.events.frame()
-    begun = events[events.event_name == "SERVICE_DEPLOYMENT_IN_PROGRESS"].message
-    return [text.split("ECS deployment ")[1].split(" ")[0] for text in begun]
-
-
-def history(region: Region) -> list[tuple[str, str]]:
-    """Statuses of the service deployments, oldest first, and what was said of them."""
-    found = region.ecs.list_service_deployments(service="web")["serviceDeployments"]
-    return [(d["status"], d.get("statusReason", "")) for d in reversed(found)]
-
-
-def revisions_alive(region: Region) -> dict[int, int]:
-    tasks = region.registry.service("default", "web").tasks.values()
-    numbers = [t.revision.number for t in tasks if t.alive]
-    return {n: numbers.count(n) for n in sorted(set(numbers))}
-
 
 # --- the circuit breaker
 
 
-def test_tasks_that_never_run_open_the_breaker_and_the_old_tasks_stay(unpullable: Callable[[int], None]) -> None:
-    unpullable(2)
-    region = updated(BREAKER)
+def test_tasks_that_never_run_open_the_breaker_and_the_old_tasks_stay() -> None:
+    region = updated(BREAKER, **MISSING)
     region.run(until="400 s")
     # started at 205, pull at 215, failed at 220: four failures of three; the old tasks are the rollback's; the others are gone at 227
     assert said(region) == [
@@ -126,9 +44,8 @@ def test_tasks_that_never_run_open_the_breaker_and_the_old_tasks_stay(unpullable
     assert [seconds(t) for t in table.completed_at] == [60, 220, 227]
 
 
-def test_without_rollback_a_failed_deployment_starts_nothing_more(unpullable: Callable[[int], None]) -> None:
-    unpullable(2)
-    region = updated({"deploymentCircuitBreaker": {"enable": True, "rollback": False}})
+def test_without_rollback_a_failed_deployment_starts_nothing_more() -> None:
+    region = updated({"deploymentCircuitBreaker": {"enable": True, "rollback": False}}, **MISSING)
     region.run(until="2 h")
     assert said(region)[-1] == (220, "(deployment d1) deployment failed: tasks failed to start.")
     described = region.ecs.describe_services(services=["web"])["services"][0]["deployments"]
@@ -139,10 +56,9 @@ def test_without_rollback_a_failed_deployment_starts_nothing_more(unpullable: Ca
     assert history(region)[1][0] == "STOPPED"
 
 
-def test_a_first_deployment_has_nothing_to_go_back_to_and_stalls(unpullable: Callable[[int], None]) -> None:
-    unpullable(1)
-    region = exact_region()
-    register(region)
+def test_a_first_deployment_has_nothing_to_go_back_to_and_stalls() -> None:
+    region = exact_region(surroundings=AROUND)
+    register(region, **MISSING)
     service(region, 2, BREAKER)
     region.run(until="2 h")
     # two at 5, failed at 20; the throttle holds 12.66 s back; two at 33, failed at 48: four failures of three
@@ -181,9 +97,8 @@ def test_a_healthy_task_sets_the_count_back_unless_it_is_cumulative(reset: bool,
     assert watch.failed_in_a_row.failures == 1
 
 
-def test_the_threshold_follows_the_desired_count(unpullable: Callable[[int], None]) -> None:
-    unpullable(2)
-    region = updated({**BREAKER, "maximumPercent": 130}, desired=10)
+def test_the_threshold_follows_the_desired_count() -> None:
+    region = updated({**BREAKER, "maximumPercent": 130}, desired=10, **MISSING)
     region.run(until="230 s")
     assert said(region)[-1][1].startswith("has started 3 tasks")  # three of the threshold of five have failed
     region.ecs.update_service(service="web", desiredCount=4)
@@ -191,13 +106,12 @@ def test_the_threshold_follows_the_desired_count(unpullable: Callable[[int], Non
     assert (235, "(deployment d1) deployment failed: tasks failed to start.") in said(region)
 
 
-def test_a_deployment_that_is_being_gone_back_to_cannot_be_gone_back_to(unpullable: Callable[[int], None]) -> None:
-    unpullable(3)
+def test_a_deployment_that_is_being_gone_back_to_cannot_be_gone_back_to() -> None:
     region = updated({**BREAKER, "minimumHealthyPercent": 0, "maximumPercent": 100})
     region.run(until="210 s")
     region.ecs.stop_service_deployment(service="web")
     region.run(until="220 s")  # the first revision is being deployed again
-    register(region)
+    register(region, **MISSING)
     region.ecs.update_service(service="web", taskDefinition="web:3")
     region.run(until="1 h")
     assert [status for status, _ in history(region)] == ["SUCCESSFUL", "ROLLBACK_FAILED", "ROLLBACK_FAILED"]
@@ -321,90 +235,6 @@ def test_deferred_clean_up_ends_after_two_weeks() -> None:
     assert revisions_alive(region) == {1: 1, 2: 1}
 
 
-# --- grace period
-
-
-@pytest.mark.parametrize("grace", [0, 90])
-def test_a_grace_period_saves_a_slow_starter(grace: int) -> None:
-    region = exact_region()
-    register(region, behaviour={"boot": "60 s"}, container=CHECK)
-    bounds = {"minimumHealthyPercent": 0, "maximumPercent": 100}
-    service(region, 1, bounds, healthCheckGracePeriodSeconds=grace)
-    region.run(until="300 s")
-    starts = [life[0][0] for life in statuses(region)]
-    if grace:
-        # RUNNING at 20; unhealthy at 40, which does not count; up at 80, when a check passes
-        assert starts == [5]
-        assert said(region, 0)[-2:] == [
-            (80, "(deployment d0) deployment completed."),
-            (80, "has reached a steady state."),
-        ]
-    else:
-        # unhealthy 35 s after each start, gone 8 s later: it never comes up
-        assert starts == [5 + 43 * n for n in range(7)]
-        assert not [text for _, text in said(region, 0) if "completed" in text]
-
-
-# --- scale-in protection
-
-
-def test_a_protected_task_blocks_a_deployment_until_its_protection_ends() -> None:
-    region = exact_region()
-    register(region)
-    service(region, 2)
-    region.run(until="100 s")
-    first, second = region.ecs.list_tasks(serviceName="web")["taskArns"]
-    answer = region.ecs.update_task_protection(tasks=[first], protectionEnabled=True, expiresInMinutes=10)
-    assert [seconds(p["expirationDate"]) for p in answer["protectedTasks"]] == [700]
-    region.run(until="200 s")
-    register(region)
-    region.ecs.update_service(service="web", taskDefinition="web:2")
-    region.run(until="300 s")
-    # the two new ones are healthy at 260; of the old ones only the unprotected one goes
-    newest = region.ecs.list_tasks(serviceName="web")["taskArns"][-1]
-    blocked = region.ecs.update_task_protection(tasks=[newest, second, "nobody"], protectionEnabled=True)
-    assert [f["reason"] for f in blocked["failures"]] == ["DEPLOYMENT_BLOCKED", "MISSING", "MISSING"]
-    assert revisions_alive(region) == {1: 1, 2: 2}
-    region.run(until="800 s")
-    assert [(at, text) for at, text in said(region) if "running tasks" in text or "completed" in text] == [
-        (260, "has stopped 1 running tasks"),
-        (700, "has stopped 1 running tasks"),
-        (708, "(deployment d1) deployment completed."),
-    ]
-
-
-def test_more_protected_tasks_than_desired_are_kept_and_told() -> None:
-    region = exact_region()
-    register(region)
-    service(region, 3)
-    region.run(until="100 s")
-    tasks = region.ecs.list_tasks(serviceName="web")["taskArns"]
-    region.ecs.update_task_protection(tasks=tasks, protectionEnabled=True)
-    region.ecs.update_service(service="web", desiredCount=1)
-    region.run(until="200 s")
-    assert len(region.ecs.list_tasks(serviceName="web")["taskArns"]) == 3
-    [(at, text)] = [(at, text) for at, text in said(region, 0) if "protected" in text]
-    assert at == 105
-    assert text.startswith("was unable to reach steady state because task set (taskSet d0) was unable to scale in.")
-    region.ecs.update_task_protection(tasks=tasks[:1], protectionEnabled=False)
-    region.run(until="210 s")
-    left = region.ecs.list_tasks(serviceName="web")["taskArns"]
-    assert left == tasks[1:]
-    region.run(until=f"{100 + 7200 + 60} s")  # two hours unless said otherwise
-    assert len(region.ecs.list_tasks(serviceName="web")["taskArns"]) == 1
-    protected = region.ecs.get_task_protection()["protectedTasks"]
-    assert [p["protectionEnabled"] for p in protected] == [False]
-
-
-def test_a_standalone_task_cannot_be_protected() -> None:
-    region = exact_region()
-    register(region)
-    answer = region.ecs.run_task(taskDefinition="web", launchType="FARGATE", networkConfiguration=network("subnet-a"))
-    arn = answer["tasks"][0]["taskArn"]
-    failures = region.ecs.update_task_protection(tasks=[arn], protectionEnabled=True)["failures"]
-    assert [(f["arn"], f["reason"]) for f in failures] == [(arn, "TASK_NOT_VALID")]
-
-
 # --- stopped by a user
 
 
@@ -470,48 +300,3 @@ def test_service_revisions_keep_what_was_deployed() -> None:
     assert [r["launchType"] for r in described["serviceRevisions"]] == ["FARGATE", "FARGATE"]
     assert described["failures"] == [{"arn": "arn:aws:ecs:none", "reason": "MISSING"}]
     assert len(region.ecs.list_service_deployments(service="web")["serviceDeployments"]) == 2
-
-
-# --- image digests
-
-
-def test_the_first_task_establishes_the_digests() -> None:
-    region = exact_region(assumptions={"digest_first_task": True})
-    register(region)
-    service(region, 3)
-    region.run(until="100 s")
-    # one at 5; its pull begins at 15, which is when the others start
-    assert [life[0][0] for life in statuses(region)] == [5, 15, 15]
-    region.ecs.update_service(service="web", desiredCount=5)
-    region.run(until="110 s")
-    assert [life[0][0] for life in statuses(region)][3:] == [105, 105]  # known already
-    region.run(until="200 s")
-    region.ecs.update_service(service="web", forceNewDeployment=True)
-    region.run(until="300 s")
-    assert [life[0][0] for life in statuses(region)][5:] == [205, 215, 215, 215, 215]
-
-
-@pytest.mark.parametrize(
-    "container", [{"versionConsistency": "disabled"}, {"image": "app@sha256:" + "0" * 64}], ids=["disabled", "digest"]
-)
-def test_images_without_a_tag_to_resolve_start_all_at_once(container: dict[str, Any]) -> None:
-    region = exact_region(assumptions={"digest_first_task": True})
-    register(region, container=container)
-    service(region, 3)
-    region.run(until="100 s")
-    assert [life[0][0] for life in statuses(region)] == [5, 5, 5]
-
-
-def test_a_rollback_knows_its_digests(unpullable: Callable[[int], None]) -> None:
-    region = exact_region(assumptions={"digest_first_task": True})
-    register(region)
-    service(region, 3, {"minimumHealthyPercent": 0, "maximumPercent": 100})
-    region.run(until="200 s")
-    register(region)
-    region.ecs.update_service(service="web", taskDefinition="web:2")
-    region.run(until="230 s")
-    region.ecs.stop_service_deployment(service="web")
-    region.run(until="400 s")
-    # all three old ones stop at 205; one new one at 213, the others at its pull, 223; at 235 they stop, one of them
-    # RUNNING, which takes 8 s, two of them not yet, which takes 7 s
-    assert [life[0][0] for life in statuses(region)] == [5, 15, 15, 213, 223, 223, 242, 242, 243]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fargsim.load.deployments import deployment_faults
 from fargsim.load.launch import Launches
 from fargsim.load.names import FARGATE_PROVIDERS, Names, tail, unknown
 from fargsim.load.scaling import scaling_faults
@@ -36,6 +37,7 @@ def reference_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
     yield from _capacity(scenario, names)
     for n, service in enumerate(scenario.services):
         yield from launches.service_faults(service, ("services", n))
+    yield from deployment_faults(scenario)
     yield from _scaling(scenario, names)
     yield from _traffic(scenario, names, launches)
     for n, job in enumerate(scenario.jobs):
@@ -254,6 +256,12 @@ def _timeline(scenario: Scenario, names: Names, launches: Launches) -> Iterator[
         stop = entry.stop_task
         if stop is not None and stop.service is not None:
             yield from _service_fault(stop.service, stop.cluster, names, (*path, "ecs.stop_task"))
+        for key, about in (
+            ("ecs.stop_service_deployment", entry.stop_service_deployment),
+            ("ecs.update_task_protection", entry.update_task_protection),
+        ):
+            if about is not None and about.service is not None:
+                yield from _service_fault(about.service, about.cluster, names, (*path, key))
         resize = entry.set_desired_capacity
         if resize is not None and tail(resize.auto_scaling_group_name) not in names.auto_scaling_groups:
             at = (*path, "autoscaling.set_desired_capacity", "AutoScalingGroupName")

@@ -21,10 +21,6 @@ SERVICE = {
     "service_connect_configuration": "serviceConnectConfiguration",
 }
 DEPLOYMENT = {
-    "deployment_circuit_breaker": "deploymentCircuitBreaker",
-    "alarms": "alarms",
-    "early_success_criteria": "earlySuccessCriteria",
-    "bake_time_in_minutes": "bakeTimeInMinutes",
     "lifecycle_hooks": "lifecycleHooks",
 }
 ATTRIBUTES: dict[str, tuple[str, ...]] = {

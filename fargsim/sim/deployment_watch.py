@@ -6,13 +6,16 @@ deployment-failure-detection.html; Amazon ECS API Reference, API_Deployment.html
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from fargsim.model.deployment import DeploymentAlarms, DeploymentCircuitBreaker
+from fargsim.policy.alarms import AlarmState
 from fargsim.policy.breaker import BreakerMemory, TaskEvent, breaker_open, breaker_step
 from fargsim.policy.deployment import breaker_threshold
+from fargsim.sim.errors import ResourceNotFound
 from fargsim.sim.kit import US_PER_S, Kit
 
 if TYPE_CHECKING:
@@ -21,13 +24,18 @@ if TYPE_CHECKING:
 
 
 class AlarmSource(Protocol):
-    """Whoever knows the states of CloudWatch alarms."""
+    """Whoever knows the states of CloudWatch alarms.
+
+    Attributes
+    ----------
+    on_change
+        Called with the name, the former and the new state of every alarm that changes.
+    """
+
+    on_change: list[Callable[[str, AlarmState, AlarmState], None]]
 
     def state(self, name: str) -> str:
-        """Return ``OK``, ``ALARM`` or ``INSUFFICIENT_DATA``; an error where there is no such alarm."""
-
-    def subscribe(self, name: str, act: Callable[[str], None]) -> Callable[[], None]:
-        """Call `act` with the new state whenever the alarm changes; returns what ends that."""
+        """Return ``OK``, ``ALARM`` or ``INSUFFICIENT_DATA``; ResourceNotFound where there is no such alarm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +74,10 @@ class DeploymentWatch:
         self.triggered_alarm: str | None = None
         self.breaker_opened = False
         self.baking_since: int | None = None
-        self._ends: list[Callable[[], None]] = []
-        if alarms is not None:
-            self._watch(alarms)
+        self._source = alarms
+        if alarms is not None and self.alarms is not None:
+            self.ignored_alarms = tuple(n for n in self.alarms.alarm_names if self._in_alarm(n))
+            alarms.on_change.append(self._changed)
 
     @property
     def breaker(self) -> DeploymentCircuitBreaker | None:
@@ -118,18 +127,18 @@ class DeploymentWatch:
             self.verdict = verdict
             self._service.attend(self._kit.now)
 
-    def _watch(self, source: AlarmSource) -> None:
-        alarms = self.alarms
-        if alarms is None:
-            return
-        self.ignored_alarms = tuple(n for n in alarms.alarm_names if source.state(n) == "ALARM")
-        for name in alarms.alarm_names:
-            if name not in self.ignored_alarms:
-                self._ends.append(source.subscribe(name, lambda state, name=name: self._alarm(name, state)))  # type: ignore[misc]
+    def _in_alarm(self, name: str) -> bool:
+        """Whether an alarm is on; one that does not exist yet is not."""
+        assert self._source is not None
+        with contextlib.suppress(ResourceNotFound):
+            return self._source.state(name) == "ALARM"
+        return False
 
-    def _alarm(self, name: str, state: str) -> None:
+    def _changed(self, name: str, before: AlarmState, after: AlarmState) -> None:
         alarms = self.alarms
-        if state == "ALARM" and alarms is not None and self.verdict is None:
+        if after != "ALARM" or alarms is None or name not in alarms.alarm_names or name in self.ignored_alarms:
+            return
+        if self.verdict is None:
             self.triggered_alarm = name
             text = "alarm detected"
             self.fail(Verdict(text, f"ECS deployment alarm: {name} is in ALARM.", alarms.rollback))
@@ -152,6 +161,5 @@ class DeploymentWatch:
 
     def close(self) -> None:
         """Watch no longer."""
-        for end in self._ends:
-            end()
-        self._ends.clear()
+        if self._source is not None and self._changed in self._source.on_change:
+            self._source.on_change.remove(self._changed)

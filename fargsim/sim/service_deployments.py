@@ -109,6 +109,7 @@ class Rollouts:
         former = service.deployments[0] if service.deployments else None
         for old in service.deployments:
             old.status = "ACTIVE"
+            old.wanted = min(old.wanted, len(old.standing) + old.unnoticed)
             if old.watch is not None:
                 old.watch.close()
         deployment = DeploymentRun(f"ecs-svc/{number:019d}", target, service.spec, kit.now)

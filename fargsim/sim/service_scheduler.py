@@ -194,8 +194,6 @@ class ServiceRun:
             self.running_integral_us()
             self.running += 1
             self.actions.throttle.reset()
-        elif task.last_status == "ACTIVATING":
-            resolved(self._kit, self, task)
         elif task.started_at is not None and task.last_status in (
             "DEACTIVATING",
             "STOPPING",
@@ -212,6 +210,10 @@ class ServiceRun:
             self.running -= 1
             task.counted_running = False
             self.meter.left_running(task)
+
+    def digests_known(self, task: TaskRun) -> None:
+        """Take note that a task's agent has read the manifests of its images and begins to pull."""
+        resolved(self._kit, self, task)
 
     def task_started(self, task: TaskRun, health_checked: bool) -> None:
         """Watch a task that has just reached RUNNING until it counts as healthy."""
@@ -270,6 +272,9 @@ class ServiceRun:
             self.actions.failed_to_start(task)
             if deployment.resolving:
                 resolution_failed(self._kit, deployment)
+        if task.started_at is None and deployment is not self.primary:
+            # a revision that is being replaced keeps what it has; what never ran is not tried again
+            deployment.wanted = max(0, deployment.wanted - 1)
         # nobody here asked for it: the task was lost, and it takes the scheduler a while to notice
         self.actions.disturbed()
         deployment.unnoticed += 1

@@ -209,6 +209,8 @@ def pull(kit: Kit, task: TaskRun) -> Process:
             lost_us = max(lost_us, after)
         if plan.download:
             wanted.append(view)
+    if task.service is not None:
+        task.service.digests_known(task)
     task.image_cached = instance is not None and not wanted
     spent = lost_us + round(pull_s(wanted, pull_rate(kit, task)) * US_PER_S)
     if spent:

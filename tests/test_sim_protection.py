@@ -1,0 +1,153 @@
+"""Hand-computed timelines of what a service spares: grace period, scale-in protection, the digests of its first task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from deployment_helpers import AROUND, BREAKER, CHECK, MISSING, revisions_alive, said, service
+from sim_helpers import exact_region, network, register, seconds, statuses
+
+# --- grace period
+
+
+@pytest.mark.parametrize("grace", [0, 90])
+def test_a_grace_period_saves_a_slow_starter(grace: int) -> None:
+    region = exact_region()
+    register(region, behaviour={"boot": "60 s"}, container=CHECK)
+    bounds = {"minimumHealthyPercent": 0, "maximumPercent": 100}
+    service(region, 1, bounds, healthCheckGracePeriodSeconds=grace)
+    region.run(until="300 s")
+    starts = [life[0][0] for life in statuses(region)]
+    if grace:
+        # RUNNING at 20; unhealthy at 40, which does not count; up at 80, when a check passes
+        assert starts == [5]
+        assert said(region, 0)[-2:] == [
+            (80, "(deployment d0) deployment completed."),
+            (80, "has reached a steady state."),
+        ]
+    else:
+        # unhealthy 35 s after each start, gone 8 s later: it never comes up
+        assert starts == [5 + 43 * n for n in range(7)]
+        assert not [text for _, text in said(region, 0) if "completed" in text]
+
+
+# --- scale-in protection
+
+
+def test_a_protected_task_blocks_a_deployment_until_its_protection_ends() -> None:
+    region = exact_region()
+    register(region)
+    service(region, 2)
+    region.run(until="100 s")
+    first, second = region.ecs.list_tasks(serviceName="web")["taskArns"]
+    answer = region.ecs.update_task_protection(tasks=[first], protectionEnabled=True, expiresInMinutes=10)
+    assert [seconds(p["expirationDate"]) for p in answer["protectedTasks"]] == [700]
+    region.run(until="200 s")
+    register(region)
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    region.run(until="300 s")
+    # the two new ones are healthy at 260; of the old ones only the unprotected one goes
+    newest = region.ecs.list_tasks(serviceName="web")["taskArns"][-1]
+    blocked = region.ecs.update_task_protection(tasks=[newest, second, "nobody"], protectionEnabled=True)
+    assert [f["reason"] for f in blocked["failures"]] == ["DEPLOYMENT_BLOCKED", "MISSING", "MISSING"]
+    assert revisions_alive(region) == {1: 1, 2: 2}
+    region.run(until="800 s")
+    assert [(at, text) for at, text in said(region) if "running tasks" in text or "completed" in text] == [
+        (260, "has stopped 1 running tasks"),
+        (700, "has stopped 1 running tasks"),
+        (708, "(deployment d1) deployment completed."),
+    ]
+
+
+def test_more_protected_tasks_than_desired_are_kept_and_told() -> None:
+    region = exact_region()
+    register(region)
+    service(region, 3)
+    region.run(until="100 s")
+    tasks = region.ecs.list_tasks(serviceName="web")["taskArns"]
+    region.ecs.update_task_protection(tasks=tasks, protectionEnabled=True)
+    region.ecs.update_service(service="web", desiredCount=1)
+    region.run(until="200 s")
+    assert len(region.ecs.list_tasks(serviceName="web")["taskArns"]) == 3
+    [(at, text)] = [(at, text) for at, text in said(region, 0) if "protected" in text]
+    assert at == 105
+    assert text.startswith("was unable to reach steady state because task set (taskSet d0) was unable to scale in.")
+    region.ecs.update_task_protection(tasks=tasks[:1], protectionEnabled=False)
+    region.run(until="210 s")
+    left = region.ecs.list_tasks(serviceName="web")["taskArns"]
+    assert left == tasks[1:]
+    region.run(until=f"{100 + 7200 + 60} s")  # two hours unless said otherwise
+    assert len(region.ecs.list_tasks(serviceName="web")["taskArns"]) == 1
+    protected = region.ecs.get_task_protection()["protectedTasks"]
+    assert [p["protectionEnabled"] for p in protected] == [False]
+
+
+def test_a_standalone_task_cannot_be_protected() -> None:
+    region = exact_region()
+    register(region)
+    answer = region.ecs.run_task(taskDefinition="web", launchType="FARGATE", networkConfiguration=network("subnet-a"))
+    arn = answer["tasks"][0]["taskArn"]
+    failures = region.ecs.update_task_protection(tasks=[arn], protectionEnabled=True)["failures"]
+    assert [(f["arn"], f["reason"]) for f in failures] == [(arn, "TASK_NOT_VALID")]
+
+
+# --- image digests
+
+
+def test_the_first_task_establishes_the_digests() -> None:
+    region = exact_region(assumptions={"digest_first_task": True})
+    register(region)
+    service(region, 3)
+    region.run(until="100 s")
+    # one at 5; its pull begins at 15, which is when the others start
+    assert [life[0][0] for life in statuses(region)] == [5, 15, 15]
+    region.ecs.update_service(service="web", desiredCount=5)
+    region.run(until="110 s")
+    assert [life[0][0] for life in statuses(region)][3:] == [105, 105]  # known already
+    region.run(until="200 s")
+    region.ecs.update_service(service="web", forceNewDeployment=True)
+    region.run(until="300 s")
+    assert [life[0][0] for life in statuses(region)][5:] == [205, 215, 215, 215, 215]
+
+
+@pytest.mark.parametrize(
+    "container", [{"versionConsistency": "disabled"}, {"image": "app@sha256:" + "0" * 64}], ids=["disabled", "digest"]
+)
+def test_images_without_a_tag_to_resolve_start_all_at_once(container: dict[str, Any]) -> None:
+    region = exact_region(assumptions={"digest_first_task": True})
+    register(region, container=container)
+    service(region, 3)
+    region.run(until="100 s")
+    assert [life[0][0] for life in statuses(region)] == [5, 5, 5]
+
+
+def test_a_rollback_knows_its_digests() -> None:
+    region = exact_region(assumptions={"digest_first_task": True})
+    register(region)
+    service(region, 3, {"minimumHealthyPercent": 0, "maximumPercent": 100})
+    region.run(until="200 s")
+    register(region)
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    region.run(until="230 s")
+    region.ecs.stop_service_deployment(service="web")
+    region.run(until="400 s")
+    # all three old ones stop at 205; one new one at 213, the others at its pull, 223; at 235 they stop, one of them
+    # RUNNING, which takes 8 s, two of them not yet, which takes 7 s
+    assert [life[0][0] for life in statuses(region)] == [5, 15, 15, 213, 223, 223, 242, 242, 243]
+
+
+@pytest.mark.parametrize("breaker", [False, True])
+def test_three_attempts_without_digests(breaker: bool) -> None:
+    region = exact_region(assumptions={"digest_first_task": True}, surroundings=AROUND)
+    register(region, **MISSING)
+    service(region, 4, BREAKER if breaker else {})
+    region.run(until="5 min")
+    # each attempt fails 15 s after its start; the throttle waits 12.66, 25.3 and 50.6 s, up to the next whole second
+    firsts = [life[0][0] for life in statuses(region)]
+    assert firsts[:3] == [5, 33, 74]
+    failed = [at for at, text in said(region, 0) if "deployment failed" in text]
+    if breaker:
+        assert (firsts[3:], failed) == ([], [89])
+    else:  # it goes on without digests: all four at once
+        assert (firsts[3:7], failed) == ([140] * 4, [])
