@@ -397,3 +397,26 @@ def test_a_task_stopped_while_it_waits_for_a_migration():
 def test_what_registration_refuses(container, others, says):
     with pytest.raises(ClientException, match=says):
         register(exact_region(), container=container, others=others)
+
+
+def test_a_service_counts_a_task_whose_container_ends_before_all_have_started_as_failed_to_start():
+    """db crashes at boot while app waits for it to be healthy: the task never runs, so that the launch throttle sets in."""
+    region = exact_region()
+    register(
+        region,
+        behaviour={"containers": {"db": {**TINY, "boot": "5 s", "boot_exit_code": 1}}},
+        container=waits(("db", "HEALTHY")),
+        others=[side("db", essential=True, healthCheck=CHECK)],
+    )
+    region.ecs.create_service(
+        serviceName="web", taskDefinition="web", desiredCount=1, launchType="FARGATE", networkConfiguration=network()
+    )
+    region.run(until="10 min")
+    [told_service] = region.ecs.describe_services(services=["web"])["services"]
+    assert any("unable to consistently start tasks successfully" in e["message"] for e in told_service["events"])
+    tasks = region.finish().tasks.frame().sort_values("created_at")
+    assert set(tasks.stop_code.dropna()) == {"EssentialContainerExited"}
+    assert tasks.started_at.isna().all()
+    gaps = [round(gap.total_seconds()) for gap in tasks.created_at.diff().dropna()]
+    assert gaps == sorted(gaps)
+    assert gaps[-1] > 2 * gaps[0]

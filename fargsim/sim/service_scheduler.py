@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from fargsim.sim.registry import Registry
     from fargsim.sim.targets import TargetGroupRun
 
+FAILED_BEFORE_RUNNING = ("TaskFailedToStart", "EssentialContainerExited")
+
 
 class ServiceRun:
     """One service."""
@@ -268,7 +270,9 @@ class ServiceRun:
         deployment = self.deployment_of(task)
         if deployment is None or not deployment.leave(task):
             return
-        if task.started_at is None and task.stop_wanted is not None and task.stop_wanted.code == "TaskFailedToStart":
+        stop = task.stop_wanted
+        # an essential container may end while others of its task still wait for their turn
+        if task.started_at is None and stop is not None and stop.code in FAILED_BEFORE_RUNNING:
             self.actions.failed_to_start(task)
             if deployment.resolving:
                 resolution_failed(self._kit, deployment)
@@ -310,10 +314,10 @@ class ServiceRun:
         if task.healthy and task.healthy_at is None:
             task.healthy_at = kit.now
         if standing == "unhealthy" and not task.host_drains:
-            where = next((f"(target-group {g.arn})" for g, t in task.targets if t.state == "unhealthy"), "container")
-            self.events.say(
-                f"(task {task.task_id}) is unhealthy in {where} due to (reason Health checks failed).", kind="WARN"
-            )
+            failed = next(((g, t) for g, t in task.targets if t.state == "unhealthy"), None)
+            where = "container" if failed is None else f"(target-group {failed[0].arn})"
+            why = "Health checks failed" if failed is None else failed[1].contact.reason
+            self.events.say(f"(task {task.task_id}) is unhealthy in {where} due to (reason {why}).", kind="WARN")
         self.actions.disturbed()
         self.attend(kit.now)
 
