@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fargsim.catalog.sizes import ephemeral_storage_fault, fargate_size_fault
+from fargsim.model.access import ImageName
 from fargsim.model.base import Issue
 from fargsim.model.taskdef import TaskDefinition
 
@@ -31,9 +32,9 @@ def task_definition_faults(definition: TaskDefinition) -> list[Issue]:
     >>> [issue.dotted() for issue in task_definition_faults(wrong)]
     ['memory']
     """
+    found = _execution_role_faults(definition)
     if "FARGATE" not in definition.requires_compatibilities:
-        return []
-    found = []
+        return found
     windows = definition.operating_system_family != "LINUX"
     if definition.effective_network_mode != "awsvpc":
         found.append(Issue(("networkMode",), "Fargate needs networkMode awsvpc"))
@@ -57,6 +58,27 @@ def task_definition_faults(definition: TaskDefinition) -> list[Issue]:
             if value is not None and value > TIMEOUT_MOST_S:
                 message = f"{key} must be at most {TIMEOUT_MOST_S} s on Fargate, not {value}"
                 found.append(Issue(("containerDefinitions", at, key), message))
+    return found
+
+
+def _execution_role_faults(definition: TaskDefinition) -> list[Issue]:
+    """Return what only an execution role can do: Amazon ECS Developer Guide, task_execution_IAM_role.html."""
+    if definition.execution_role_arn is not None:
+        return []
+    containers = definition.container_definitions
+    path = ("executionRoleArn",)
+    found = []
+    logs = [c.log_configuration for c in containers if c.log_configuration is not None]
+    if any(c.secrets for c in containers) or any(log.secret_options for log in logs):
+        message = "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'."
+        found.append(Issue(path, message))
+    if "FARGATE" not in definition.requires_compatibilities:
+        return found
+    head = "Fargate requires task definition to have execution role ARN to support"
+    if any(ImageName.of(c.image).ecr for c in containers):
+        found.append(Issue(path, f"{head} ECR images."))
+    if any(log.log_driver == "awslogs" for log in logs):
+        found.append(Issue(path, f"{head} log driver awslogs."))
     return found
 
 

@@ -24,6 +24,9 @@ from fargsim.model.scenario import Scenario
 _STAND_INS: dict[str, Any] = {"name": "scenario", "duration": "366 d"}
 """What takes the place of a needed value that is at fault, while the rest is checked."""
 
+_NAMED = ("behaviour", "quotas", "assumptions", "roles", "images", "registries")
+"""Sections that are mappings from names: one name that is at fault leaves the others."""
+
 _ROUNDS = 4
 
 
@@ -60,7 +63,7 @@ class _Rest:
         for path in sorted({p[:2] for p in paths if p}, key=str, reverse=True):
             section = str(path[0])
             here = self.data.get(section)
-            if len(path) > 1 and isinstance(here, dict) and section in ("behaviour", "quotas", "assumptions"):
+            if len(path) > 1 and isinstance(here, dict) and section in _NAMED:
                 taken |= here.pop(path[1], None) is not None
             elif not (len(path) > 1 and isinstance(here, list)):
                 taken |= section in self.data or section in _STAND_INS

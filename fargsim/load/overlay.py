@@ -29,6 +29,8 @@ NATURAL_KEYS = (
     "ScheduledActionName",
     "AlarmName",
     "SubnetId",
+    "GroupId",
+    "ServiceName",
     "DeviceName",
     "Key",
     "key",

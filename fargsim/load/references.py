@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from fargsim.load.deployments import deployment_faults
 from fargsim.load.launch import Launches
 from fargsim.load.names import FARGATE_PROVIDERS, Names, tail, unknown
+from fargsim.load.surroundings import surroundings_faults
 from fargsim.load.scaling import scaling_faults
 from fargsim.model.balancing import forwards_to
 from fargsim.model.base import Issue, Path
@@ -34,6 +35,7 @@ def reference_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
     yield from _twice(scenario)
     yield from _behaviour(scenario, names, launches)
     yield from _network(scenario, names)
+    yield from surroundings_faults(scenario)
     yield from _capacity(scenario, names)
     for n, service in enumerate(scenario.services):
         yield from launches.service_faults(service, ("services", n))

@@ -55,11 +55,30 @@ class InstanceLoss(Own):
     count: int = Field(default=1, ge=1)
 
 
+class FargateCapacityUnavailable(Own):
+    """Fargate launches nothing in some zones for a while; what runs goes on.
+
+    Parameters
+    ----------
+    zones
+        Availability zones; none means all that the scenario uses.
+    provider
+        ``FARGATE`` or ``FARGATE_SPOT``; ``None``: both.
+    """
+
+    zones: tuple[str, ...] = ()
+    provider: Literal["FARGATE", "FARGATE_SPOT"] | None = None
+    for_: DurationUs = Field(alias="for", gt=0)
+
+    model_config = Own.model_config | {"populate_by_name": True}
+
+
 class Fault(Own):
     """Something that goes wrong; exactly one."""
 
     task_crash: TaskCrash | None = None
     instance_loss: InstanceLoss | None = None
+    fargate_capacity_unavailable: FargateCapacityUnavailable | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:

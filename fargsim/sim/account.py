@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from fargsim.sim.fargate_capacity import FargateCapacity
 from fargsim.sim.kit import US_PER_S, Kit
 
 MINUTE_US = 60 * US_PER_S
@@ -86,6 +87,7 @@ class FargateAccount:
         self._units = {"on_demand": 0, "spot": 0}
         self._tasks = {"on_demand": 0, "spot": 0}
         self.on_freed: list[Callable[[], None]] = []
+        self.capacity = FargateCapacity(kit, self._tell)
 
     @staticmethod
     def option(capacity_provider: str | None) -> str:
@@ -129,6 +131,9 @@ class FargateAccount:
         """Give a stopped task's vCPUs back."""
         self._units[option] -= cpu_units
         self._tasks[option] -= 1
+        self._tell()
+
+    def _tell(self) -> None:
         for act in self.on_freed:
             act()
 

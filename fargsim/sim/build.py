@@ -179,6 +179,10 @@ def _break(region: Region, fault: Fault) -> None:
         crash = fault.task_crash
         for task in _oldest(region, crash.cluster, crash.service, crash.count):
             crash_container(region.kit, task, crash.exit_code)
+    if fault.fargate_capacity_unavailable is not None:
+        outage = fault.fargate_capacity_unavailable
+        options = {"FARGATE": ("on_demand",), "FARGATE_SPOT": ("spot",), None: ("on_demand", "spot")}[outage.provider]
+        region.registry.fargate.capacity.withdraw(outage.zones or region.kit.zones, options, outage.for_)
     if fault.instance_loss is not None:
         group = region.registry.group(fault.instance_loss.auto_scaling_group)
         for instance in sorted(group.in_service, key=lambda i: i.number)[: fault.instance_loss.count]:

@@ -11,6 +11,7 @@ from fargsim.policy.capacity_provider import next_provider
 from fargsim.policy.placement import Place
 from fargsim.sim.choosing import Chooser, by_provider
 from fargsim.sim.errors import ClientException, ThrottlingException
+from fargsim.sim.fargate_capacity import UNAVAILABLE
 from fargsim.sim.placement_records import PlacementRecords
 from fargsim.sim.placing import Placer
 from fargsim.sim.records import record_state
@@ -31,6 +32,9 @@ Share = tuple[tuple[CapacityProviderStrategyItem, ...], list[int], int]
 VCPU_LIMIT = (
     "was unable to place a task. Reason: You've reached the limit on the number of vCPUs you can run concurrently."
 )
+
+
+NO_CAPACITY = "was unable to place a task. Reason: "
 
 
 class Launcher:
@@ -134,6 +138,8 @@ class Launcher:
                 refusal = Refusal("THROTTLED")
             elif not room:
                 refusal = Refusal("LIMIT:VCPU", VCPU_LIMIT, detail="vCPU limit reached")
+            elif not self.placer.zones(spec, option):
+                refusal = Refusal(UNAVAILABLE, f"{NO_CAPACITY}{UNAVAILABLE}.", detail="RESOURCE:FARGATE")
             said = account.said(option, tokens, units, room) if full else []
             if refusal is not None:
                 if full:

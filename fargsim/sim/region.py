@@ -23,6 +23,7 @@ from fargsim.sim.application_autoscaling import ApplicationAutoScaling
 from fargsim.sim.autoscaling import AutoScaling
 from fargsim.sim.cloudwatch import CloudWatch
 from fargsim.sim.cluster_autoscaling import ClusterAutoScaling
+from fargsim.sim.contact import contact
 from fargsim.sim.ecs import Ecs
 from fargsim.sim.elbv2 import ElbV2
 from fargsim.sim.errors import InvalidParameterException
@@ -116,6 +117,7 @@ class Region:
             record=record,
             subnets={s.subnet_id: s.availability_zone for s in facts},
         )
+        self.registry.contact = lambda task, group: contact(self.kit.surroundings, task, group)
         self.cloudwatch = CloudWatch(self.kit, start)
         self.registry.alarms = self.cloudwatch
         self.metering = Metering(self.registry, record.period, self.cloudwatch)

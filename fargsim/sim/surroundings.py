@@ -1,18 +1,16 @@
-"""What tasks find around them at run time: what is wrong with each thing that a start needs, and whether a balancer reaches them.
+"""What tasks find around them at run time: what is wrong with each thing that a start needs.
 
 Sources: Amazon ECS Developer Guide, task_execution_IAM_role.html, task-iam-roles.html, instance_IAM_role.html,
-specifying-sensitive-data.html, using_awslogs.html;
-Elastic Load Balancing, Application Load Balancers User Guide, target-group-health-checks.html (reason codes).
+specifying-sensitive-data.html, using_awslogs.html.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from fargsim.model.access import TASKS_PRINCIPAL, ImageName, Repository, Surroundings
-from fargsim.model.balancing import TargetGroup
 from fargsim.model.behaviour import Behaviour
 from fargsim.model.network import Subnet
 from fargsim.model.taskdef import ContainerDefinition, TaskDefinition
@@ -23,31 +21,6 @@ from fargsim.sim.network import NetworkRun
 
 if TYPE_CHECKING:
     from fargsim.sim.state import ImageFacts, TaskRun
-
-FIRST_EPHEMERAL_PORT = 32_768
-"""A dynamic host port is one from here on: github.com/aws/amazon-ecs-agent, README.md."""
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What a health check of a balancer finds at a task.
-
-    Parameters
-    ----------
-    passes
-        Whether a task that answers at all passes the check.
-    reason
-        The balancer's description where it does not.
-    traffic
-        What becomes of requests: answered, refused at once (nobody listens there), or lost (a security group drops them).
-    """
-
-    passes: bool = True
-    reason: str = "Health checks failed"
-    traffic: Literal["answered", "refused", "lost"] = "answered"
-
-
-SOUND = Probe()
 
 
 class SurroundingsRun:
@@ -240,85 +213,6 @@ class SurroundingsRun:
             and not repository.multi_architecture
             and self.architecture(task) not in repository.architectures
         )
-
-    # what a balancer finds
-
-    def reachable(self, task: TaskRun, port: int, groups: Iterable[str] = (), subnets: Iterable[str] = ()) -> bool:
-        """Whether a balancer's packets to a TCP port of a task get through its security groups.
-
-        Parameters
-        ----------
-        port
-            Port of the container in ``awsvpc`` mode, of the host otherwise.
-        groups, subnets
-            Of the balancer.
-        """
-        network = task.spec.network_configuration
-        if network is not None:
-            own = network.awsvpc_configuration.security_groups
-        else:
-            own = () if task.instance is None else task.instance.group.template.security_group_ids
-        return self.network.admits(own, port, groups, self.network.blocks(subnets))
-
-    def probe(self, task: TaskRun, spec: TargetGroup, groups: Iterable[str] = (), subnets: Iterable[str] = ()) -> Probe:
-        """Return what the health checks of a target group find at a task, once its application answers.
-
-        Parameters
-        ----------
-        groups, subnets
-            Of the balancer.
-        """
-        listen = task.revision.behaviour.listen
-        if listen is None and self.plain:
-            return SOUND
-        groups, subnets = tuple(groups), tuple(subnets)
-        port, host_port = _traffic_port(task, spec.name)
-        check = spec.health_check_port
-        check_port, check_host_port = (int(check),) * 2 if check and check.isdigit() else (port, host_port)
-        listens_on = {p.container_port for c in task.revision.definition.container_definitions for p in c.port_mappings}
-        if listen is not None and listen.ports:
-            listens_on = set(listen.ports)
-        deaf = listen is not None and listen.local
-        traffic: Literal["answered", "refused", "lost"] = "answered"
-        if not self.reachable(task, host_port, groups, subnets):
-            traffic = "lost"
-        elif deaf or port not in listens_on:
-            traffic = "refused"
-        if not self.reachable(task, check_host_port, groups, subnets):
-            return Probe(False, "Request timed out", traffic)
-        if deaf or check_port not in listens_on:
-            return Probe(False, "Health checks failed", traffic)
-        protocol = spec.health_check_protocol or ("HTTP" if spec.protocol in ("HTTP", "HTTPS") else "TCP")
-        if listen is not None and listen.paths and protocol in ("HTTP", "HTTPS"):
-            code = listen.paths.get((spec.health_check_path or "/").partition("?")[0], 404)
-            if not _matches(code, spec.matcher.http_code if spec.matcher else None):
-                return Probe(False, f"Health checks failed with these codes: [{code}]", traffic)
-        return Probe(traffic=traffic)
-
-
-def _matches(code: int, matcher: str | None) -> bool:
-    """Whether a status passes a matcher like ``200``, ``200,302`` or ``200-299``."""
-    for part in (matcher or "200").split(","):
-        low, _, high = part.strip().partition("-")
-        if low.isdigit() and int(low) <= code <= (int(high) if high.isdigit() else int(low)):
-            return True
-    return False
-
-
-def _traffic_port(task: TaskRun, group: str) -> tuple[int, int]:
-    """Return the container's and the host's port behind a target group."""
-    assert task.service is not None
-    spec = task.service.spec
-    named = next(
-        (b for b in spec.load_balancers if group in b.target_group_arn.split("/") or b.target_group_arn == group), None
-    )
-    named = named or spec.load_balancers[0]
-    definition = task.revision.definition
-    if definition.effective_network_mode in ("awsvpc", "host"):
-        return named.container_port, named.container_port
-    container = next(c for c in definition.container_definitions if c.name == named.container_name)
-    fixed = next((p.host_port for p in container.port_mappings if p.container_port == named.container_port), None)
-    return named.container_port, fixed or FIRST_EPHEMERAL_PORT
 
 
 def _role_name(arn: str | None) -> str:
