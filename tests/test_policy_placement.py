@@ -208,7 +208,9 @@ def test_needs_of_a_definition() -> None:
         "resourceRequirements": [{"type": "GPU", "value": "2"}],
     }
     definition = TaskDefinition.model_validate({"family": "web", "containerDefinitions": [container]})
-    assert needs_of(definition, ("a",)) == TaskNeeds(256, 300, ((8080, "tcp"),), gpus=2)
+    assert needs_of(definition, ("a",)) == TaskNeeds(
+        256, 300, ((8080, "tcp"),), gpus=2, dynamic_ports=(("app", 81, "tcp"),)
+    )
     container.pop("portMappings")
     awsvpc = {
         "family": "web",
@@ -224,7 +226,7 @@ def test_needs_of_a_definition() -> None:
         enis=1,
         gpus=2,
         zones=("a", "b"),
-        attributes=(("ecs.cpu-architecture", "arm64"), ("ecs.os-type", "linux")),
+        attributes=(("ecs.cpu-architecture", "arm64"), ("ecs.os-type", "linux"), ("ecs.capability.task-eni", None)),
     )
 
 

@@ -6,7 +6,7 @@ API_CreateAutoScalingGroup.html; Amazon EC2 API Reference, API_RequestLaunchTemp
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -72,6 +72,9 @@ class LaunchTemplateSpecification(PascalShape):
     version: str | None = None
 
 
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
 class ContainerAgent(Own):
     """Settings of the container agent on the instances of a group (``/etc/ecs/ecs.config``).
 
@@ -79,11 +82,20 @@ class ContainerAgent(Own):
     """
 
     ecs_reserved_memory_mib: int = Field(default=0, ge=0, alias="ECS_RESERVED_MEMORY")
-    ecs_instance_attributes: dict[str, str] = Field(default_factory=dict, alias="ECS_INSTANCE_ATTRIBUTES")
+    ecs_instance_attributes: dict[str, str] = Field(
+        default_factory=dict, max_length=10, alias="ECS_INSTANCE_ATTRIBUTES"
+    )
     ecs_image_pull_behavior: Literal["default", "always", "once", "prefer-cached"] = Field(
         default="default", alias="ECS_IMAGE_PULL_BEHAVIOR"
     )
     ecs_container_stop_timeout_s: int = Field(default=30, ge=1, alias="ECS_CONTAINER_STOP_TIMEOUT")
+    ecs_available_logging_drivers: tuple[str, ...] = Field(
+        default=("json-file", "syslog", "awslogs", "fluentd", "none"), alias="ECS_AVAILABLE_LOGGING_DRIVERS"
+    )
+    ecs_enable_task_eni: bool = Field(default=True, alias="ECS_ENABLE_TASK_ENI")
+    ecs_enable_task_iam_role: bool = Field(default=True, alias="ECS_ENABLE_TASK_IAM_ROLE")
+    ecs_reserved_ports: tuple[Port, ...] = Field(default=(22, 2375, 2376, 51678, 51679), alias="ECS_RESERVED_PORTS")
+    ecs_reserved_ports_udp: tuple[Port, ...] = Field(default=(), alias="ECS_RESERVED_PORTS_UDP")
     ecs_image_cleanup_interval: str | None = Field(default=None, alias="ECS_IMAGE_CLEANUP_INTERVAL")
     ecs_image_minimum_cleanup_age: str | None = Field(default=None, alias="ECS_IMAGE_MINIMUM_CLEANUP_AGE")
     ecs_num_images_delete_per_cycle: int | None = Field(default=None, ge=1, alias="ECS_NUM_IMAGES_DELETE_PER_CYCLE")
@@ -102,6 +114,12 @@ class ContainerAgent(Own):
         if value is not None and parse_agent_duration_us(value) < shortest:
             raise ValueError(f"{value} is too short: the agent takes {format_duration(shortest)} or more")
         return value
+
+    @property
+    def reserved_ports(self) -> tuple[tuple[int, str], ...]:
+        """Ports the agent reserves for the instance itself, with their protocols."""
+        tcp = tuple((port, "tcp") for port in self.ecs_reserved_ports)
+        return tcp + tuple((port, "udp") for port in self.ecs_reserved_ports_udp)
 
 
 class AutoScalingGroup(PascalShape):
@@ -200,6 +218,3 @@ class Cluster(EcsShape):
     def _strategy_legal(self) -> Self:
         check_strategy(self.default_capacity_provider_strategy)
         return self
-
-
-

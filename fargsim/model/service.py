@@ -19,6 +19,7 @@ from fargsim.model.placement import (
     PlacementStrategy,
     check_strategy,
 )
+from fargsim.model.task_verbs import TaskOverride
 
 LaunchType = Literal["EC2", "FARGATE", "EXTERNAL"]
 
@@ -137,8 +138,8 @@ class RunTask(EcsShape):
     platform_version: str | None = None
     started_by: str | None = Field(default=None, max_length=128)
     client_token: str | None = Field(default=None, max_length=64)
+    overrides: TaskOverride | None = None
     # not read by the simulation
-    overrides: Json = None
     tags: tuple[Json, ...] = ()
     reference_id: str | None = None
     enable_ecs_managed_tags: bool = Field(default=False, alias="enableECSManagedTags")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fargsim.model.taskdef import TaskDefinition
+from fargsim.policy.capabilities import required
 from fargsim.policy.views import HostPort
 
 
@@ -26,6 +27,8 @@ class TaskNeeds:
         Zones of the subnets a task in ``awsvpc`` mode may use; None where any zone will do.
     attributes
         Names and values the instance must have; a value of None asks for the name only.
+    dynamic_ports
+        Container, port and protocol of every mapping for which Docker chooses the host's port; they rule no instance out.
 
     Notes
     -----
@@ -40,6 +43,7 @@ class TaskNeeds:
     gpus: int = 0
     zones: tuple[str, ...] | None = None
     attributes: tuple[tuple[str, str | None], ...] = ()
+    dynamic_ports: tuple[tuple[str, int, str], ...] = ()
 
 
 def needs_of(definition: TaskDefinition, zones: tuple[str, ...] | None = None) -> TaskNeeds:
@@ -53,8 +57,7 @@ def needs_of(definition: TaskDefinition, zones: tuple[str, ...] | None = None) -
     Notes
     -----
     Of the attributes that registration derives from a definition, those of ``runtimePlatform`` are asked for
-    (``ecs.cpu-architecture``, ``ecs.os-type``). Agent capabilities (log drivers, task IAM roles) are not: the simulated instances
-    all run a current agent.
+    (``ecs.cpu-architecture``, ``ecs.os-type``), and the capabilities that an agent may lack: see `fargsim.policy.capabilities`.
     """
     awsvpc = definition.effective_network_mode == "awsvpc"
     attributes: list[tuple[str, str | None]] = []
@@ -63,6 +66,7 @@ def needs_of(definition: TaskDefinition, zones: tuple[str, ...] | None = None) -
         architecture = "arm64" if platform.cpu_architecture == "ARM64" else "x86_64"
         attributes.append(("ecs.cpu-architecture", architecture))
         attributes.append(("ecs.os-type", "linux" if platform.operating_system_family == "LINUX" else "windows"))
+    attributes += [(name, None) for name in required(definition)]
     gpus = sum(
         int(r.value) for c in definition.container_definitions for r in c.resource_requirements if r.type == "GPU"
     )
@@ -74,4 +78,16 @@ def needs_of(definition: TaskDefinition, zones: tuple[str, ...] | None = None) -
         gpus=gpus,
         zones=zones if awsvpc else None,
         attributes=tuple(attributes),
+        dynamic_ports=_dynamic_ports(definition),
+    )
+
+
+def _dynamic_ports(definition: TaskDefinition) -> tuple[tuple[str, int, str], ...]:
+    if definition.effective_network_mode != "bridge":
+        return ()
+    return tuple(
+        (container.name, mapping.container_port, mapping.protocol)
+        for container in definition.container_definitions
+        for mapping in container.port_mappings
+        if mapping.container_port is not None and not mapping.host_port
     )

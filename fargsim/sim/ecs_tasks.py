@@ -1,42 +1,127 @@
-"""The verbs of Amazon ECS about tasks and container instances."""
+"""The verbs of Amazon ECS about tasks.
+
+Source: Amazon ECS API Reference, API_RunTask.html, API_StartTask.html, API_StopTask.html; Amazon ECS Developer Guide,
+api_failures_messages.html.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from fargsim.model.service import RunTask
-from fargsim.sim.ecs_base import EcsVerbs
-from fargsim.sim.errors import InvalidParameterException
-from fargsim.sim.launching import Refusal
+from fargsim.model.task_verbs import StartTask
+from fargsim.sim.ecs_instances import InstanceVerbs
+from fargsim.sim.errors import ConflictException, InvalidParameterException
+from fargsim.sim.launching import Call
+from fargsim.sim.refusal import Refusal
 from fargsim.sim.registry import tail
-from fargsim.sim.service_checks import check_network
-from fargsim.sim.shapes import describe_task, instant, read
-from fargsim.sim.state import Stop, TaskRun
+from fargsim.sim.service_checks import check_network, uses_fargate
+from fargsim.sim.shapes import describe_task, read
+from fargsim.sim.state import ClusterRun, Stop, TaskRun
 from fargsim.sim.task_life import stop_task
 
 
-class TaskVerbs(EcsVerbs):
-    """Verbs that start, stop, list and describe tasks and the instances they run on."""
+class TaskVerbs(InstanceVerbs):
+    """Verbs that start, stop, list and describe tasks."""
 
     def run_task(self, **arguments: Any) -> dict[str, Any]:
-        """Start standalone tasks; what finds no place is in `failures`."""
-        return self.run(read(RunTask, arguments))
+        """Start standalone tasks; what finds no place is in `failures`.
 
-    def run(self, spec: RunTask) -> dict[str, Any]:
-        """Start standalone tasks from a value."""
+        Raises
+        ------
+        ThrottlingException
+            When RunTask, StartTask and StopTask are called too often, or RunTask on Fargate is.
+        ConflictException
+            When the client token was used for another request.
+        ClientException
+            When too many tasks of the cluster wait for instances already.
+        """
+        self._launcher.rates.call("RunTask")
+        return self.run(read(RunTask, arguments), counted=True)
+
+    def run(self, spec: RunTask, *, counted: bool = False) -> dict[str, Any]:
+        """Start standalone tasks from a value; `counted` where the call has been held against its rate already."""
+        rates = self._launcher.rates
+        if not counted:
+            rates.call("RunTask")
         cluster = self._registry.cluster(spec.cluster)
-        revision = self._registry.revision(spec.task_definition)
+        if uses_fargate(cluster, spec):
+            rates.run_on_fargate()
+        if spec.client_token is not None:
+            former = self._launcher.calls.get((cluster.name, spec.client_token))
+            if former is not None:
+                return self._again(former, cluster, spec)
+        revision = self._launcher.overrides.apply(self._registry.revision(spec.task_definition), spec.overrides)
         check_network(self._registry, cluster, spec, revision)
+        outcomes = list(self._launcher.run_task(cluster, spec, revision))
+        if spec.client_token is not None:
+            self._launcher.calls[cluster.name, spec.client_token] = (spec, outcomes)
+        return self._answer(outcomes)
+
+    def _again(self, former: Call, cluster: ClusterRun, spec: RunTask) -> dict[str, Any]:
+        """Answer a call that has been made before under the same token: nothing new is started."""
+        asked, outcomes = former
+        if asked != spec:
+            raise ConflictException(
+                f"The client token '{spec.client_token}' was used for a RunTask with other parameters in cluster {cluster.name}."
+            )
+        return self._answer(outcomes)
+
+    def _answer(self, outcomes: list[TaskRun | Refusal]) -> dict[str, Any]:
         tasks, failures = [], []
-        for outcome in self._launcher.run_task(cluster, spec, revision):
+        for outcome in outcomes:
             if isinstance(outcome, Refusal):
                 failures.append({"arn": outcome.arn, "reason": outcome.reason, "detail": outcome.detail})
             else:
                 tasks.append(self._describe_task(outcome))
         return {"tasks": tasks, "failures": failures}
 
+    def start_task(self, **arguments: Any) -> dict[str, Any]:
+        """Start a task on each of the given instances, whatever a placement strategy or constraint would say.
+
+        What an instance cannot take is in `failures`, with the reason: MISSING, INACTIVE, AGENT, ATTRIBUTE, LOCATION, RESOURCE:*.
+
+        Raises
+        ------
+        ThrottlingException
+            As `run_task`.
+        InvalidParameterException
+            Where the task definition is for Fargate alone, or what it needs is missing.
+        """
+        self._launcher.rates.call("StartTask")
+        spec = read(StartTask, arguments)
+        cluster = self._registry.cluster(spec.cluster)
+        registered = self._registry.revision(spec.task_definition)
+        if set(registered.definition.requires_compatibilities) == {"FARGATE"}:
+            raise InvalidParameterException(
+                f"Task definition {registered.name} is for FARGATE: StartTask places tasks on container instances."
+            )
+        asked = {
+            "taskDefinition": spec.task_definition,
+            "cluster": cluster.name,
+            "launchType": "EC2",
+            "group": spec.group,
+            "networkConfiguration": spec.network_configuration,
+            "startedBy": spec.started_by,
+        }
+        request = read(RunTask, asked)
+        revision = self._launcher.overrides.apply(registered, spec.overrides)
+        check_network(self._registry, cluster, request, revision)
+        outcomes = [
+            self._launcher.start_on(cluster, request, revision, tail(name))
+            for name in self._instance_names(cluster, spec)
+        ]
+        return self._answer(outcomes)
+
     def stop_task(self, *, task: str, cluster: str = "default", reason: str = "Task stopped by user") -> dict[str, Any]:
-        """Stop a task: deregister it, SIGTERM, SIGKILL after the stop time-out."""
+        """Stop a task: deregister it, SIGTERM, SIGKILL after the stop time-out.
+
+        Raises
+        ------
+        ThrottlingException
+            As `run_task`.
+        """
+        self._launcher.rates.call("StopTask")
         found = self._registry.find_task(self._registry.cluster(cluster), task)
         if found is None:
             raise InvalidParameterException(f"The referenced task was not found: '{task}'.")
@@ -76,52 +161,5 @@ class TaskVerbs(EcsVerbs):
                 answer["tasks"].append(self._describe_task(task))
         return answer
 
-    def list_container_instances(self, *, cluster: str = "default") -> dict[str, Any]:
-        """List the ARNs of a cluster's container instances."""
-        found = self._registry.cluster(cluster)
-        return {
-            "containerInstanceArns": [
-                self._kit.arn("container-instance", f"{found.name}/{i.instance_id}")
-                for i in found.instances_by_row.values()
-            ]
-        }
-
-    def describe_container_instances(
-        self, *, containerInstances: list[str], cluster: str = "default"
-    ) -> dict[str, Any]:
-        """Describe container instances: registered and remaining resources."""
-        found = self._registry.cluster(cluster)
-        by_id = {i.instance_id: i for i in found.instances_by_row.values()}
-        view = found.fleet.view()
-        answer: dict[str, Any] = {"containerInstances": [], "failures": []}
-        for name in containerInstances:
-            instance = by_id.get(tail(name))
-            if instance is None or instance.row is None:
-                answer["failures"].append({"arn": name, "reason": "MISSING"})
-                continue
-            row = instance.row
-            answer["containerInstances"].append(
-                {
-                    "containerInstanceArn": self._kit.arn("container-instance", f"{found.name}/{instance.instance_id}"),
-                    "ec2InstanceId": instance.instance_id,
-                    "status": instance.status,
-                    "agentConnected": bool(view.agent_connected[row]),
-                    "runningTasksCount": sum(1 for t in instance.tasks.values() if t.last_status == "RUNNING"),
-                    "pendingTasksCount": sum(1 for t in instance.tasks.values() if t.started_at is None),
-                    "registeredAt": instant(self._registry.start, instance.registered_at),
-                    "registeredResources": _resources(instance.cpu_units, instance.memory_mib),
-                    "remainingResources": _resources(int(view.free_cpu_units[row]), int(view.free_memory_mib[row])),
-                    "attributes": [{"name": "ecs.availability-zone", "value": instance.zone}],
-                }
-            )
-        return answer
-
     def _describe_task(self, task: TaskRun) -> dict[str, Any]:
         return describe_task(self._kit, self._registry.start, task)
-
-
-def _resources(cpu_units: int, memory_mib: int) -> list[dict[str, Any]]:
-    return [
-        {"name": "CPU", "type": "INTEGER", "integerValue": cpu_units},
-        {"name": "MEMORY", "type": "INTEGER", "integerValue": memory_mib},
-    ]

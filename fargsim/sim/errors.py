@@ -54,6 +54,14 @@ class UnsupportedFeatureException(AwsError):
     """The feature is not supported here."""
 
 
+class AttributeLimitExceededException(AwsError):
+    """More than 10 custom attributes on one resource."""
+
+
+class TargetNotFoundException(AwsError):
+    """No such target of an attribute."""
+
+
 class ResourceNotFoundException(AwsError):
     """No such resource."""
 

@@ -13,7 +13,10 @@ import simpy
 
 from fargsim.catalog.instances import awsvpc_task_limit, instance_type, registered_memory_mib
 from fargsim.model.capacity import AutoScalingGroup, LaunchTemplateData
+from fargsim.policy.capabilities import registered
 from fargsim.policy.scaling_group import GroupInstance, launch_zone, terminations
+from fargsim.policy.views import HostPort
+from fargsim.sim.host_ports import DynamicPorts
 from fargsim.sim.images import ImageCache, cleanup_of
 from fargsim.sim.kit import Kit
 from fargsim.sim.records import record_instance
@@ -54,6 +57,7 @@ class InstanceRun:
         self.cpu_units = facts.vcpu * 1024
         self.memory_mib = registered_memory_mib(template.instance_type, agent.ecs_reserved_memory_mib, factor)
         self.task_enis = awsvpc_task_limit(template.instance_type, trunking=group.spec.awsvpc_trunking)
+        self.gpus = self.host_gpus = facts.gpus
         self.public_ip = group.spec.public_ip
         mappings = template.block_device_mappings
         self.root_volume_gib = (
@@ -76,6 +80,11 @@ class InstanceRun:
         self.host_memory_mib = self.memory_mib
         self.memory_group: MemoryGroup | None = None
         """What the containers on it hold together, once one is there whose memory may pass a limit."""
+        self.host_ports: set[HostPort] = set()
+        """Fixed ports that tasks on the host really hold."""
+        self.dynamic_ports = DynamicPorts()
+        self.reconnected: simpy.Event | None = None
+        """While its agent is cut off: happens when it is back."""
         self._freed: simpy.Event | None = None
 
     @property
@@ -86,13 +95,17 @@ class InstanceRun:
     def host_admits(self, task: TaskRun) -> bool:
         """Whether the agent has the resources of a task really free."""
         definition = task.revision.definition
-        return definition.cpu_units <= self.host_cpu_units and definition.memory_mib <= self.host_memory_mib
+        room = definition.cpu_units <= self.host_cpu_units and definition.memory_mib <= self.host_memory_mib
+        needs = task.revision.needs
+        return room and needs.gpus <= self.host_gpus and self.host_ports.isdisjoint(needs.host_ports)
 
     def host_take(self, task: TaskRun) -> None:
         """Reserve a task's resources on the host."""
         definition = task.revision.definition
         self.host_cpu_units -= definition.cpu_units
         self.host_memory_mib -= definition.memory_mib
+        self.host_gpus -= task.revision.needs.gpus
+        self.host_ports.update(task.revision.needs.host_ports)
         task.on_host = True
         if self.memory_group is not None:
             self.memory_group.review()
@@ -103,6 +116,8 @@ class InstanceRun:
             definition = task.revision.definition
             self.host_cpu_units += definition.cpu_units
             self.host_memory_mib += definition.memory_mib
+            self.host_gpus += task.revision.needs.gpus
+            self.host_ports.difference_update(task.revision.needs.host_ports)
             task.on_host = False
             if self.memory_group is not None:
                 self.memory_group.review()
@@ -256,14 +271,22 @@ class AutoScalingGroupRun:
             "ecs.ami-id": self.template.image_id or "",
             GROUP_ATTRIBUTE: self.name,
         } | self.spec.agent.ecs_instance_attributes
+        agent = self.spec.agent
+        capabilities = registered(
+            agent.ecs_available_logging_drivers,
+            task_eni=agent.ecs_enable_task_eni,
+            task_role=agent.ecs_enable_task_iam_role,
+        )
         instance.row = self.cluster.fleet.register(
             instance.instance_id,
             cpu_units=instance.cpu_units,
             memory_mib=instance.memory_mib,
             zone=instance.zone,
             enis=instance.task_enis,
-            attributes={k: v for k, v in attributes.items() if v},
+            gpus=instance.gpus,
+            attributes={k: v for k, v in attributes.items() if v} | dict.fromkeys(capabilities, ""),
             registered_at_us=instance.registered_at,
+            reserved_ports=agent.reserved_ports,
         )
         self.cluster.instances_by_row[instance.row] = instance
         self.cluster.registered_cpu_units += instance.cpu_units

@@ -9,9 +9,10 @@ from fargsim.model.placement import CapacityProviderStrategyItem
 from fargsim.model.service import CreateService, RunTask
 from fargsim.policy.capacity_provider import next_provider
 from fargsim.policy.placement import Place
+from fargsim.sim.api_rates import ApiRates
 from fargsim.sim.choosing import Chooser, by_provider
 from fargsim.sim.errors import ClientException, ThrottlingException
-from fargsim.sim.fargate_capacity import UNAVAILABLE
+from fargsim.sim.overrides import Overrides
 from fargsim.sim.placement_records import PlacementRecords
 from fargsim.sim.placing import Placer
 from fargsim.sim.records import record_state
@@ -20,7 +21,7 @@ from fargsim.sim.registry import FARGATE_PROVIDERS, Registry
 from fargsim.sim.state import ClusterRun, Revision, Stop, TaskRun
 from fargsim.sim.task_life import live, stop_task
 
-__all__ = ["Launcher", "Refusal"]
+__all__ = ["Call", "Launcher", "Refusal"]
 
 if TYPE_CHECKING:
     from fargsim.sim.deployments import DeploymentRun
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 Share = tuple[tuple[CapacityProviderStrategyItem, ...], list[int], int]
 """A strategy, the tasks of each of its providers, and which of them gets the next one."""
 
+Call = tuple[RunTask, list[TaskRun | Refusal]]
+"""A call of RunTask and what became of it."""
+
 VCPU_LIMIT = (
     "was unable to place a task. Reason: You've reached the limit on the number of vCPUs you can run concurrently."
 )
-
-
-NO_CAPACITY = "was unable to place a task. Reason: "
 
 
 class Launcher:
@@ -46,6 +47,10 @@ class Launcher:
         self._records = PlacementRecords(registry.kit, registry.record.placements == "full")
         self.placer = Placer(registry, self._records)
         self._chooser = Chooser(registry.kit, self._records)
+        self.rates = ApiRates(registry.kit)
+        self.overrides = Overrides()
+        self.calls: dict[tuple[str, str], Call] = {}
+        """RunTask calls under a client token, by cluster and token."""
 
     # who launches on what
 
@@ -113,6 +118,25 @@ class Launcher:
                 started.append(outcome)
             yield outcome
 
+    def start_on(self, cluster: ClusterRun, spec: RunTask, revision: Revision, instance_id: str) -> TaskRun | Refusal:
+        """Start one task on the instance that the caller has chosen, or say why it cannot."""
+        group = spec.group or f"family:{revision.definition.family}"
+        arn = self._kit.arn("container-instance", f"{cluster.name}/{instance_id}")
+        instance = next((i for i in cluster.instances_by_row.values() if i.instance_id == instance_id), None)
+        if instance is None:
+            known = instance_id in cluster.fleet.view().instance_ids
+            return Refusal("INACTIVE" if known else "MISSING", arn=arn)
+        if instance.status != "ACTIVE":
+            return Refusal("INACTIVE", detail=f"the container instance is {instance.status}", arn=arn)
+        assert instance.row is not None
+        task = self._new(cluster, spec, revision, group, "EC2", None, None, None)
+        reason = self.placer.cannot(task, instance.row)
+        if reason is not None:
+            return Refusal(reason, arn=arn)
+        self.placer.to_instance(task, Place(instance.row, 1))
+        self._begin(task)
+        return task
+
     def _launch(
         self,
         cluster: ClusterRun,
@@ -138,8 +162,6 @@ class Launcher:
                 refusal = Refusal("THROTTLED")
             elif not room:
                 refusal = Refusal("LIMIT:VCPU", VCPU_LIMIT, detail="vCPU limit reached")
-            elif not self.placer.zones(spec, option):
-                refusal = Refusal(UNAVAILABLE, f"{NO_CAPACITY}{UNAVAILABLE}.", detail="RESOURCE:FARGATE")
             said = account.said(option, tokens, units, room) if full else []
             if refusal is not None:
                 if full:

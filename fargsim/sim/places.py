@@ -12,7 +12,12 @@ def reserve(task: TaskRun) -> None:
     definition = task.revision.definition
     if task.instance is not None:
         assert task.instance.row is not None
-        cluster.fleet.take(task.instance.row, task.revision.needs, task.group)
+        needs = task.revision.needs
+        cluster.fleet.take(task.instance.row, needs, task.group)
+        if needs.dynamic_ports:
+            taken = cluster.fleet.ports_of(task.instance.row)
+            ports = task.instance.dynamic_ports
+            task.dynamic_ports = tuple(ports.take(protocol, taken) for _, _, protocol in needs.dynamic_ports)
         task.instance.tasks[task.task_id] = task
         cluster.reserved_cpu_units += definition.cpu_units
         cluster.reserved_memory_mib += definition.memory_mib
@@ -46,6 +51,9 @@ def free_place(kit: Kit, task: TaskRun) -> None:
     """Give a stopped task's resources back to its host, or its vCPUs to the account."""
     if task.instance is not None:
         del task.instance.tasks[task.task_id]
+        for port, (_, _, protocol) in zip(task.dynamic_ports, task.revision.needs.dynamic_ports, strict=False):
+            if port is not None:
+                task.instance.dynamic_ports.give_back((port, protocol))
         task.instance.host_free(task)
     elif task.zone is not None:
         task.cluster.fargate_cpu_units -= task.revision.definition.cpu_units

@@ -5,10 +5,10 @@ Source: Amazon ECS Developer Guide, task-placement.html, task-placement-strategi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from fargsim.model.service import CreateService, RunTask
+from fargsim.policy.explain import explain_row
 from fargsim.policy.needs import needs_of
 from fargsim.policy.placement import NoPlacement, Place, PlacementPlan, compile_placement, place, service_event
 from fargsim.policy.victims import fargate_zone
@@ -34,14 +34,10 @@ class Placer:
 
     # Fargate
 
-    def zones(self, spec: CreateService | RunTask, option: str) -> Sequence[str]:
-        """Return the zones of a request's subnets that have Fargate capacity."""
-        zones = self._registry.zones_of_subnets(spec.network_configuration) or self._kit.zones
-        return self._registry.fargate.capacity.open(option, zones)
-
     def to_zone(self, task: TaskRun) -> None:
-        """Choose the zone with the fewest tasks of the group and provider; a standalone task takes any zone with capacity."""
-        zones = self.zones(task.spec, self._registry.fargate.option(task.capacity_provider))
+        """Choose the zone with the fewest tasks of the group and provider; a standalone task takes any zone."""
+        network = task.spec.network_configuration
+        zones = self._registry.zones_of_subnets(network) or self._kit.zones
         counts: list[int] | None = None
         if task.service is None:
             draw = float(self._kit.streams[f"zone/{task.group}"].random())
@@ -73,6 +69,13 @@ class Placer:
             waits = provider is not None and provider.managed
             self._records.instances(task, plan, group, draw, kind, created=waits)
         return place(plan, fleet.view(), group, draw)
+
+    def cannot(self, task: TaskRun, row: int) -> str | None:
+        """Say why a task cannot go to an instance that was chosen for it, whatever constraints say; None where it can."""
+        zones = self._registry.zones_of_subnets(task.spec.network_configuration) or None
+        plan = compile_placement(needs_of(task.revision.definition, zones), service=False)
+        fleet = task.cluster.fleet
+        return explain_row(plan, fleet.view(), fleet.group(task.group), row)[-1].reason
 
     def plan(self, task: TaskRun, provider: ProviderRun | None) -> PlacementPlan:
         """Return the compiled request of a task; equal requests share one."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from fargsim.sim.errors import AwsError, InvalidParameterException
+from fargsim.sim.host_ports import network_bindings
 from fargsim.sim.kit import Kit
 from fargsim.sim.state import TaskRun
 
@@ -71,7 +72,7 @@ def describe_task(kit: Kit, start: datetime, task: TaskRun) -> dict[str, Any]:
         "stoppingAt": instant(start, task.stopping_at),
         "executionStoppedAt": instant(start, task.execution_stopped_at),
         "stoppedAt": instant(start, task.stopped_at),
-        "containers": _containers(task),
+        "containers": [{**one, **network_bindings(task, one["name"])} for one in _containers(task)],
     }
     return {key: value for key, value in answer.items() if value is not None}
 

@@ -160,6 +160,8 @@ class TaskRun:
     targets: list[tuple[TargetGroupRun, Any]] = field(default_factory=list)
     outage: tuple[int, int | None] | None = None
     """From when to when its application does not pass the checks of load balancers, as drawn at its first registration."""
+    dynamic_ports: tuple[int | None, ...] = ()
+    """The host's ports that Docker chose for it, in the order of `TaskNeeds.dynamic_ports`."""
     requests_served: int = 0
     busy_core_us: float = 0.0
 
