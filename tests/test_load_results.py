@@ -116,7 +116,6 @@ def test_notes_tell_what_is_accepted_but_not_simulated(tmp_path: Path) -> None:
     )
     found = load_notes(load(place(tmp_path, text, definition)))
     assert [n for n in found if n.endswith("is accepted but not simulated yet")] == [
-        "startTimeout of container app of web is accepted but not simulated yet",
         "availabilityZoneRebalancing of service web is accepted but not simulated yet",
         "bakeTimeInMinutes of service web is accepted but not simulated yet",
         "slow_start.duration_seconds of target group web-targets is accepted but not simulated yet",

@@ -9,11 +9,6 @@ from pydantic import BaseModel
 
 from fargsim.model.scenario import Scenario
 
-CONTAINER = {
-    "depends_on": "dependsOn",
-    "start_timeout": "startTimeout",
-    "restart_policy": "restartPolicy",
-}
 SERVICE = {
     "availability_zone_rebalancing": "availabilityZoneRebalancing",
     "platform_version": "platformVersion",
@@ -43,12 +38,6 @@ def _set_keys(value: BaseModel, keys: dict[str, str]) -> Iterator[str]:
 def unsimulated(scenario: Scenario) -> Iterator[str]:
     """Yield a note for every key that a scenario sets and that changes nothing yet."""
     tail = "is accepted but not simulated yet"
-    definitions = [*scenario.task_definitions]
-    definitions += [e.register_task_definition for e in scenario.timeline if e.register_task_definition is not None]
-    for definition in definitions:
-        for container in definition.container_definitions:
-            for key in _set_keys(container, CONTAINER):
-                yield f"{key} of container {container.name} of {definition.family} {tail}"
     services = [*scenario.services, *(e.create_service for e in scenario.timeline if e.create_service is not None)]
     for service in services:
         for key in (*_set_keys(service, SERVICE), *_set_keys(service.deployment_configuration, DEPLOYMENT)):
