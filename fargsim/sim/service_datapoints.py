@@ -66,11 +66,7 @@ def publish_service(cloudwatch: CloudWatch, service: ServiceRun, closed: Closed,
     cloudwatch.publish(running_key(service), Point.of(*span, closed.running_mean), period_us)
     if period_us != MINUTE_US:
         return
-    per_target = closed.request_count_per_target
-    group = service.group_with_requests()
-    if per_target is not None and group is not None and not cloudwatch.provides("AWS/ApplicationELB"):
-        key = metric_key("AWS/ApplicationELB", "RequestCountPerTarget", {"TargetGroup": group.spec.name})
-        cloudwatch.publish(key, Point.of(*span, per_target))
+    _publish_requests(cloudwatch, service, closed)
     if has_container_insights(service.cluster):
         for name, value in (
             ("DesiredTaskCount", service.desired),
@@ -79,6 +75,19 @@ def publish_service(cloudwatch: CloudWatch, service: ServiceRun, closed: Closed,
         ):
             key = service_key(service, name, "ECS/ContainerInsights")
             cloudwatch.publish(key, Point.of(*span, float(value)))
+
+
+def _publish_requests(cloudwatch: CloudWatch, service: ServiceRun, closed: Closed) -> None:
+    """Publish what a target group's requests were, unless somebody measures the balancer itself; nothing while no traffic flows."""
+    group, per_target = service.group_with_requests(), closed.request_count_per_target
+    if group is None or per_target is None or cloudwatch.provides("AWS/ApplicationELB"):
+        return
+    dimensions = {"TargetGroup": group.spec.name}
+    key = metric_key("AWS/ApplicationELB", "RequestCountPerTarget", dimensions)
+    cloudwatch.publish(key, Point.of(closed.start_us, closed.end_us, per_target))
+    number = float(closed.arrived - closed.no_target)
+    every = Point(closed.start_us, closed.end_us, number, number, 1.0, 1.0)
+    cloudwatch.publish(metric_key("AWS/ApplicationELB", "RequestCount", dimensions), every)
 
 
 def has_container_insights(cluster: ClusterRun) -> bool:
