@@ -257,12 +257,16 @@ class ContainerMachine:
             return
         policy = run.definition.restart_policy
         assert run.started_at is not None
-        if policy is not None and restarts(
-            now - run.started_at,
-            code,
-            enabled=policy.enabled,
-            ignored_exit_codes=policy.ignored_exit_codes,
-            attempt_period_us=policy.restart_attempt_period * US_PER_S,
+        if (
+            policy is not None
+            and self._task.alive
+            and restarts(
+                now - run.started_at,
+                code,
+                enabled=policy.enabled,
+                ignored_exit_codes=policy.ignored_exit_codes,
+                attempt_period_us=policy.restart_attempt_period * US_PER_S,
+            )
         ):
             run.phase = "starting"
             if run is self.serving:
