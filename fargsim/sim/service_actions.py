@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/general/latest/gr/ecs-service.html (launches per ser
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,9 @@ class ServiceActions:
         drained = [t for t in stopped if t.targets]
         if drained:
             events.say(f"has begun draining connections on {len(drained)} tasks.")
+        groups = Counter(group.arn for task in drained for group, _ in task.targets)
+        for arn, number in groups.items():
+            events.say(f"deregistered {number} targets in (target-group {arn})")
 
     def failed_to_start(self, task: TaskRun) -> None:
         """Take note of a task that stopped without having reached RUNNING."""
@@ -136,7 +140,11 @@ class ServiceActions:
     def _say_steady(self, since: int) -> None:
         """Say so now, and again every six hours while it lasts."""
         self._steady_since = since
-        self._service.events.say("has reached a steady state.", "SERVICE_STEADY_STATE")
+        service = self._service
+        service.events.say("has reached a steady state.", "SERVICE_STEADY_STATE")
+        for item in self._launcher.strategy(service.cluster, service.spec):
+            text = f"(capacity provider {item.capacity_provider}) has reached a steady state."
+            service.events.announce(text, "CAPACITY_PROVIDER_STEADY_STATE")
 
         def again() -> None:
             if self._steady and self._steady_since == since:
