@@ -229,13 +229,20 @@ def test_storage_fills_up_by_requests():
 
 
 def test_images_that_do_not_fit_the_storage():
+    """8 GiB and 20 GiB unpacked do not go into 20 GiB: the pull fails when 20 of 28 are written."""
     region = exact_region()
-    register(region, behaviour={"image": {"size": "6 GiB"}})
-    [revision] = region.registry.revisions["web"]
-    assert pull_storage_fault(region.kit, revision) == (
-        "CannotPullContainerError: write /var/lib/docker/tmp/GetImageBlob111111111: no space left on device"
+    register(region, behaviour={"image": {"size": "8 GiB"}})
+    [arn] = run_one(region, until="1 h")
+    whole = 8 * 1024 / 40  # 40 MiB/s with 1 vCPU
+    told_stamps = stamps(region, arn)
+    assert told_stamps["pullStoppedAt"] == pytest.approx(10 + whole * 20 / 28, abs=1e-5)
+    assert "startedAt" not in told_stamps
+    task = told(region, arn)
+    assert (task["stopCode"], task["stoppedReason"]) == (
+        "TaskFailedToStart",
+        "CannotPullContainerError: write /var/lib/docker/tmp/GetImageBlob111111111: no space left on device",
     )
-    register(region, "small", behaviour={"image": {"size": "5 GiB"}})
+    register(region, "small", behaviour={"image": {"size": "5 GiB"}})  # 17.5 GiB in all
     [revision] = region.registry.revisions["small"]
     assert pull_storage_fault(region.kit, revision) is None
 

@@ -10,6 +10,7 @@ fargate-task-storage.html. Nobody says whom the kernel kills or how an applicati
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from fargsim.policy.containers import crossing_us, usable_storage_bytes
 from fargsim.sim.container_run import HOUR_US, ContainerRun
@@ -220,11 +221,23 @@ def storage_left_bytes(kit: Kit, revision: Revision) -> float:
     return usable_storage_bytes(storage.size_in_gi_b if storage else 20, revision.image_mib * BYTES_PER_MIB, ratio)
 
 
-def pull_storage_fault(kit: Kit, revision: Revision) -> str | None:
-    """Return the ``stoppedReason`` of a Fargate task whose images do not fit its ephemeral storage; None when they do.
+@dataclass(frozen=True, slots=True)
+class PullFault:
+    """A pull that fills the disk: its ``stoppedReason``, and the share of the pull that fits."""
+
+    reason: str
+    share: float
+
+
+def pull_storage_fault(kit: Kit, revision: Revision) -> PullFault | None:
+    """Return what becomes of the pull of a Fargate task whose images do not fit its ephemeral storage; None when they do.
 
     Source of the text: Amazon ECS Developer Guide, task_cannot_pull_image.html.
     """
-    if storage_left_bytes(kit, revision) >= 0:
+    left = storage_left_bytes(kit, revision)
+    if left >= 0:
         return None
-    return f"CannotPullContainerError: write /var/lib/docker/tmp/GetImageBlob111111111: {DISK_FULL}"
+    storage = revision.definition.ephemeral_storage
+    allocated = (storage.size_in_gi_b if storage else 20) * 2.0**30
+    reason = f"CannotPullContainerError: write /var/lib/docker/tmp/GetImageBlob111111111: {DISK_FULL}"
+    return PullFault(reason, allocated / (allocated - left))

@@ -27,6 +27,7 @@ from fargsim.policy.start_up import (
     role_failure,
     secret_failure,
 )
+from fargsim.sim.container_limits import pull_storage_fault
 from fargsim.sim.kit import Kit
 from fargsim.sim.state import ImageFacts, Stop, TaskRun
 from fargsim.sim.streams import lognormal_us
@@ -98,8 +99,8 @@ def wait_for_host(kit: Kit, task: TaskRun) -> Process:
     """
     if task.instance is None:
         return
-    while not task.instance.host_admits(task):
-        yield task.instance.when_freed(kit.env)
+    while task.instance.reconnected is not None or not task.instance.host_admits(task):
+        yield task.instance.reconnected or task.instance.when_freed(kit.env)
     task.instance.host_take(task)
 
 
@@ -129,6 +130,7 @@ def activate(kit: Kit, task: TaskRun) -> Process:
 def fail(task: TaskRun, reason: str) -> None:
     """Let a task fail to start; raises StartFailed."""
     task.desired_status = "STOPPED"
+    task.start_failure = reason
     task.stop_wanted = Stop("TaskFailedToStart", reason, drain=False)
     raise StartFailed(reason)
 
@@ -213,6 +215,12 @@ def pull(kit: Kit, task: TaskRun) -> Process:
         task.service.digests_known(task)
     task.image_cached = instance is not None and not wanted
     spent = lost_us + round(pull_s(wanted, pull_rate(kit, task)) * US_PER_S)
+    full = pull_storage_fault(kit, revision) if instance is None else None
+    if full is not None:
+        # it goes on until the disk is full
+        yield kit.env.timeout(round(spent * full.share))
+        task.pull_stopped_at = kit.now
+        fail(task, full.reason)
     if spent:
         yield kit.env.timeout(spent)
     if instance is not None:
