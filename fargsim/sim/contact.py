@@ -51,10 +51,10 @@ def contact(around: SurroundingsRun, task: TaskRun, group: TargetGroupRun) -> Co
     port, host_port = _traffic_port(task, spec.name)
     own_port = spec.health_check_port
     check_port, check_host_port = (int(own_port),) * 2 if own_port and own_port.isdigit() else (port, host_port)
-    ports = {p.container_port for c in task.revision.definition.container_definitions for p in c.port_mappings}
-    local = False
+    ports, local = {port, check_port}, False
     if listen is not None:
-        ports = set(listen.ports) or ports
+        containers = task.revision.definition.container_definitions
+        ports = set(listen.ports) or {p.container_port or 0 for c in containers for p in c.port_mappings}
         local = listen.local
     way = reachable(around, task, host_port, group)
     listens = port in ports and not local

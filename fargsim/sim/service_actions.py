@@ -117,6 +117,9 @@ class ServiceActions:
             return
         if deployment.watch is not None:
             deployment.watch.saw("never_ran")
+        if task.start_failure:
+            said = f"was unable to place a task. Reason: {task.start_failure}."
+            service.events.once(said, "SERVICE_TASK_CONFIGURATION_FAILURE", "ERROR")
         if self.throttle.failed(task.created_at) > 1:
             service.events.once(
                 "is unable to consistently start tasks successfully.", "SERVICE_TASK_START_IMPAIRED", "WARN"

@@ -120,6 +120,8 @@ class TaskRun:
     """The subnet in which it has an address."""
     without_interface: bool = False
     """Whether it never got a network interface, so that none is to be detached."""
+    start_failure: str = ""
+    """Why it could not start, where something around it was missing."""
     instance: InstanceRun | None = None
     public_ip: bool = False
     image_cached: bool = False

@@ -1,0 +1,393 @@
+"""One hand timeline for each configuration mistake: the stage at which it shows, stop code, words, and when.
+
+On Fargate with the constants of `sim_helpers`: PENDING at 4 s, ACTIVATING at 10 s; what is refused fails 5 s later, what gets no answer
+180 s after PENDING; the interface takes 7 s to detach.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sim_helpers import exact_region, network, stamps, statuses
+
+from fargsim import Region
+from fargsim.sim.errors import ClientException
+
+ECR = "123456789012.dkr.ecr.us-east-1.amazonaws.com/web"
+ROLE = "arn:aws:iam::123456789012:role/exec"
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-AbCdEf"
+LOGS = {"logDriver": "awslogs", "options": {"awslogs-group": "/ecs/web", "awslogs-region": "us-east-1"}}
+CALLER = "User: arn:aws:sts::123456789012:assumed-role/exec/{task} is not authorized to perform: "
+AUTH = "ResourceInitializationError: unable to pull secrets or registry auth: "
+FETCH = f"{AUTH}execution resource retrieval failed: "
+
+REFUSED = [
+    (0, "PROVISIONING"),
+    (4, "PENDING"),
+    (10, "ACTIVATING"),
+    (15, "DEPROVISIONING"),
+    (22, "STOPPED"),
+]
+SILENT = [*REFUSED[:3], (184, "DEPROVISIONING"), (191, "STOPPED")]
+
+
+def subnet(**more: Any) -> dict[str, Any]:
+    return {"SubnetId": "subnet-a", "AvailabilityZone": "us-east-1a", **more}
+
+
+def private(*endpoints: str) -> dict[str, Any]:
+    return {"network": {"subnets": [subnet(route="none")], "endpoints": [{"ServiceName": name} for name in endpoints]}}
+
+
+def define(
+    region: Region,
+    image: str = "app:1",
+    *,
+    role: str | None = ROLE,
+    more: dict[str, Any] | None = None,
+    **container: Any,
+) -> None:
+    region.behave("web", {"image": {"size": "120 MiB"}})
+    region.ecs.register_task_definition(
+        family="web",
+        cpu="1024",
+        memory="2048",
+        networkMode="awsvpc",
+        requiresCompatibilities=["FARGATE"],
+        **({"executionRoleArn": role} if role else {}),
+        containerDefinitions=[{"name": "app", "image": image, "portMappings": [{"containerPort": 80}], **container}],
+        **(more or {}),
+    )
+
+
+def run(region: Region, *, public: bool = False, until: str = "400 s") -> dict[str, Any]:
+    configuration = {"subnets": ["subnet-a"], "assignPublicIp": "ENABLED" if public else "DISABLED"}
+    [task] = region.ecs.run_task(
+        taskDefinition="web", launchType="FARGATE", networkConfiguration={"awsvpcConfiguration": configuration}
+    )["tasks"]
+    region.run(until=until)
+    [told] = region.ecs.describe_tasks(tasks=[task["taskArn"]])["tasks"]
+    return told
+
+
+def reason(told: dict[str, Any]) -> str:
+    """The reason with the task's identifier as {task}."""
+    return str(told["stoppedReason"]).replace(told["taskArn"].rpartition("/")[2], "{task}")
+
+
+# at registration
+
+
+@pytest.mark.parametrize(
+    ("container", "expected"),
+    [
+        ({"image": f"{ECR}:1"}, "Fargate requires task definition to have execution role ARN to support ECR images."),
+        (
+            {"logConfiguration": LOGS},
+            "Fargate requires task definition to have execution role ARN to support log driver awslogs.",
+        ),
+        (
+            {"secrets": [{"name": "DB", "valueFrom": SECRET}]},
+            "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'.",
+        ),
+    ],
+    ids=["image in Amazon ECR", "log driver", "secret"],
+)
+def test_without_an_execution_role_the_definition_is_refused(container, expected):
+    region = exact_region()
+    with pytest.raises(ClientException) as refused:
+        define(region, **{"image": "app:1", **container}, role=None)
+    assert str(refused.value) == expected
+
+
+def test_an_image_of_a_public_registry_needs_no_execution_role():
+    region = exact_region()
+    define(region, "httpd:2.4", role=None)
+    assert run(region)["lastStatus"] == "RUNNING"
+
+
+# refused at once
+
+
+def check(region: Region, told: dict[str, Any], states: list[tuple[float, str]], expected: str) -> None:
+    assert statuses(region) == [states]
+    assert told["stopCode"] == "TaskFailedToStart"
+    assert reason(told) == expected
+    assert "startedAt" not in told
+
+
+@pytest.mark.parametrize(
+    ("image", "container", "surroundings", "expected"),
+    [
+        (
+            f"{ECR}:1",
+            {},
+            {"roles": {"exec": {"actions": ["logs:*"]}}},
+            f"{FETCH}unable to retrieve ecr registry auth: service call has been retried 1 time(s): AccessDeniedException: {CALLER}"
+            "ecr:GetAuthorizationToken on resource: * because no identity-based policy allows the ecr:GetAuthorizationToken action",
+        ),
+        (
+            f"{ECR}:1",
+            {},
+            {"roles": {"exec": {"actions": ["ecr:GetAuthorizationToken"]}}},
+            f"CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {ECR}:1: "
+            f"unexpected status from HEAD request to https://{ECR.replace('/', '/v2/')}/manifests/1: 403 Forbidden",
+        ),
+        (
+            f"{ECR}:1",
+            {},
+            {"roles": {"exec": {"trusts": ["ec2.amazonaws.com"]}}},
+            f"ECS was unable to assume the role '{ROLE}' that was provided for this task. Please verify that the role being passed has "
+            "the proper trust relationship and permissions and that your IAM user has permissions to pass this role.",
+        ),
+        (
+            f"{ECR}:9",
+            {},
+            {"images": {ECR: {"tags": ["1"]}}},
+            f"CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {ECR}:9: {ECR}:9: not found",
+        ),
+        (
+            "htpd:2.4",
+            {},
+            {"images": {"htpd": {"exists": False}}},
+            "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref docker.io/library/htpd:2.4: "
+            "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: "
+            "authorization failed",
+        ),
+        (
+            "httpd:2.4",
+            {},
+            {"registries": {"docker.io": {"anonymous_pulls": 0}}},
+            "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to copy: httpReaderSeeker: failed open: "
+            "unexpected status code https://registry-1.docker.io/v2/library/httpd/manifests/2.4: 429 Too Many Requests - Server message: "
+            "toomanyrequests: You have reached your pull rate limit. You may increase the limit by authenticating and upgrading: "
+            "https://www.docker.com/increase-rate-limit",
+        ),
+        (
+            "app:1",
+            {},
+            {"images": {"app": {"architectures": ["ARM64"], "multi_architecture": True}}},
+            "CannotPullContainerError: pull image manifest has been retried 1 time(s): image Manifest does not contain descriptor "
+            "matching platform 'linux/amd64'",
+        ),
+        (
+            "app:1",
+            {"secrets": [{"name": "DB", "valueFrom": SECRET}]},
+            {"secrets": ["other"]},
+            f"{FETCH}unable to retrieve secret from asm: service call has been retried 1 time(s): failed to fetch secret {SECRET} from "
+            "secrets manager: ResourceNotFoundException: Secrets Manager can't find the specified secret.",
+        ),
+        (
+            "app:1",
+            {"secrets": [{"name": "DB", "valueFrom": SECRET}]},
+            {"roles": {"exec": {"managed_policies": ["AmazonECSTaskExecutionRolePolicy"]}}},
+            f"{FETCH}unable to retrieve secret from asm: service call has been retried 1 time(s): failed to fetch secret {SECRET} from "
+            f"secrets manager: AccessDeniedException: {CALLER}secretsmanager:GetSecretValue on resource: {SECRET} because no "
+            "identity-based policy allows the secretsmanager:GetSecretValue action",
+        ),
+        (
+            "app:1",
+            {"secrets": [{"name": "DB", "valueFrom": "/db/password"}]},
+            {"secrets": []},
+            f"{FETCH}unable to retrieve secrets from ssm: service call has been retried 1 time(s): invalid parameters: /db/password",
+        ),
+        (
+            "app:1",
+            {"logConfiguration": LOGS},
+            {"log_groups": ["/ecs/other"]},
+            "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: failed to create "
+            "Cloudwatch log stream: ResourceNotFoundException: The specified log group does not exist. : exit status 1",
+        ),
+        (
+            "app:1",
+            {"logConfiguration": {**LOGS, "options": {**LOGS["options"], "awslogs-create-group": "true"}}},
+            {"log_groups": [], "roles": {"exec": {"managed_policies": ["AmazonECSTaskExecutionRolePolicy"]}}},
+            "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: failed to create "
+            f"Cloudwatch log group: AccessDeniedException: {CALLER}logs:CreateLogGroup on resource: "
+            "arn:aws:logs:us-east-1:123456789012:log-group:/ecs/web:log-stream: because no identity-based policy allows the "
+            "logs:CreateLogGroup action : exit status 1",
+        ),
+    ],
+    ids=[
+        "no right to a token",
+        "no right to the image",
+        "role not trusted",
+        "no such tag",
+        "no such repository",
+        "too many requests",
+        "no such platform",
+        "no such secret",
+        "no right to the secret",
+        "no such parameter",
+        "no such log group",
+        "no right to create the log group",
+    ],
+)
+def test_what_is_refused_fails_the_task_in_activating(image, container, surroundings, expected):
+    region = exact_region(surroundings=surroundings)
+    define(region, image, **container)
+    told = run(region)
+    check(region, told, REFUSED, expected)
+
+
+# no answer
+
+
+@pytest.mark.parametrize(
+    ("image", "container", "endpoints", "expected"),
+    [
+        (
+            f"{ECR}:1",
+            {},
+            (),
+            f"{AUTH}The task cannot pull registry auth from Amazon ECR: There is a connection issue between the task and Amazon ECR. "
+            "Check your task network configuration. RequestError: send request failed caused by: Post "
+            '"https://api.ecr.us-east-1.amazonaws.com/": dial tcp: i/o timeout',
+        ),
+        (
+            f"{ECR}:1",
+            {},
+            ("com.amazonaws.us-east-1.ecr.api",),
+            f"CannotPullContainerError: The task cannot pull '{ECR}:1' from the Amazon ECR repository '{ECR}'. There is a connection issue "
+            "between the task and Amazon ECR. Check your task network configuration.",
+        ),
+        (
+            f"{ECR}:1",
+            {},
+            ("ecr.api", "ecr.dkr"),
+            "CannotPullContainerError: ref pull has been retried 5 time(s): failed to copy: httpReaderSeeker: failed open: failed to do "
+            "request: dial tcp: i/o timeout",
+        ),
+        (
+            "httpd:2.4",
+            {},
+            ("ecr.api", "ecr.dkr", "s3"),
+            "CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve ref docker.io/library/httpd:2.4: "
+            'failed to do request: Head "https://registry-1.docker.io/v2/library/httpd/manifests/2.4": dial tcp: i/o timeout',
+        ),
+        (
+            f"{ECR}:1",
+            {"secrets": [{"name": "DB", "valueFrom": SECRET}]},
+            ("ecr.api", "ecr.dkr", "s3"),
+            f"{FETCH}unable to retrieve secret from asm: service call has been retried 5 time(s): failed to fetch secret {SECRET} from "
+            "secrets manager: RequestCanceled: request context canceled caused by: context deadline exceeded. Please check your task "
+            "network configuration.",
+        ),
+        (
+            f"{ECR}:1",
+            {"logConfiguration": LOGS},
+            ("ecr.api", "ecr.dkr", "s3"),
+            "ResourceInitializationError: failed to validate logger args: The task cannot find the Amazon CloudWatch log group defined in "
+            "the task definition. There is a connection issue between the task and Amazon CloudWatch. Check your network configuration. "
+            ": signal: killed",
+        ),
+    ],
+    ids=["registry", "images", "layers in S3", "public registry", "Secrets Manager", "CloudWatch Logs"],
+)
+def test_without_a_way_the_task_fails_three_minutes_after_pending(image, container, endpoints, expected):
+    region = exact_region(surroundings=private(*endpoints))
+    define(region, image, **container)
+    told = run(region)
+    check(region, told, SILENT, expected)
+
+
+def test_endpoints_for_all_it_needs_let_an_isolated_task_run():
+    region = exact_region(surroundings=private("ecr.api", "ecr.dkr", "s3", "logs", "secretsmanager"))
+    define(region, f"{ECR}:1", secrets=[{"name": "DB", "valueFrom": SECRET}], logConfiguration=LOGS)
+    assert run(region)["lastStatus"] == "RUNNING"
+    assert statuses(region)[0][-1] == (15, "RUNNING")
+
+
+@pytest.mark.parametrize(
+    ("route", "public", "last"),
+    [
+        ("internet_gateway", True, "RUNNING"),
+        ("internet_gateway", False, "STOPPED"),
+        ("nat", False, "RUNNING"),
+        ("none", True, "STOPPED"),
+    ],
+)
+def test_a_public_subnet_needs_a_public_address_and_a_private_one_a_gateway(route, public, last):
+    region = exact_region(surroundings={"network": {"subnets": [subnet(route=route)], "nat_gateways": 1}})
+    define(region, "httpd:2.4")
+    assert run(region, public=public)["lastStatus"] == last
+
+
+@pytest.mark.parametrize(("admitted", "last"), [("sg-task", "RUNNING"), ("sg-other", "STOPPED")])
+def test_the_security_group_of_an_endpoint_must_admit_the_task_on_443(admitted, last):
+    rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "UserIdGroupPairs": [{"GroupId": admitted}]}
+    around = {
+        "network": {
+            # the name of the endpoint hides the way through the NAT gateway
+            "subnets": [subnet(route="nat")],
+            "endpoints": [{"ServiceName": "ecr.api", "SecurityGroupIds": ["sg-endpoint"]}],
+            "security_groups": [{"GroupId": "sg-endpoint", "IpPermissions": [rule]}],
+        }
+    }
+    region = exact_region(surroundings=around)
+    define(region, f"{ECR}:1")
+    configuration = {"awsvpcConfiguration": {"subnets": ["subnet-a"], "securityGroups": ["sg-task"]}}
+    region.ecs.run_task(taskDefinition="web", launchType="FARGATE", networkConfiguration=configuration)
+    region.run(until="400 s")
+    assert statuses(region)[0][-1][1] == last
+
+
+def test_a_security_group_that_lets_nothing_out():
+    group = {"GroupId": "default", "IpPermissionsEgress": []}
+    region = exact_region(surroundings={"network": {"subnets": [subnet()], "security_groups": [group]}})
+    define(region, "httpd:2.4")
+    told = run(region)
+    assert (told["lastStatus"], told["stoppedReason"][:25]) == ("STOPPED", "CannotPullContainerError:")
+
+
+# addresses
+
+
+def test_a_subnet_without_addresses_fails_the_task_in_provisioning():
+    region = exact_region(surroundings={"network": {"subnets": [subnet(AvailableIpAddressCount=0)]}})
+    define(region)
+    told = run(region, public=True)
+    assert statuses(region) == [[(0, "PROVISIONING"), (180, "STOPPED")]]
+    assert (told["stopCode"], told["stoppedReason"]) == (
+        "TaskFailedToStart",
+        "Unexpected EC2 error while attempting to Create Network Interface with public IP assignment enabled in subnet 'subnet-a': "
+        "InsufficientFreeAddressesInSubnet",
+    )
+    assert set(stamps(region, told["taskArn"])) == {"createdAt", "stoppedAt"}
+
+
+def test_an_address_that_is_given_back_goes_to_the_task_that_waits():
+    region = exact_region(surroundings={"network": {"subnets": [subnet(AvailableIpAddressCount=1)]}})
+    define(region)
+    placed = {"taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network("subnet-a")}
+    first, _ = region.ecs.run_task(**placed, count=2)["tasks"]
+    region.run(until="50 s")
+    region.ecs.stop_task(task=first["taskArn"])
+    region.run(until="200 s")
+    # stopping takes 1 s, detaching the interface 7 s; only then is the address free
+    assert statuses(region)[0][-2:] == [(51, "DEPROVISIONING"), (58, "STOPPED")]
+    assert statuses(region)[1] == [(0, "PROVISIONING"), (62, "PENDING"), (68, "ACTIVATING"), (73, "RUNNING")]
+
+
+def test_another_subnet_of_the_zone_helps_out():
+    subnets = [subnet(AvailableIpAddressCount=1), subnet(SubnetId="subnet-b", AvailableIpAddressCount=1)]
+    region = exact_region(surroundings={"network": {"subnets": subnets}})
+    define(region)
+    region.ecs.run_task(
+        taskDefinition="web", launchType="FARGATE", networkConfiguration=network("subnet-a", "subnet-b"), count=3
+    )
+    region.run(until="400 s")
+    assert [life[-1][1] for life in statuses(region)] == ["RUNNING", "RUNNING", "STOPPED"]
+
+
+def test_a_task_that_is_stopped_while_it_waits_leaves_the_queue():
+    region = exact_region(surroundings={"network": {"subnets": [subnet(AvailableIpAddressCount=1)]}})
+    define(region)
+    placed = {"taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network("subnet-a")}
+    first, second, _ = region.ecs.run_task(**placed, count=3)["tasks"]
+    region.run(until="30 s")
+    region.ecs.stop_task(task=second["taskArn"])
+    region.ecs.stop_task(task=first["taskArn"])
+    region.run(until="100 s")
+    assert [life[-1] for life in statuses(region)] == [(38, "STOPPED"), (37, "STOPPED"), (53, "RUNNING")]
