@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from fargsim.load.deployments import deployment_faults
 from fargsim.load.launch import Launches
 from fargsim.load.names import FARGATE_PROVIDERS, Names, tail, unknown
-from fargsim.load.surroundings import surroundings_faults
 from fargsim.load.scaling import scaling_faults
+from fargsim.load.surroundings import surroundings_faults
 from fargsim.model.balancing import forwards_to
 from fargsim.model.base import Issue, Path
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService
+from fargsim.model.timeline import TimelineEntry
 
 
 def reference_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
@@ -273,7 +274,25 @@ def _timeline(scenario: Scenario, names: Names, launches: Launches) -> Iterator[
         crash = entry.fault.task_crash if entry.fault is not None else None
         if crash is not None:
             yield from _service_fault(crash.service, crash.cluster, names, (*path, "fault", "task_crash"))
-        loss = entry.fault.instance_loss if entry.fault is not None else None
-        if loss is not None and tail(loss.auto_scaling_group) not in names.auto_scaling_groups:
-            at = (*path, "fault", "instance_loss", "auto_scaling_group")
-            yield Issue(at, unknown("Auto Scaling group", tail(loss.auto_scaling_group), names.auto_scaling_groups))
+        for of, group in _named_groups(entry):
+            if tail(group) not in names.auto_scaling_groups:
+                at = (*path, *of, "auto_scaling_group")
+                yield Issue(at, unknown("Auto Scaling group", tail(group), names.auto_scaling_groups))
+        start = entry.start_task
+        if start is not None:
+            message = launches.revision_fault(start.task_definition)
+            if message is not None:
+                yield Issue((*path, "ecs.start_task", "taskDefinition"), message)
+
+
+def _named_groups(entry: TimelineEntry) -> Iterator[tuple[Path, str]]:
+    """Yield the Auto Scaling groups whose instances an entry means, and where it names them."""
+    if entry.fault is not None:
+        for fault in ("instance_loss", "agent_disconnected"):
+            found = getattr(entry.fault, fault)
+            if found is not None:
+                yield ("fault", fault), found.auto_scaling_group
+    for verb in ("start_task", "update_container_instances_state", "deregister_container_instance"):
+        some = getattr(entry, verb)
+        if some is not None and some.auto_scaling_group is not None:
+            yield (f"ecs.{verb}",), some.auto_scaling_group

@@ -19,6 +19,7 @@ from fargsim.sim.registry import FARGATE_PROVIDERS, tail
 from fargsim.sim.shapes import read
 from fargsim.sim.state import ClusterRun, ProviderRun, Revision
 
+
 class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs):
     """Verbs that create, change, stop and describe.
 
