@@ -21,10 +21,11 @@ def service(
     high: int = 20,
     cpu: str = "100 ms",
     boot: str = "0 s",
+    assumptions: dict[str, Any] | None = None,
     **more: Any,
 ) -> Region:
     """A service of 1-vCPU tasks whose requests take CPU alone, evenly spaced; `load`: requests a second from a minute on."""
-    region = exact_region()
+    region = exact_region(assumptions=assumptions or {})
     register(region, behaviour={"boot": boot, "request": {"cpu": cpu, "workers": 1, "queue": 4}})
     target_group(region, interval=5, delay=30)
     region.ecs.create_service(
