@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 from deployment_helpers import AROUND, BREAKER, CHECK, MISSING, revisions_alive, said, service
-from sim_helpers import exact_region, network, register, seconds, statuses
+from sim_helpers import EXACT, SUBNETS, exact_region, network, register, seconds, statuses
+
+from fargsim import Region
+from fargsim.sim.containers import set_health
 
 # --- grace period
 
@@ -151,3 +154,54 @@ def test_three_attempts_without_digests(breaker: bool) -> None:
         assert (firsts[3:], failed) == ([], [89])
     else:  # it goes on without digests: all four at once
         assert (firsts[3:7], failed) == ([140] * 4, [])
+
+
+def test_protection_does_not_keep_an_unhealthy_task() -> None:
+    region = exact_region()
+    register(region, container=CHECK)
+    service(region, 1)
+    region.run(until="100 s")
+    [task] = region.registry.service("default", "web").tasks.values()
+    region.ecs.update_task_protection(tasks=[task.task_id], protectionEnabled=True)
+    set_health(task, "UNHEALTHY")
+    region.run(until="200 s")
+    # a replacement at once, RUNNING at 115, healthy at its first check, 125; then the sick one goes
+    assert [life[0][0] for life in statuses(region)] == [5, 100]
+    assert statuses(region)[0][-1] == (133, "STOPPED")
+
+
+# --- what finds no place
+
+
+def no_place(**more: Any) -> Region:
+    region = Region(
+        "us-east-1", subnets=SUBNETS, assumptions={**EXACT, **more}
+    )  # six vCPUs: the quota of a new account
+    register(region)
+    return region
+
+
+def test_a_task_that_finds_no_place_counts_for_the_breaker() -> None:
+    region = no_place()
+    breaker = {"enable": True, "rollback": True, "thresholdConfiguration": {"type": "COUNT", "value": 3}}
+    service(region, 7, {"deploymentCircuitBreaker": breaker})
+    region.run(until="100 s")
+    # six start at 5, the seventh is refused at 5, 10 and 15, before any of the six is RUNNING
+    assert [(at, text) for at, text in said(region, 0) if "failed" in text] == [
+        (15, "(deployment d0) deployment failed: tasks failed to start.")
+    ]
+
+
+@pytest.mark.parametrize(("two_speed", "at"), [(False, 101), (True, 355)])
+def test_two_speeds_of_placement(two_speed: bool, at: float) -> None:
+    region = no_place(placement_retry_two_speed=two_speed)
+    other = region.ecs.run_task(taskDefinition="web", launchType="FARGATE", networkConfiguration=network("subnet-a"))[
+        "tasks"
+    ][0]["taskArn"]
+    service(region, 6)
+    region.run(until="100 s")
+    # five run, the sixth is tried every 5 s from 5 on. At 101 the other task gives its vCPU back, and the service hears of it; with two
+    # speeds the try at 55 s was the last quick one, and the next comes 300 s later, whatever happens meanwhile
+    region.ecs.stop_task(task=other)
+    region.run(until="500 s")
+    assert statuses(region)[-1][0][0] == at
