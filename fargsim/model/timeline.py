@@ -12,6 +12,7 @@ from fargsim.model.deployment_verbs import StopServiceDeployment, UpdateTaskProt
 from fargsim.model.quantity import DurationUs
 from fargsim.model.scaling import ScalableTarget, ScalingPolicy, ScheduledAction
 from fargsim.model.service import CreateService, RunTask, UpdateService
+from fargsim.model.task_verbs import DeregisterContainerInstance, StartTask, UpdateContainerInstancesState
 from fargsim.model.taskdef import TaskDefinition
 
 
@@ -55,6 +56,16 @@ class InstanceLoss(Own):
     count: int = Field(default=1, ge=1)
 
 
+class AgentDisconnected(Own):
+    """Container agents are cut off for a while, oldest instances first: no placements, and nothing they do is known meanwhile."""
+
+    auto_scaling_group: str
+    count: int = Field(default=1, ge=1)
+    for_: DurationUs = Field(alias="for", gt=0)
+
+    model_config = Own.model_config | {"populate_by_name": True}
+
+
 class FargateCapacityUnavailable(Own):
     """Fargate launches nothing in some zones for a while; what runs goes on.
 
@@ -78,6 +89,7 @@ class Fault(Own):
 
     task_crash: TaskCrash | None = None
     instance_loss: InstanceLoss | None = None
+    agent_disconnected: AgentDisconnected | None = None
     fargate_capacity_unavailable: FargateCapacityUnavailable | None = None
 
     @model_validator(mode="after")
@@ -92,7 +104,10 @@ VERBS: dict[str, type[Any]] = {
     "ecs.create_service": CreateService,
     "ecs.update_service": UpdateService,
     "ecs.run_task": RunTask,
+    "ecs.start_task": StartTask,
     "ecs.stop_task": StopTask,
+    "ecs.update_container_instances_state": UpdateContainerInstancesState,
+    "ecs.deregister_container_instance": DeregisterContainerInstance,
     "ecs.stop_service_deployment": StopServiceDeployment,
     "ecs.update_task_protection": UpdateTaskProtection,
     "autoscaling.set_desired_capacity": SetDesiredCapacity,
@@ -114,7 +129,14 @@ class TimelineEntry(Own):
     create_service: CreateService | None = Field(default=None, alias="ecs.create_service")
     update_service: UpdateService | None = Field(default=None, alias="ecs.update_service")
     run_task: RunTask | None = Field(default=None, alias="ecs.run_task")
+    start_task: StartTask | None = Field(default=None, alias="ecs.start_task")
     stop_task: StopTask | None = Field(default=None, alias="ecs.stop_task")
+    update_container_instances_state: UpdateContainerInstancesState | None = Field(
+        default=None, alias="ecs.update_container_instances_state"
+    )
+    deregister_container_instance: DeregisterContainerInstance | None = Field(
+        default=None, alias="ecs.deregister_container_instance"
+    )
     stop_service_deployment: StopServiceDeployment | None = Field(default=None, alias="ecs.stop_service_deployment")
     update_task_protection: UpdateTaskProtection | None = Field(default=None, alias="ecs.update_task_protection")
     set_desired_capacity: SetDesiredCapacity | None = Field(default=None, alias="autoscaling.set_desired_capacity")

@@ -10,6 +10,7 @@ from fargsim.model.timeline import Fault, StopTask, TimelineEntry
 from fargsim.model.traffic import Jobs
 from fargsim.policy.user_policy import UserPolicy
 from fargsim.record.buffer import Recorder
+from fargsim.sim.agents import cut_off
 from fargsim.sim.errors import AwsError, ClientException, ThrottlingException
 from fargsim.sim.kit import US_PER_S
 from fargsim.sim.region import Region
@@ -183,6 +184,8 @@ def _break(region: Region, fault: Fault) -> None:
         outage = fault.fargate_capacity_unavailable
         options = {"FARGATE": ("on_demand",), "FARGATE_SPOT": ("spot",), None: ("on_demand", "spot")}[outage.provider]
         region.registry.fargate.capacity.withdraw(outage.zones or region.kit.zones, options, outage.for_)
+    if fault.agent_disconnected is not None:
+        cut_off(region, fault.agent_disconnected)
     if fault.instance_loss is not None:
         group = region.registry.group(fault.instance_loss.auto_scaling_group)
         for instance in sorted(group.in_service, key=lambda i: i.number)[: fault.instance_loss.count]:

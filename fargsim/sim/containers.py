@@ -26,6 +26,7 @@ def start_containers(kit: Kit, task: TaskRun) -> Process:
     The task is RUNNING when the last of its containers has started: github.com/aws/amazon-ecs-agent, agent/api/task/task.go.
     """
     machine = task.machine = ContainerMachine(kit, task)
+    machine.on_health = lambda status: set_health(task, status)
     machine.begin()
     yield machine.all_started | machine.ended
     if machine.stop is not None:
@@ -78,7 +79,12 @@ def watch_health(kit: Kit, task: TaskRun) -> None:
 
 
 def set_health(task: TaskRun, status: str) -> None:
-    """Set the task's health status and tell its service."""
+    """Set the task's health status and tell its service; what an agent that is cut off would say is heard when it is back."""
+    if task.instance is not None and task.instance.reconnected is not None:
+        back = task.instance.reconnected.callbacks
+        assert back is not None
+        back.append(lambda _: set_health(task, status))
+        return
     if task.last_status == "RUNNING" and task.health_status != status:
         task.health_status = status
         if task.service is not None:

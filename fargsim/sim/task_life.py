@@ -169,6 +169,11 @@ def wind_down(kit: Kit, task: TaskRun) -> Process:
     machine = task.machine
     ran = task.started_at is not None or (machine is not None and machine.ran)
     try:
+        while task.instance is not None and task.instance.reconnected is not None and not stop.kill:
+            # an agent that is cut off neither hears that the task is to stop nor says that it has: it stays as it was last known
+            for group, target in task.targets if task.exit_code is not None else ():
+                group.drop(target)  # but what has ended answers nobody
+            yield task.instance.reconnected
         if ran and not stop.kill:
             if task.exit_code is None and stop.drain:
                 yield from drain(kit, task)
