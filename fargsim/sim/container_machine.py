@@ -50,6 +50,8 @@ class ContainerMachine:
         """What `ended` says."""
         self.on_serving: Callable[[int | None], None] = lambda ready_at: None
         """Told that the container that serves requests has ended in place (None), and from when on its next run answers."""
+        self.on_health: Callable[[Health], None] = lambda status: None
+        """Told the task's health when that of a container changes."""
         self._kit = kit
         self._task = task
         self._depends_on = {
@@ -228,15 +230,12 @@ class ContainerMachine:
         return any(r.definition.health_check is not None and r.definition.essential for r in self.runs.values())
 
     def tell_health(self) -> None:
-        """Set the task's health from that of its essential containers, and tell its service."""
-        task = self._task
-        status = task_health(
-            r.health for r in self.runs.values() if r.definition.essential and r.definition.health_check is not None
+        """Tell the task's health, which is that of its essential containers."""
+        self.on_health(
+            task_health(
+                r.health for r in self.runs.values() if r.definition.essential and r.definition.health_check is not None
+            )
         )
-        if task.last_status == "RUNNING" and task.health_status != status:
-            task.health_status = status
-            if task.service is not None:
-                task.service.health_changed(task)
 
     # ends
 
