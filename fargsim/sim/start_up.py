@@ -200,7 +200,7 @@ def pull(kit: Kit, task: TaskRun) -> Process:
             if not cached or behaviour == "always":
                 wanted.append(facts.view)
             continue
-        view, failure = _ask(kit, task, facts, cached)
+        view, failure = _ask(kit, task, facts, cached, behaviour)
         plan = plan_pull(view, behaviour, failure)
         if plan.failure is not None:
             after = failure_us(kit, task, plan.failure)
@@ -229,11 +229,15 @@ def pull(kit: Kit, task: TaskRun) -> Process:
             instance.images.pulled(str(view.name), kit.now)
 
 
-def _ask(kit: Kit, task: TaskRun, facts: ImageFacts, cached: bool) -> tuple[ImageView, Failure | None]:
+def _ask(
+    kit: Kit, task: TaskRun, facts: ImageFacts, cached: bool, behaviour: PullBehaviour
+) -> tuple[ImageView, Failure | None]:
     """Ask the registry for an image: return what is met, and what is wrong with pulling it."""
     around = kit.surroundings
     view = around.image(task, facts, cached)
-    if not view.registry and not around.takes_a_pull(task, facts):
+    # what is on the disk already is only compared with the registry, which does not count as a pull there
+    counts = not cached or behaviour == "always"
+    if counts and not view.registry and not around.takes_a_pull(task, facts):
         view = replace(view, limited=True)
     caller = around.caller(task, around.agent_role(task))
     return view, image_failure(view, caller, around.architecture(task), task.fargate)
