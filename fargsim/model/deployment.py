@@ -99,6 +99,9 @@ class DeploymentConfiguration(EcsShape):
             if getattr(self, name) is not None and self.strategy != strategy:
                 key = name.replace("_c", "C")
                 raise ValueError(f"{key} is for strategy {strategy}, not {self.strategy}")
+        low, high = self.minimum_healthy_percent, self.maximum_percent
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"minimumHealthyPercent is {low}: it must be at most maximumPercent, {high}")
         early = self.early_success_criteria
         if early is not None and early.enable:
             if self.strategy != "ROLLING":

@@ -176,8 +176,10 @@ class ServiceRun:
         self.react_to_user()
 
     def delete(self) -> None:
-        """Drain and delete the service."""
+        """Drain and delete the service; protection from scale-in does not outlive it."""
         self.deleted = True
+        for task in self.tasks.values():
+            self.protection.forget(task)
         self.set_desired(0)
 
     def react_to_user(self) -> None:
