@@ -42,3 +42,25 @@ def test_fargate_32_a_container_that_never_answers():
     region.run(until="300 s")
     created = [seconds(t) for t in region.finish().tasks.frame().created_at.sort_values()]
     assert created[:2] == [5, 110]  # 200 % leaves room: its replacement starts first
+
+
+@pytest.mark.parametrize(("hangs", "earliest", "latest"), [(True, 75, 105), (False, 60, 90)])
+@pytest.mark.parametrize("breaks_after", [100, 104.999, 105, 111, 118.5, 129])
+def test_fargate_32_a_running_container_that_breaks(breaks_after, hangs, earliest, latest):
+    """In the simulation, for several phases of the checks: RUNNING at 20 s, broken some time later, replaced by its service."""
+    region = exact_region()
+    check = {"command": ["CMD", "true"], "interval": 30, "timeout": 5, "retries": 3}
+    health = {"fails_after": f"{breaks_after} s", "hangs": hangs}
+    register(region, behaviour={"health": health}, container={"healthCheck": check})
+    region.ecs.create_service(
+        serviceName="web", taskDefinition="web", desiredCount=1, launchType="FARGATE", networkConfiguration=network()
+    )
+    region.run(until=f"{20 + breaks_after + earliest - 1} s")
+    [arn] = region.ecs.list_tasks()["taskArns"]
+    assert region.ecs.describe_tasks(tasks=[arn])["tasks"][0]["healthStatus"] == "HEALTHY"
+    region.run(until=f"{20 + breaks_after + latest} s")
+    [task] = region.ecs.describe_tasks(tasks=[arn])["tasks"]
+    assert task["healthStatus"] == "UNHEALTHY"
+    region.run(until="300 s")
+    stopped = region.finish().tasks.frame().set_index("task_arn").loc[arn]
+    assert stopped.stopped_reason == "Task failed container health checks"
