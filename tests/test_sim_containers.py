@@ -420,3 +420,11 @@ def test_a_service_counts_a_task_whose_container_ends_before_all_have_started_as
     gaps = [round(gap.total_seconds()) for gap in tasks.created_at.diff().dropna()]
     assert gaps == sorted(gaps)
     assert gaps[-1] > 2 * gaps[0]
+
+
+def test_what_the_entry_of_the_first_essential_container_leaves_out_is_the_task_s():
+    region = exact_region()
+    behaviour = {"boot": "6 s", "boot_exit_code": 3, "stop": "9 s", "containers": {"app": {"boot": "10 s", **TINY}}}
+    register(region, behaviour=behaviour)
+    start(region)
+    assert rows(region) == {("app", 0): (12, 22, 3)}  # nothing to pull: RUNNING at 12 s

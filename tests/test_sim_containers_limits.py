@@ -272,3 +272,30 @@ def test_a_container_restarted_behind_a_balancer_cuts_off_its_requests_and_answe
         "requests_timeout_504",
     ]
     assert services.requests_arrived.sum() == services[ended].sum().sum() + services.requests_in_flight.iloc[-1]
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ({"boot": "2 s", "boot_exit_code": 1}, "Essential container in task exited"),
+        ({"memory_leak_per_hour": "240 GiB"}, "Essential container in task exited"),  # 2 GiB in 30 s
+        ({"health": {"fails_after": "0 s"}}, "Task failed container health checks"),
+    ],
+)
+def test_a_bad_revision_never_replaces_the_good_one(bad, says):
+    region = exact_region()
+    check = {"command": ["CMD", "true"], "interval": 10, "timeout": 2, "retries": 2}
+    register(region, container={"healthCheck": check})
+    region.behave("web:2", {"image": {"size": "120 MiB"}, **bad})
+    region.ecs.create_service(
+        serviceName="web", taskDefinition="web:1", desiredCount=2, launchType="FARGATE", networkConfiguration=network()
+    )
+    region.run(until="5 min")
+    register(region, container={"healthCheck": {**check, "interval": 60 if "memory_leak_per_hour" in bad else 10}})
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    region.run(until="12 min")
+    tasks = region.finish().tasks.frame()
+    old, new = tasks[tasks.revision == 1], tasks[tasks.revision == 2]
+    assert old.last_status.tolist() == ["RUNNING", "RUNNING"]
+    assert len(new) > 2
+    assert set(new.stopped_reason.dropna()) == {says}

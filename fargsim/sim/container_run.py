@@ -72,13 +72,15 @@ class ContainerRun:
 
 
 def container_behaviour(task: TaskRun, container: ContainerDefinition) -> ContainerBehaviour | None:
-    """Return how a container behaves: its own entry, or the task's for the first essential container."""
+    """Return how a container behaves: its own entry; for the first essential one what that leaves out is the task's."""
     behaviour = task.revision.behaviour
     own = behaviour.containers.get(container.name)
-    if own is not None:
-        return own
     first = next(c for c in task.revision.definition.container_definitions if c.essential)
-    return behaviour if container.name == first.name else None
+    if container.name != first.name or own is None:
+        return own if container.name != first.name else behaviour
+    said = own.model_fields_set
+    fields = ContainerBehaviour.model_fields
+    return ContainerBehaviour.model_construct(**{f: getattr(own if f in said else behaviour, f) for f in fields})
 
 
 def needs_machine(revision: Revision) -> bool:
