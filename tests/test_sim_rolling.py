@@ -201,3 +201,29 @@ def test_a_task_lost_unnoticed_is_not_stopped_a_second_time():
     region.ecs.update_service(service="web", desiredCount=1)
     region.run(until="200 s")
     assert statuses(region) == [[*born(1), *gone(100)], born(1)]
+
+
+def test_a_count_that_grows_in_mid_deployment_grows_both_revisions():
+    region = exact_region()
+    register(region)
+    service(region, low=50, high=100)
+    region.run(until="200 s")
+    register(region)
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    region.run(until="230 s")
+    region.ecs.update_service(service="web", desiredCount=8)
+    region.run(until="240 s")
+    # two of each at 230; of eight at least four must be healthy, and the two new ones do not count yet: two more of the old revision,
+    # and the rest of the room is the new one's
+    starts = [(life[0][0], number) for life, number in zip(statuses(region), numbers(region), strict=True)]
+    assert starts[4:] == [(213, 2), (213, 2), (235, 1), (235, 1), (235, 2), (235, 2)]
+    region.run(until="800 s")
+    run = region.registry.service("default", "web")
+    assert [t.revision.number for t in run.tasks.values()] == [2] * 8
+
+
+def numbers(region):
+    """Revisions of all tasks in the order of their start."""
+    cluster = region.registry.clusters["default"]
+    tasks = [*cluster.tasks.values(), *cluster.stopped.values()]
+    return [t.revision.number for t in sorted(tasks, key=lambda t: t.number)]
