@@ -160,7 +160,7 @@ def test_metric_math_over_metrics_and_missing_operands() -> None:
     assert shown["StateReason"] == "1 of 1 datapoints >= 30"
 
 
-def test_a_percentile_of_a_service_s_metric_and_its_cluster_s() -> None:
+def test_a_service_s_metric_and_its_cluster_s() -> None:
     region = exact_region()
     register(region, behaviour={"idle_cpu": "0.5 vCPU"}, fargate=False, memory=1024)
     fleet(region, 1)
