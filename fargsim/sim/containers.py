@@ -13,7 +13,6 @@ import simpy
 from fargsim.model.quantity import US_PER_S
 from fargsim.policy.containers import health_changes
 from fargsim.sim.container_machine import ContainerMachine
-from fargsim.sim.container_run import container_behaviour
 from fargsim.sim.kit import Kit
 from fargsim.sim.state import Stop, TaskRun
 
@@ -40,21 +39,16 @@ def take_end(task: TaskRun, stop: Stop) -> None:
 
 
 def essential_exit(kit: Kit, task: TaskRun) -> tuple[int, int] | None:
-    """Return after how long the first essential container exits by itself, and its exit code; ``None`` if none does.
-
-    A container that is not essential may exit without effect on the task: Amazon ECS API Reference, API_ContainerDefinition.html.
-    """
-    family = task.revision.definition.family
+    """Return after how long a task's only container exits by itself, and its exit code; ``None`` if it does not."""
+    definition, does = task.revision.definition, task.revision.behaviour
+    [container] = definition.container_definitions
     exits: list[tuple[int, int]] = []
-    for container in task.revision.definition.container_definitions:
-        does = container_behaviour(task, container)
-        if container.essential and kit.surroundings.cannot_execute(task, container):
-            exits.append((kit.us("exec_failure_s"), 1))
-        elif container.essential and does is not None and does.run is not None:
-            exits.append((kit.streams.duration_us(f"run/{family}/{container.name}", does.run), does.exit_code))
-    crash = task.revision.behaviour.crash
-    if crash is not None:
-        exits.append((kit.streams.duration_us(f"crash/{family}", crash), 1))
+    if kit.surroundings.cannot_execute(task, container):
+        exits.append((kit.us("exec_failure_s"), 1))
+    elif does.run is not None:
+        exits.append((kit.streams.duration_us(f"run/{definition.family}/{container.name}", does.run), does.exit_code))
+    if does.crash is not None:
+        exits.append((kit.streams.duration_us(f"crash/{definition.family}", does.crash), 1))
     return min(exits) if exits else None
 
 
@@ -102,23 +96,18 @@ def stop_containers(kit: Kit, task: TaskRun) -> Process:
         yield kit.env.timeout(kit.us("stopping_overhead_s"))
         task.execution_stopped_at = kit.now
         return
-    longest, code = 0, 0
-    for container in task.revision.definition.container_definitions:
-        does = container_behaviour(task, container)
-        wish = None if does is None or does.stop is None else does.stop
-        wanted = (
-            kit.us("stopping_overhead_s")
-            if wish is None
-            else kit.streams.duration_us(f"stop/{task.revision.definition.family}/{container.name}", wish)
-        )
-        limit = container.stop_timeout
-        if limit is None:
-            limit = 30 if task.instance is None else task.instance.stop_timeout_s
-        if wanted > limit * US_PER_S:
-            wanted = limit * US_PER_S
-            code = 137 if container.essential else code
-        longest = max(longest, wanted)
-    if longest:
-        yield kit.env.timeout(longest)
-    task.exit_code = code if code else 0
+    definition, does = task.revision.definition, task.revision.behaviour
+    [container] = definition.container_definitions
+    wanted = (
+        kit.us("stopping_overhead_s")
+        if does.stop is None
+        else kit.streams.duration_us(f"stop/{definition.family}/{container.name}", does.stop)
+    )
+    limit_s = container.stop_timeout
+    if limit_s is None:
+        limit_s = 30 if task.instance is None else task.instance.stop_timeout_s
+    killed = wanted > limit_s * US_PER_S
+    if wanted:
+        yield kit.env.timeout(limit_s * US_PER_S if killed else wanted)
+    task.exit_code = 137 if killed else 0
     task.execution_stopped_at = kit.now
