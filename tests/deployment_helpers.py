@@ -39,11 +39,11 @@ def updated(configuration: dict[str, Any] | None = None, desired: int = 4, **bad
 
 
 def said(region: Region, since: float = 200) -> list[tuple[float, str]]:
-    """Events since an instant, deployments by their place in the history."""
+    """Events since an instant but why an image could not be pulled; deployments by their place in the history."""
     names = {d: f"d{n}" for n, d in enumerate(by_begin(region))}
     found = []
     for at, text in messages(region):
-        if at >= since:
+        if at >= since and "CannotPullContainerError" not in text:
             for name, short in names.items():
                 text = text.replace(name, short)
             found.append((at, text))

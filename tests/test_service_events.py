@@ -26,7 +26,6 @@ CANNOT = {
     "could not launch N tasks for deployment D": "a launch that fails says why, with the message of its cause",
     "TASKSET_STEADY_STATE": "a task set belongs to the CODE_DEPLOY and EXTERNAL controllers; a rolling service has none",
     "SERVICE_DESIRED_COUNT_UPDATED": "a rolling service's count is set by users and by Application Auto Scaling, which is a user to ECS",
-    "SERVICE_TASK_CONFIGURATION_FAILURE": "its causes (tags without the new ARN format) are not simulated",
     "SERVICE_DISCOVERY_INSTANCE_UNHEALTHY, SERVICE_DISCOVERY_OPERATION_THROTTLED": "Cloud Map is not simulated",
 }
 
@@ -176,6 +175,12 @@ CAN: list[tuple[Callable[[], Region], str, str, str]] = [
         "ERROR",
         "SERVICE_TASK_PLACEMENT_FAILURE",
         r"was unable to place tasks because the tasks provisioning capacity limit was exceeded\.",
+    ),
+    (
+        impaired,
+        "ERROR",
+        "SERVICE_TASK_CONFIGURATION_FAILURE",
+        r"was unable to place a task\. Reason: CannotPullContainerError: .+: not found\.",
     ),
     (sick, "WARN", "", r"\(task \S+\) is unhealthy in \(target-group \S+\) due to \(reason .+\)\."),
     (impaired, "WARN", "SERVICE_TASK_START_IMPAIRED", r"is unable to consistently start tasks successfully\."),
