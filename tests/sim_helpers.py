@@ -131,6 +131,15 @@ def fleet(
     )
 
 
+def associate(region: Region, *providers: str, cluster: str = "default") -> None:
+    """Let strategies in a cluster name these capacity providers beside those of Fargate."""
+    region.ecs.put_cluster_capacity_providers(
+        cluster=cluster,
+        capacityProviders=["FARGATE", "FARGATE_SPOT", *providers],
+        defaultCapacityProviderStrategy=[],
+    )
+
+
 def lose_oldest_instance(region: Region, name: str = "asg") -> InstanceRun:
     """The fault `instance_loss` of a timeline."""
     group = region.registry.group(name)

@@ -34,6 +34,7 @@ SCENARIO: dict[str, Any] = {
     "autoScalingGroups": [
         {"AutoScalingGroupName": "asg", "MinSize": 1, "MaxSize": 6, "LaunchTemplate": {"LaunchTemplateName": "lt"}}
     ],
+    "clusters": [{"clusterName": "default", "capacityProviders": ["FARGATE", "FARGATE_SPOT", "cp"]}],
     "capacityProviders": [
         {
             "name": "cp",

@@ -201,6 +201,7 @@ def test_a_variant_changes_what_came_from_a_file(tmp_path: Path) -> None:
 def test_a_variant_that_adds_capacity(tmp_path: Path) -> None:
     over = "\n".join("    " + line for line in EC2.rstrip().split("\n"))
     service = (
+        "    clusters: [{clusterName: default, capacityProviders: [on-fleet]}]\n"
         "    services:\n"
         "      - serviceName: web\n"
         "        capacityProviderStrategy: [{capacityProvider: on-fleet}]\n"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sim_helpers import behind, exact_region, fleet, network, register, target_group
+from sim_helpers import associate, behind, exact_region, fleet, network, register, target_group
 
 from fargsim import Region
 from fargsim.sim.errors import AwsError
@@ -136,6 +136,25 @@ CASES: dict[str, tuple[Callable[[Region], Any], str, tuple[str, ...]]] = {
         create(**ON_EC2, placementConstraints=[{"type": "memberOf", "expression": "attribute:x =="}]),
         "InvalidParameterException",
         ("expression",),
+    ),
+    "a provider that is not associated with the cluster": (
+        create(launchType=None, capacityProviderStrategy=[{"capacityProvider": "cp", "weight": 1}]),
+        "InvalidParameterException",
+        ("not associated with the cluster", "cp", "FARGATE_SPOT"),
+    ),
+    "a default strategy of other providers": (
+        lambda r: r.ecs.put_cluster_capacity_providers(
+            cluster="default",
+            capacityProviders=["FARGATE"],
+            defaultCapacityProviderStrategy=[{"capacityProvider": "cp", "weight": 1}],
+        ),
+        "InvalidParameterException",
+        ("not associated with the cluster", "cp"),
+    ),
+    "more than 10 constraints": (
+        create(**ON_EC2, placementConstraints=[{"type": "distinctInstance"}] * 11),
+        "InvalidParameterException",
+        ("placementConstraints", "10"),
     ),
     "launch type and strategy": (
         create(capacityProviderStrategy=[{"capacityProvider": "FARGATE", "weight": 1}]),
@@ -389,6 +408,7 @@ def test_run_task_beyond_the_provisioning_limit():
         name="cp",
         autoScalingGroupProvider={"autoScalingGroupArn": "asg", "managedScaling": {"status": "ENABLED"}},
     )
+    associate(region, "cp")
     call = {
         "taskDefinition": "web",
         "count": 10,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sim_helpers import (
+    associate,
     behind,
     exact_region,
     fleet,
@@ -181,6 +182,7 @@ def managed(region: Region, size: int = 0, **scaling: Any) -> None:
             "managedTerminationProtection": "ENABLED",
         },
     )
+    associate(region, "cp")
 
 
 ON_PROVIDER = {"capacityProviderStrategy": [{"capacityProvider": "cp", "weight": 1}]}
@@ -253,6 +255,7 @@ def test_a_waiting_task_gives_up():
         name="cp",
         autoScalingGroupProvider={"autoScalingGroupArn": "asg", "managedScaling": {"status": "ENABLED"}},
     )
+    associate(region, "cp")
     register(region, fargate=False, memory=1024)
     region.ecs.run_task(taskDefinition="web", **ON_PROVIDER)
     region.run(until="1 h")
@@ -264,6 +267,7 @@ def test_without_managed_scaling_a_task_without_a_place_fails():
     region = exact_region()
     fleet(region, 0)
     region.ecs.create_capacity_provider(name="cp", autoScalingGroupProvider={"autoScalingGroupArn": "asg"})
+    associate(region, "cp")
     register(region, fargate=False, memory=1024)
     answer = region.ecs.run_task(taskDefinition="web", **ON_PROVIDER)
     assert answer["tasks"] == []
@@ -301,6 +305,7 @@ def test_a_provider_with_a_group_made_later_keeps_its_tasks_apart():
     region = exact_region()
     fleet(region, 1, kind="c5.large")
     region.ecs.create_capacity_provider(name="cp", autoScalingGroupProvider={"autoScalingGroupArn": "asg"})
+    associate(region, "cp")
     register(region, fargate=False, memory=1024)
     assert len(region.ecs.run_task(taskDefinition="web", count=2, **ON_PROVIDER)["tasks"]) == 2
     fleet(region, 1, name="other")

@@ -45,6 +45,7 @@ class Launches:
     def __init__(self, scenario: Scenario, names: Names) -> None:
         self._scenario = scenario
         self._names = names
+        self._associated = {c.cluster_name: c.associated for c in scenario.clusters}
         self._defaults = {c.cluster_name: c.default_capacity_provider_strategy for c in scenario.clusters}
         self._target_types = {g.name: g.target_type for g in scenario.target_groups}
         self._by_family: dict[str, list[TaskDefinition]] = {}
@@ -100,7 +101,7 @@ class Launches:
         message = self.revision_fault(spec.task_definition)
         if message is not None:
             yield Issue((*path, "taskDefinition"), message)
-        yield from self._strategy(spec.capacity_provider_strategy, path)
+        yield from self._strategy(spec.capacity_provider_strategy, spec.cluster, path)
         kind = self.kind(spec)
         if kind == "EXTERNAL":
             yield Issue((*path, "launchType"), "EXTERNAL instances are not simulated: use EC2 or FARGATE")
@@ -135,12 +136,20 @@ class Launches:
             message = f"networkConfiguration is for networkMode awsvpc, but {definition.family} has {mode}"
             yield Issue((*path, "networkConfiguration"), message)
 
-    def _strategy(self, strategy: tuple[CapacityProviderStrategyItem, ...], path: Path) -> Iterator[Issue]:
+    def _strategy(
+        self, strategy: tuple[CapacityProviderStrategyItem, ...], cluster: str, path: Path
+    ) -> Iterator[Issue]:
         legal = [*FARGATE_PROVIDERS, *self._names.capacity_providers]
         for n, item in enumerate(strategy):
             if item.capacity_provider not in legal:
                 at = (*path, "capacityProviderStrategy", n, "capacityProvider")
                 yield Issue(at, unknown("capacity provider", item.capacity_provider, legal))
+                continue
+            associated = self._associated.get(tail(cluster))
+            if associated is not None and item.capacity_provider not in associated:
+                at = (*path, "capacityProviderStrategy", n, "capacityProvider")
+                message = f"{item.capacity_provider} is not associated with cluster {tail(cluster)}: its capacityProviders are "
+                yield Issue(at, message + ", ".join(associated))
 
     def _network(self, network: NetworkConfiguration | None, path: Path) -> Iterator[Issue]:
         known = self._names.subnets
@@ -187,7 +196,7 @@ class Launches:
             message = self.revision_fault(update.task_definition)
             if message is not None:
                 yield Issue((*path, "taskDefinition"), message)
-        yield from self._strategy(update.capacity_provider_strategy or (), path)
+        yield from self._strategy(update.capacity_provider_strategy or (), update.cluster, path)
         yield from constraint_faults(update.placement_constraints or (), (*path, "placementConstraints"))
         yield from self._network(update.network_configuration, path)
 

@@ -159,9 +159,12 @@ def _capacity(scenario: Scenario, names: Names) -> Iterator[Issue]:
             if provider_name not in legal:
                 yield Issue(("clusters", n, "capacityProviders", m), unknown("capacity provider", provider_name, legal))
         for m, item in enumerate(cluster.default_capacity_provider_strategy):
+            at = ("clusters", n, "defaultCapacityProviderStrategy", m, "capacityProvider")
             if item.capacity_provider not in legal:
-                at = ("clusters", n, "defaultCapacityProviderStrategy", m, "capacityProvider")
                 yield Issue(at, unknown("capacity provider", item.capacity_provider, legal))
+            elif item.capacity_provider not in cluster.associated:
+                message = f"{item.capacity_provider} is not among the capacityProviders of the cluster: "
+                yield Issue(at, message + ", ".join(cluster.associated))
 
 
 def _service_fault(service: str, cluster: str, names: Names, path: Path, key: str = "service") -> Iterator[Issue]:

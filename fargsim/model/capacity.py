@@ -218,3 +218,8 @@ class Cluster(EcsShape):
     def _strategy_legal(self) -> Self:
         check_strategy(self.default_capacity_provider_strategy)
         return self
+
+    @property
+    def associated(self) -> tuple[str, ...]:
+        """The providers a strategy in this cluster may name: those stated, else Fargate's, as for a cluster made in the console."""
+        return self.capacity_providers or ("FARGATE", "FARGATE_SPOT")

@@ -16,6 +16,7 @@ from fargsim.sim.ecs_tasks import TaskVerbs
 from fargsim.sim.errors import ClientException, InvalidParameterException
 from fargsim.sim.images import images_of
 from fargsim.sim.registry import FARGATE_PROVIDERS, tail
+from fargsim.sim.service_checks import check_providers
 from fargsim.sim.shapes import read
 from fargsim.sim.state import ClusterRun, ProviderRun, Revision
 
@@ -36,6 +37,7 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs):
             for name in spec.capacity_providers:
                 if name not in FARGATE_PROVIDERS and name not in registry.providers:
                     raise InvalidParameterException(f"The specified capacity provider '{name}' was not found.")
+            check_providers(registry, spec, spec.default_capacity_provider_strategy)
             found = ClusterRun(spec.cluster_name, spec, Fleet())
             found.fargate_freed = lambda task: registry.fargate.freed(
                 registry.fargate.option(task.capacity_provider), task.revision.definition.cpu_units
@@ -111,7 +113,9 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs):
             "capacityProviders": capacityProviders,
             "defaultCapacityProviderStrategy": defaultCapacityProviderStrategy,
         }
-        found.spec = read(Cluster, spec)
+        changed = read(Cluster, spec)
+        check_providers(self._registry, changed, changed.default_capacity_provider_strategy)
+        found.spec = changed
         return {"cluster": {"clusterName": found.name, "capacityProviders": capacityProviders}}
 
     def describe_clusters(self, *, clusters: list[str] | None = None) -> dict[str, Any]:

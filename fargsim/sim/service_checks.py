@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from fargsim.model.capacity import Cluster
+from fargsim.model.placement import CapacityProviderStrategyItem
 from fargsim.model.service import CreateService, RunTask
 from fargsim.policy.cluster_query import QueryError, parse
 from fargsim.sim.errors import ClientException, InvalidParameterException
 from fargsim.sim.registry import FARGATE_PROVIDERS, Registry
 from fargsim.sim.state import ClusterRun, Revision
+
+CONSTRAINTS_MAX = 10
+"""Placement constraints of one task: Amazon ECS API Reference, API_RunTask.html."""
 
 
 def uses_fargate(cluster: ClusterRun, spec: CreateService | RunTask) -> bool:
@@ -15,6 +20,28 @@ def uses_fargate(cluster: ClusterRun, spec: CreateService | RunTask) -> bool:
         return spec.launch_type == "FARGATE"
     strategy = spec.capacity_provider_strategy or cluster.spec.default_capacity_provider_strategy
     return bool(strategy) and all(item.capacity_provider in FARGATE_PROVIDERS for item in strategy)
+
+
+def check_providers(registry: Registry, cluster: Cluster, items: tuple[CapacityProviderStrategyItem, ...]) -> None:
+    """Check that a strategy names only providers that exist and are associated with the cluster.
+
+    Source: Amazon ECS API Reference, API_CapacityProviderStrategyItem.html.
+
+    Raises
+    ------
+    InvalidParameterException
+        Where it does not.
+    """
+    for item in items:
+        name = item.capacity_provider
+        if name not in FARGATE_PROVIDERS and name not in registry.providers:
+            raise InvalidParameterException(f"The specified capacity provider '{name}' was not found.")
+        if name not in cluster.associated:
+            raise InvalidParameterException(
+                "The specified capacity provider strategy cannot contain a capacity provider that is not associated with the "
+                f"cluster. Associate the capacity provider with the cluster and try again: {name} is not among "
+                f"{', '.join(cluster.associated)} of cluster {cluster.cluster_name}."
+            )
 
 
 def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService | RunTask, revision: Revision) -> None:
@@ -45,11 +72,12 @@ def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService |
             "Network Configuration is not valid for the given networkMode of this task definition."
         )
     registry.zones_of_subnets(spec.network_configuration)
-    for item in spec.capacity_provider_strategy:
-        if item.capacity_provider not in FARGATE_PROVIDERS and item.capacity_provider not in registry.providers:
-            raise InvalidParameterException(
-                f"The specified capacity provider '{item.capacity_provider}' was not found."
-            )
+    check_providers(registry, cluster.spec, spec.capacity_provider_strategy)
+    number = len(spec.placement_constraints) + len(definition.placement_constraints)
+    if number > CONSTRAINTS_MAX:
+        raise InvalidParameterException(
+            f"A task may have {CONSTRAINTS_MAX} placement constraints, those of its task definition included, not {number}."
+        )
     expressions = [c.expression for c in spec.placement_constraints]
     expressions += [c.expression for c in definition.placement_constraints]
     for expression in expressions:
