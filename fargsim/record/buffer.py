@@ -220,6 +220,8 @@ class Recorder:
         self.instances = self._buffers["instances"]
         self.services = self._buffers["services"]
         self.clusters = self._buffers["clusters"]
+        self.target_groups = self._buffers["target_groups"]
+        self.load_balancers = self._buffers["load_balancers"]
         self.events = self._buffers["events"]
         self.placements = self._buffers["placements"]
         self.placement_steps = self._buffers["placement_steps"]

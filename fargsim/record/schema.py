@@ -8,6 +8,7 @@ unit. ``python -m fargsim.record.page`` prints this declaration as ``docs/tables
 from __future__ import annotations
 
 from fargsim.record.column import Table, flag, instant, real, text, whole
+from fargsim.record.schema_balancer import LOAD_BALANCERS, TARGET_GROUPS
 from fargsim.record.schema_containers import CONTAINERS
 
 SCHEMA_VERSION = 1
@@ -410,6 +411,8 @@ TABLES: dict[str, Table] = {
         INSTANCES,
         SERVICES,
         CLUSTERS,
+        TARGET_GROUPS,
+        LOAD_BALANCERS,
         EVENTS,
         PLACEMENTS,
         PLACEMENT_STEPS,

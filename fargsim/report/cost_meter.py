@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 from fargsim.catalog import fargate_price
+from fargsim.policy.capacity_units import LCU, NLCU, CapacityUnit, units_used
+
+__all__ = ["LCU", "NLCU", "CapacityUnit"]
 
 SECOND_US = 1_000_000
 HOUR_US = 3_600 * SECOND_US
@@ -164,29 +167,6 @@ def whole_hours(used_us: int) -> int:
     return max(1, -(-used_us // HOUR_US))
 
 
-@dataclass(frozen=True, slots=True)
-class CapacityUnit:
-    """What one load balancer capacity unit holds, per dimension.
-
-    Parameters
-    ----------
-    new_connections_per_s, active_connections, gb_per_h, rule_evaluations_per_s
-        Amount of each dimension in one unit; None where the balancer has no such dimension.
-    """
-
-    new_connections_per_s: float
-    active_connections: float
-    gb_per_h: float
-    rule_evaluations_per_s: float | None
-
-
-LCU = CapacityUnit(25, 3_000, 1, 1_000)
-"""Application Load Balancer, targets on EC2, in containers or by address."""
-NLCU = CapacityUnit(800, 100_000, 1, None)
-"""Network Load Balancer, TCP."""
-FREE_RULES = 10
-
-
 def capacity_units(
     unit: CapacityUnit,
     *,
@@ -205,11 +185,12 @@ def capacity_units(
     >>> capacity_units(LCU, new_connections_per_s=1, active_connections=120, gb_per_h=1.08)
     1.08
     """
-    used = [
-        new_connections_per_s / unit.new_connections_per_s,
-        active_connections / unit.active_connections,
-        gb_per_h / unit.gb_per_h,
-    ]
-    if unit.rule_evaluations_per_s is not None:
-        used.append(max(0.0, rules - FREE_RULES) * requests_per_s / unit.rule_evaluations_per_s)
-    return max(used)
+    used = units_used(
+        unit,
+        new_connections_per_s=new_connections_per_s,
+        active_connections=active_connections,
+        gb_per_h=gb_per_h,
+        requests_per_s=requests_per_s,
+        rules=rules,
+    )
+    return used.consumed

@@ -291,6 +291,8 @@ class Metering:
         self._sample_us = registry.kit.us("metric_sample_s")
         self.on_period: list[Callable[[], None]] = []
         """Called at the end of every minute, when its datapoints are there."""
+        self.on_rows: list[Callable[[int, int], None]] = []
+        """Called with the begin and the end of every period of the tables."""
         self._began = 0
         self._arm()
 
@@ -333,6 +335,8 @@ class Metering:
                 act()
         if self._period_us in due:
             self._cluster_rows(now)
+            for write in self.on_rows:
+                write(self._began, now)
             self._began = now
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ from fargsim.record.buffer import Recorder
 from fargsim.sim.account import FargateAccount
 from fargsim.sim.application_autoscaling import ApplicationAutoScaling
 from fargsim.sim.autoscaling import AutoScaling
+from fargsim.sim.balancer_metrics import BalancerMetrics
 from fargsim.sim.cloudwatch import CloudWatch
 from fargsim.sim.cluster_autoscaling import ClusterAutoScaling
 from fargsim.sim.contact import contact
@@ -124,6 +125,7 @@ class Region:
         launcher = Launcher(self.registry)
         self.ecs = Ecs(self.registry, launcher)
         self.elbv2 = ElbV2(self.registry)
+        self.balancer_metrics = BalancerMetrics(self.registry, self.metering, self.cloudwatch)
         self.autoscaling = AutoScaling(self.registry)
         self.application_autoscaling = ApplicationAutoScaling(self.registry, self.cloudwatch)
         self.cluster_autoscaling = ClusterAutoScaling(self.registry, self.metering)
