@@ -18,7 +18,7 @@ Value = float | None
 
 _TOKEN = re.compile(r"\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)|([A-Za-z_]\w*)|(<=|>=|==|!=|&&|\|\||[-+*/^(),<>\[\]]))")
 FUNCTIONS = ("ABS", "AVG", "CEIL", "FILL", "FLOOR", "IF", "MAX", "MIN", "SUM")
-_DEEPEST = 100
+_DEEPEST = 30
 
 
 class MathError(ValueError):
@@ -146,10 +146,11 @@ class _Reader:
         return self._chain(self._negated, {"*": lambda a, b: a * b, "/": _divide})
 
     def _chain(self, below: Callable[[], Compute], signs: Mapping[str, Callable[[float, float], Value]]) -> Compute:
-        left = below()
+        first = below()
+        rest: list[tuple[Callable[[float, float], Value], Compute]] = []
         while (sign := self.take(*signs)) is not None:
-            left = _apply(signs[sign], left, below())
-        return left
+            rest.append((signs[sign], below()))
+        return _fold(first, rest) if rest else first
 
     def _negated(self) -> Compute:
         negative = False
@@ -212,6 +213,19 @@ def _apply(act: Callable[[float, float], Value], left: Compute, right: Compute) 
     def compute(values: Mapping[str, Value]) -> Value:
         a, b = left(values), right(values)
         return None if a is None or b is None else act(a, b)
+
+    return compute
+
+
+def _fold(first: Compute, rest: list[tuple[Callable[[float, float], Value], Compute]]) -> Compute:
+    """Return a chain of operators of one precedence, from the left; a loop, as a chain may be long."""
+
+    def compute(values: Mapping[str, Value]) -> Value:
+        left = first(values)
+        for act, operand in rest:
+            right = operand(values)
+            left = None if left is None or right is None else act(left, right)
+        return left
 
     return compute
 
