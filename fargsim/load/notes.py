@@ -127,7 +127,9 @@ def _odd(scenario: Scenario, launches: Launches, names: Names) -> Iterator[str]:
     for key in names.behaviour:
         if key.partition(":")[0] not in named and not scenario.timeline:
             yield f"behaviour.{key} is used by no service and no jobs"
-    sources = [(t.stream, t.rate) for t in scenario.traffic] + [(j.name, j.rate) for j in scenario.jobs]
+    sources = [(t.stream, t.rate) for t in scenario.traffic] + [
+        (j.name, j.rate) for j in scenario.jobs if j.rate is not None
+    ]
     for name, rate in sources:
         ends = rate.counts.at + rate.counts.period * len(rate.counts.values) if rate.counts is not None else None
         if rate.instants:

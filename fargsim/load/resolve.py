@@ -32,7 +32,7 @@ def resolve(scenario: Scenario, root: Mapping, folder: FilePath, *, allow_outsid
         items = []
         for n, item in enumerate(getattr(scenario, section)):
             rate = item.rate
-            if rate.trace is not None or rate.timestamps is not None:
+            if rate is not None and (rate.trace is not None or rate.timestamps is not None):
                 try:
                     rate = _read_rate(rate, root, (section, n, "rate"), folder, allow_outside)
                 except ScenarioError as error:

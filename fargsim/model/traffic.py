@@ -11,6 +11,7 @@ from fargsim.model.base import Issue, Own, raise_faults
 from fargsim.model.distribution import Distribution
 from fargsim.model.packed import pack_instants, unpack_instants
 from fargsim.model.quantity import RATE_UNITS_PER_S, DurationUs, RatePerS
+from fargsim.model.schedule import Schedule
 from fargsim.model.service import RunTask
 
 
@@ -216,14 +217,35 @@ class Traffic(Own):
 
 
 class Jobs(Own):
-    """RunTask calls that arrive at a rate."""
+    """RunTask calls that arrive at a rate, or at the times of a schedule of EventBridge Scheduler.
+
+    Parameters
+    ----------
+    rate
+        When somebody calls RunTask, and again after a refusal.
+    schedule
+        ``rate(5 minutes)``, ``cron(0 9 * * ? *)`` or ``at(2026-03-02T09:00:00)``.
+    time_zone
+        IANA name of the zone of `schedule`; UTC by default.
+    """
 
     name: str = Field(min_length=1)
     run_task: RunTask
-    rate: Rate
+    rate: Rate | None = None
+    schedule: str | None = None
+    time_zone: str | None = None
 
     @model_validator(mode="after")
-    def _open_loop(self) -> Self:
-        if self.rate.users is not None:
+    def _when(self) -> Self:
+        if (self.rate is None) == (self.schedule is None):
+            raise ValueError("give exactly one of rate, schedule")
+        if self.rate is not None and self.rate.users is not None:
             raise ValueError("jobs arrive in an open loop: users are for requests")
+        if self.schedule is None and self.time_zone is not None:
+            raise ValueError("time_zone is of schedule")
+        if self.schedule is not None:
+            try:
+                Schedule.parse(self.schedule, self.time_zone or "UTC")
+            except ValueError as fault:
+                raise_faults([Issue(("time_zone" if "time zone" in str(fault) else "schedule",), str(fault))])
         return self

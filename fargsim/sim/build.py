@@ -7,13 +7,14 @@ from typing import Any
 
 from fargsim.model.scenario import Scenario
 from fargsim.model.timeline import Fault, StopTask, TimelineEntry
-from fargsim.model.traffic import Jobs
+from fargsim.model.traffic import Jobs, Rate
 from fargsim.policy.user_policy import UserPolicy
 from fargsim.record.buffer import Recorder
 from fargsim.sim.agents import cut_off
 from fargsim.sim.errors import AwsError, ClientException, ThrottlingException
 from fargsim.sim.kit import US_PER_S
 from fargsim.sim.region import Region
+from fargsim.sim.scheduled_tasks import ScheduledTasks
 from fargsim.sim.sources import Source, source
 from fargsim.sim.state import TaskRun
 from fargsim.sim.task_life import crash as crash_container
@@ -96,7 +97,10 @@ def build(
             listener=traffic.listener,
         )
     for jobs in scenario.jobs:
-        _Submission(region, scenario, jobs)
+        if jobs.rate is None:
+            ScheduledTasks(region, scenario.start, jobs)
+        else:
+            _Submission(region, scenario, jobs, jobs.rate)
     for entry in scenario.timeline:
         region.kit.at(entry.at, lambda entry=entry: _happen(region, entry))  # type: ignore[misc]
     return region
@@ -195,13 +199,13 @@ def _break(region: Region, fault: Fault) -> None:
 class _Submission:
     """A client that calls RunTask at the arrivals of a rate and, when it is refused, tries again later."""
 
-    def __init__(self, region: Region, scenario: Scenario, jobs: Jobs) -> None:
+    def __init__(self, region: Region, scenario: Scenario, jobs: Jobs, rate: Rate) -> None:
         self._region = region
         self._arguments = _arguments(jobs.run_task)
         day_us = 86_400 * US_PER_S
         start_us = round(scenario.start.timestamp() * US_PER_S) % day_us
         stream = region.kit.streams[f"arrivals/{jobs.name}"]
-        self._source: Source = source(jobs.rate, stream, start_us, scenario.duration)
+        self._source: Source = source(rate, stream, start_us, scenario.duration)
         self._block: list[int] = []
         self._arm()
 
