@@ -386,10 +386,11 @@ CAPACITY_USE = Table(
 REQUESTS = Table(
     "requests",
     "One row per request, where the scenario asks for a sample or for all; empty otherwise.",
-    ("service", "request_id"),
+    ("service", "target_group", "request_id"),
     (
         text("service", "Service that it was sent to."),
-        whole("request_id", "", "Number of the request in the order of arrival."),
+        text("target_group", "Target group that it was forwarded to."),
+        whole("request_id", "", "Number of the request in the order of arrival at the target group."),
         instant("arrived_at", "It reached the load balancer."),
         instant("started_at", "A worker took it.", nullable=True),
         instant("ended_at", "It ended; absent while in flight.", nullable=True),

@@ -17,7 +17,7 @@ from fargsim.policy.capacity_units import LCU, NLCU, UnitsUsed, units_used
 from fargsim.policy.metric_data import Point
 from fargsim.sim.cloudwatch import CloudWatch
 from fargsim.sim.kit import US_PER_S, Kit
-from fargsim.sim.metering import NO_REQUESTS, Metering
+from fargsim.sim.metering import NO_REQUESTS, Metering, total
 from fargsim.sim.registry import Registry
 from fargsim.sim.targets import LoadBalancerRun, TargetGroupRun
 
@@ -165,17 +165,31 @@ class BalancerMetrics:
         def of(value: float) -> Point:
             return Point.of(start_us, end_us, value)
 
+        def count(number: int) -> Point:
+            """A count is a value of 1 for each."""
+            return Point(start_us, end_us, number, number, 1.0, 1.0) if number else of(0.0)
+
         groups = [g for g in self._registry.target_groups.values() if g.spec.network == network]
         found = [(group, self._minutes.period(group, end_us)) for group in groups]
         for group, period in found:
             own = {"TargetGroup": group.spec.name}
             both = own if group.balancer is None else {**own, "LoadBalancer": group.balancer.spec.name}
-            for name, value in self._values(group, period):
-                yield name, both, of(value)
-                if name == "RequestCountPerTarget" and both != own:
-                    yield name, own, of(value)
-            answers = period.of("responses")
-            if answers and not network:
+            yield "HealthyHostCount", both, of(group.healthy)
+            yield "UnHealthyHostCount", both, of(group.unhealthy)
+            if network or not period.traffic:
+                continue
+            per_target = _per_target(group, period)
+            for dimensions in (own, both) if both != own else (own,):
+                yield "RequestCount", dimensions, count(period.requests)
+                if per_target is not None:
+                    yield "RequestCountPerTarget", dimensions, of(per_target)
+            yield "HTTPCode_Target_2XX_Count", both, count(period.of("served"))
+            yield "HTTPCode_Target_5XX_Count", both, count(period.target_5xx)
+            yield "TargetConnectionErrorCount", both, count(period.of("target_connection_errors"))
+            if group.automatic is not None:
+                yield "AnomalousHostCount", both, of(len(group.automatic.anomalous))
+                yield "MitigatedHostCount", both, of(len(group.automatic.weights))
+            if period.of("responses"):
                 yield "TargetResponseTime", both, self._response_times(group, period, start_us, end_us)
         for balancer in self._registry.balancers.values():
             if (balancer.spec.type == "network") != network:
@@ -191,29 +205,13 @@ class BalancerMetrics:
             yield ("ActiveFlowCount" if network else "ActiveConnectionCount"), own, of(active)
             if not network:
                 bad_gateway, unavailable, timeout = _own_codes(period)
-                yield "RequestCount", own, of(period.requests)
-                yield "HTTPCode_ELB_5XX_Count", own, of(bad_gateway + unavailable + timeout)
-                yield "HTTPCode_ELB_502_Count", own, of(bad_gateway)
-                yield "HTTPCode_ELB_503_Count", own, of(unavailable)
-                yield "HTTPCode_ELB_504_Count", own, of(timeout)
-                yield "HTTPCode_Target_2XX_Count", own, of(period.of("served"))
-                yield "HTTPCode_Target_5XX_Count", own, of(period.target_5xx)
-
-    def _values(self, group: TargetGroupRun, period: Period) -> Iterator[tuple[str, float]]:
-        yield "HealthyHostCount", group.healthy
-        yield "UnHealthyHostCount", group.unhealthy
-        if group.spec.network or not period.traffic:
-            return
-        yield "RequestCount", period.requests
-        per_target = _per_target(group, period)
-        if per_target is not None:
-            yield "RequestCountPerTarget", per_target
-        yield "HTTPCode_Target_2XX_Count", period.of("served")
-        yield "HTTPCode_Target_5XX_Count", period.target_5xx
-        yield "TargetConnectionErrorCount", period.of("target_connection_errors")
-        if group.automatic is not None:
-            yield "AnomalousHostCount", len(group.automatic.anomalous)
-            yield "MitigatedHostCount", len(group.automatic.weights)
+                yield "RequestCount", own, count(period.requests)
+                yield "HTTPCode_ELB_5XX_Count", own, count(bad_gateway + unavailable + timeout)
+                yield "HTTPCode_ELB_502_Count", own, count(bad_gateway)
+                yield "HTTPCode_ELB_503_Count", own, count(unavailable)
+                yield "HTTPCode_ELB_504_Count", own, count(timeout)
+                yield "HTTPCode_Target_2XX_Count", own, count(period.of("served"))
+                yield "HTTPCode_Target_5XX_Count", own, count(period.target_5xx)
 
     def _response_times(self, group: TargetGroupRun, period: Period, start_us: int, end_us: int) -> Point:
         assert group.bridge is not None
@@ -227,9 +225,7 @@ class BalancerMetrics:
 
 
 def _together(periods: list[Period]) -> Period:
-    before = [sum(column) for column in zip(NO_REQUESTS, *(p.before for p in periods), strict=True)]
-    after = [sum(column) for column in zip(NO_REQUESTS, *(p.after for p in periods), strict=True)]
-    return Period(Counters(*before), Counters(*after))
+    return Period(total(p.before for p in periods), total(p.after for p in periods))
 
 
 def _own_codes(period: Period) -> tuple[int, int, int]:

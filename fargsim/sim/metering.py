@@ -10,7 +10,7 @@ The rows of the tables have the scenario's own period; metrics have a minute, or
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ from fargsim.sim.task_use import TaskUse, UseWindow
 
 if TYPE_CHECKING:
     from fargsim.sim.service_scheduler import ServiceRun
-    from fargsim.sim.targets import TargetGroupRun
+    from fargsim.sim.targets import Target, TargetGroupRun
 
 NO_REQUESTS = Counters(0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
 OUTCOME_NAMES: dict[int, str] = {
@@ -46,6 +46,17 @@ OUTCOME_NAMES: dict[int, str] = {
     Outcome.TIMED_OUT: "timeout_504",
     Outcome.FAILED: "failed",
 }
+
+
+def total(parts: Iterable[Counters]) -> Counters:
+    """Return the counts of several target groups together."""
+    return Counters(*(sum(column) for column in zip(NO_REQUESTS, *parts, strict=True)))
+
+
+def latencies_of(service: ServiceRun) -> npt.NDArray[np.int64] | None:
+    """Return the histogram of a service's latencies so far, over all its target groups; None where no traffic reaches it."""
+    parts = [group.bridge.plane.histogram() for group in service.groups_with_requests() if group.bridge is not None]
+    return np.sum(parts, axis=0) if parts else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +120,8 @@ class ServiceMeter:
 
     def go_on_from(self, former: ServiceMeter) -> None:
         """Count on where the meter of a deleted service of the same name stands, so that no request is counted twice or never."""
-        group = self._service.group_with_requests()
-        if group is not None and group is former._service.group_with_requests():
+        groups = self._service.groups_with_requests()
+        if groups and groups == former._service.groups_with_requests():
             self._counters, self._histogram = former._counters, former._histogram
             for window in self._windows.values():
                 window.counters = former._counters
@@ -132,35 +143,34 @@ class ServiceMeter:
         self._use.forget(task)
 
     def _slot_of(self, task: TaskRun) -> SlotUse | None:
-        group = self._service.group_with_requests()
-        target = next((t for g, t in task.targets if g is group), None)
-        if group is None or group.bridge is None or target is None or target.slot is None:
-            return None
-        group.bridge.advance(self._kit.now)
-        return group.bridge.plane.slot(target.slot)
+        for group, target in task.targets:
+            if group.bridge is not None and target.slot is not None:
+                group.bridge.advance(self._kit.now)
+                return group.bridge.plane.slot(target.slot)
+        return None
 
     def sample(self) -> None:
         """Read every task's use since the last sample."""
         service, now = self._service, self._kit.now
         self._follow_resolution()
-        group = service.group_with_requests()
-        done: dict[int, tuple[float, float]] = {}
-        pressed: dict[int, tuple[int, int]] = {}
-        if group is not None and group.bridge is not None:
+        done: dict[Target, tuple[float, float, int, int]] = {}
+        for group in service.groups_with_requests():
+            assert group.bridge is not None
             group.bridge.advance(now)
             table = group.bridge.plane.slots()
-            slots = table.slot.tolist()
-            totals = zip(table.busy_core_us.tolist(), table.in_system_us.tolist(), strict=True)
-            done = dict(zip(slots, totals, strict=True))
-            pressed = dict(zip(slots, zip(table.in_task.tolist(), table.worked.tolist(), strict=True), strict=True))
+            columns = (table.busy_core_us, table.in_system_us, table.in_task, table.worked)
+            rows = dict(zip(table.slot.tolist(), zip(*(c.tolist() for c in columns), strict=True), strict=True))
+            done |= {t: rows[t.slot] for t in group.targets.values() if t.slot in rows}
         for task in service.tasks.values():
-            target = next((t for g, t in task.targets if g is group), None)
-            if target is not None and target.slot in done:
-                self._use.account(task, now, *done[target.slot])
+            # a task with several targets is told by the first one that requests reach
+            target = next((t for _, t in task.targets if t in done), None)
+            if target is not None:
+                busy_us, inside_us, held, worked = done[target]
+                self._use.account(task, now, busy_us, inside_us)
                 request = task.revision.behaviour.request
                 if request is not None and (request.memory or request.disk_writes):
-                    press(self._kit, task, *pressed[target.slot])
-            elif task.last_status == "RUNNING" and (target is None or target.slot is None):
+                    press(self._kit, task, held, worked)
+            elif task.last_status == "RUNNING" and all(t.slot is None for _, t in task.targets):
                 self._use.account(task, now)
 
     def _follow_resolution(self) -> None:
@@ -174,21 +184,21 @@ class ServiceMeter:
             self._use.windows = self._open()
 
     def _counted(self) -> Counters:
-        group = self._service.group_with_requests()
-        return NO_REQUESTS if group is None or group.bridge is None else group.bridge.plane.counters()
+        groups = self._service.groups_with_requests()
+        return total(group.bridge.plane.counters() for group in groups if group.bridge is not None)
 
     def close(self, period_us: int) -> Closed:
         """End the period of a window, after a sample, and begin the next."""
         service, now, window = self._service, self._kit.now, self._windows[period_us]
         running_us = service.running_integral_us()
         counters = self._counted()
-        group = service.group_with_requests()
+        groups = service.groups_with_requests()
         before = window.counters
         arrived = counters.arrived - before.arrived
         no_target = counters.no_target - before.no_target
         per_target = None
-        if group is not None and arrived > no_target:
-            targets = group.healthy or len(group.targets)
+        if arrived > no_target:
+            targets = sum(g.healthy for g in groups) or sum(len(g.targets) for g in groups)
             per_target = (arrived - no_target) / targets if targets else None
         closed = Closed(
             window.start_us,
@@ -208,11 +218,9 @@ class ServiceMeter:
     def record(self, closed: Closed) -> None:
         """Write the row of a period."""
         service, use, before, counters = self._service, closed.use, closed.before, closed.after
-        group = service.group_with_requests()
         self._counters = counters
-        latency: tuple[float | None, ...] = (None, None, None, None)
-        if group is not None and group.bridge is not None:
-            latency = self._latency(group, before, counters)
+        latency = self._latency(before, counters)
+        for group in service.groups_with_requests():
             self._keep_requests(group)
         first = next(iter(service.groups), None)
         span = closed.end_us - closed.start_us
@@ -257,6 +265,7 @@ class ServiceMeter:
         self._kit.recorder.requests.extend(
             {
                 "service": self._service.name,
+                "target_group": group.spec.name,
                 "request_id": ended["request"],
                 "arrived_at": ended["arrival_us"],
                 "started_at": [int(x) if x >= 0 else None for x in ended["start_us"]],
@@ -267,9 +276,10 @@ class ServiceMeter:
             }
         )
 
-    def _latency(self, group: TargetGroupRun, before: Counters, counters: Counters) -> tuple[float | None, ...]:
-        assert group.bridge is not None
-        histogram = group.bridge.plane.histogram()
+    def _latency(self, before: Counters, counters: Counters) -> tuple[float | None, ...]:
+        histogram = latencies_of(self._service)
+        if histogram is None:
+            return (None, None, None, None)
         new = histogram if self._histogram is None else histogram - self._histogram
         self._histogram = histogram
         served = counters.served - before.served
@@ -377,10 +387,9 @@ class Metering:
         edges = bucket_edges_us()
         for cluster in self._registry.clusters.values():
             for service in cluster.services.values():
-                group = service.group_with_requests()
-                if group is None or group.bridge is None:
+                counts = latencies_of(service)
+                if counts is None:
                     continue
-                counts = group.bridge.plane.histogram()
                 for bucket in np.flatnonzero(counts):
                     row = (service.name, float(edges[bucket]), float(edges[bucket + 1]), int(counts[bucket]))
                     self._kit.recorder.latencies.append(row)

@@ -51,6 +51,7 @@ class ServiceRun:
         self.cluster = cluster
         self.spec = spec
         self.groups = groups
+        self._groups_so_far = dict.fromkeys(groups)
         self.desired = spec.desired_count
         self.tasks: dict[str, TaskRun] = {}
         self.deployments: list[DeploymentRun] = []
@@ -109,14 +110,17 @@ class ServiceRun:
         return self.controller.target_groups(task)
 
     def use_groups(self, groups: tuple[TargetGroupRun, ...]) -> None:
-        """Let the newest deployment's target groups be the service's, and hear from them."""
+        """Let the newest deployment's target groups be the service's."""
         self.groups = groups
-        for group in groups:
-            group.on_health = self.target_health_changed
+        self._groups_so_far |= dict.fromkeys(groups)
 
     def group_with_requests(self) -> TargetGroupRun | None:
-        """Return the target group that traffic reaches, if any."""
+        """Return the newest deployment's target group that traffic reaches, if any."""
         return next((g for g in self.groups if g.bridge is not None), None)
+
+    def groups_with_requests(self) -> tuple[TargetGroupRun, ...]:
+        """Return the target groups that traffic reaches, of all that the service has had, so that counts never go back."""
+        return tuple(group for group in self._groups_so_far if group.bridge is not None)
 
     def running_integral_us(self) -> float:
         """Return the time integral of the RUNNING tasks so far, in task-microseconds."""

@@ -95,7 +95,7 @@ class TargetGroupRun:
         self.rules: list[ListenerRule] = []
         """The listener rules that forward to it, whatever their weight."""
         self.tasks_by_slot: dict[int, str] = {}
-        self.on_health: Callable[[TaskRun], None] = lambda task: None
+        self.on_health: Callable[[TaskRun], None] = _tell_service
         self.contact: Callable[[TaskRun, TargetGroupRun], Contact] = always
         self._kit = kit
         self._record_every = 0
@@ -385,6 +385,11 @@ class TargetGroupRun:
                 self.bridge.advance(now)
                 self.bridge.plane.set_routable(now, target.slot, wanted)
                 target.routed = wanted
+
+
+def _tell_service(task: TaskRun) -> None:
+    if task.service is not None:
+        task.service.target_health_changed(task)
 
 
 def _error_rate(task: TaskRun) -> float:
