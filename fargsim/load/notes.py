@@ -8,6 +8,7 @@ from fargsim.load.launch import Launches
 from fargsim.load.names import Names, read_names, tail
 from fargsim.load.unsimulated import unsimulated
 from fargsim.model.quantity import format_duration
+from fargsim.model.scaling import HIGH_RESOLUTION
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService, RunTask
 
@@ -64,6 +65,9 @@ def used_assumptions(scenario: Scenario, launches: Launches) -> list[str]:
         "spot_capacity_available": spot,
         "image_mib": _image_unknown(scenario),
         "default_zones": not scenario.network.subnets,
+        "custom_metric_publish_lag_s": bool(scenario.metrics),
+        "alarm_high_datapoints_high_resolution": _tracks_finely(scenario),
+        "alarm_low_datapoints_high_resolution": _tracks_finely(scenario),
         **_billing_assumptions(scenario),
     }
     return [name for name, true in used.items() if true and name not in scenario.assumptions]
@@ -93,6 +97,11 @@ def _billing_assumptions(scenario: Scenario) -> dict[str, bool]:
         "container_insights_metrics_per_task": enhanced,
         "container_insights_metrics_per_container": enhanced,
     }
+
+
+def _tracks_finely(scenario: Scenario) -> bool:
+    tracked = [p.target_tracking_scaling_policy_configuration for t in scenario.scaling for p in t.policies]
+    return any(HIGH_RESOLUTION in (t.predefined or "") for t in tracked if t is not None)
 
 
 def _image_unknown(scenario: Scenario) -> bool:
