@@ -17,6 +17,7 @@ from fargsim.report.compare import Comparison
 from fargsim.report.facts import facts_of
 from fargsim.report.story import story_table
 from fargsim.report.terminal import comparison_table
+from fargsim.report.stops import stops_table
 from fargsim.report.use_table import use_table
 from fargsim.study.many import Job
 from fargsim.study.output import differing, run_folder
@@ -69,6 +70,14 @@ def show_runs(results: Sequence[Result], comparison: Comparison, folder: Path) -
     first = results[0]
     if len(results) == 1 and len(first.tables["tasks"]) <= STORY_TASKS:
         put(story_table(first.record), "")
+    else:
+        shown: set[str] = set()
+        for result in results:
+            name = facts_of(result.record).variant
+            table = None if name in shown else stops_table(result.record)
+            shown.add(name)
+            if table is not None:
+                put(table, "")
     show_comparison(comparison, first, folder)
 
 

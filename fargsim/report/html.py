@@ -18,6 +18,7 @@ from fargsim.report.columns import columns, judged, notes
 from fargsim.report.compare import Comparison, compare
 from fargsim.report.facts import Facts, facts_of, slo_words
 from fargsim.report.plots import draw_all
+from fargsim.report.stops import stops_html
 from fargsim.report.use_table import use_html
 
 CAPTIONS: dict[str, str] = {
@@ -46,6 +47,7 @@ th, td { padding: .35rem .7rem; text-align: right; vertical-align: top; border-b
   white-space: nowrap; }
 th { color: var(--muted); font-weight: 600; vertical-align: bottom; white-space: normal; }
 th:first-child, td:first-child { text-align: left; padding-left: .4rem; }
+.words th:nth-child(n+5), .words td:nth-child(n+5) { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 7rem; }
 tr.best { background: #eef7f3; font-weight: 600; }
 td small { display: block; color: var(--muted); font-weight: 400; }
 .yes { color: var(--good); } .no { color: var(--bad); }
@@ -178,7 +180,9 @@ def _variant(name: str, result: Result, pictures: Mapping[str, bytes], replicate
     figures = "\n".join(_figure(f"{prefix}{kind}.png", pictures, caption) for kind, caption in CAPTIONS.items())
     heading = f"Variant {name}" if name else "The run"
     which = '<p class="muted">The first replication is drawn.</p>\n' if replicated else ""
-    return f'<section id="{_anchor(name)}">\n<h2>{escape(heading)}</h2>\n{which}{figures}\n</section>'
+    return (
+        f'<section id="{_anchor(name)}">\n<h2>{escape(heading)}</h2>\n{which}{figures}\n{stops_html(result)}\n</section>'
+    )
 
 
 def _assumed_hint(results: Sequence[Result]) -> str:

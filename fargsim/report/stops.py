@@ -1,0 +1,155 @@
+"""Why tasks stopped that nobody wanted to stop, and why others were never launched: one row a service and reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from fargsim.record.result import Result
+from fargsim.report.facts import facts_of
+from fargsim.report.story import clock
+
+TITLE = "Why tasks stopped"
+COLUMNS = ("service", "times", "first", "last", "reached", "stop_code", "reason")
+TASK_ID = re.compile(r"\b[0-9a-f]{32}\b")
+CHECK_REASON = re.compile(r"\(task ([0-9a-f]{32})\) is unhealthy in .* due to \(reason (.*)\)\.$")
+REFUSED = re.compile(r"was unable to place (?:a task|tasks)\b")
+NOT_LAUNCHED = "not launched"
+STARTING = ("PROVISIONING", "PENDING", "ACTIVATING")
+MOST = 30
+MEANING = "reached: the last state of a task before it was stopped; tasks that were stopped on purpose are left out."
+
+
+def stops(result: Result) -> pd.DataFrame:
+    """Return why tasks stopped that nobody wanted to stop.
+
+    Counted are tasks that failed to start, whose essential container ended with another code than 0, or that failed their health checks;
+    and, once each, the placements a service said it could not make.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `service` (or group), `times`, `first` and `last` (instants), `reached`, `stop_code`, `reason`; identifiers of tasks are
+        left out of reasons. Ordered by how far the tasks came, then by service.
+    """
+    tasks = result.tables["tasks"]
+    reached = _reached(result)
+    checks = _checks(result)
+    rows = []
+    for task in tasks.to_dict("records"):
+        if not _unwanted(task):
+            continue
+        reason = TASK_ID.sub("...", str(task["stopped_reason"]))
+        check = checks.get(str(task["task_id"]))
+        if check is not None and reason.startswith("Task failed ELB"):
+            reason = f"{reason.partition(' in (')[0]}: {check}"
+        if task["stop_code"] == "EssentialContainerExited":
+            reason = f"{reason} (exit code {task['exit_code']})"
+        at = next(task[key] for key in ("stopping_at", "execution_stopped_at", "stopped_at") if not pd.isna(task[key]))
+        who = task["group"] if pd.isna(task["service"]) else task["service"]
+        rows.append((str(who), at, reached[str(task["task_id"])], str(task["stop_code"]), reason))
+    rows += _refused(result)
+    frame = pd.DataFrame(rows, columns=["service", "at", "reached", "stop_code", "reason"])
+    if frame.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    grouped = frame.groupby(["service", "reached", "stop_code", "reason"], sort=False)["at"]
+    found = grouped.agg(times="size", first="min", last="max").reset_index()
+    order = {state: at for at, state in enumerate((NOT_LAUNCHED, *STARTING, "RUNNING"))}
+    found = found.sort_values(
+        ["reached", "service", "reason"], key=lambda c: c.map(order) if c.name == "reached" else c
+    )
+    return found[list(COLUMNS)].reset_index(drop=True)
+
+
+def _unwanted(task: dict[Any, Any]) -> bool:
+    code, reason = task["stop_code"], task["stopped_reason"]
+    if pd.isna(code):
+        return False
+    if code == "EssentialContainerExited":
+        return not pd.isna(task["exit_code"]) and task["exit_code"] != 0
+    return bool(code == "TaskFailedToStart" or str(reason).startswith("Task failed"))
+
+
+def _reached(result: Result) -> dict[str, str]:
+    """Return the last state of each task on its way up."""
+    states = result.tables["task_states"]
+    up = states[states["last_status"].isin([*STARTING, "RUNNING"])]
+    return {str(task): str(state) for task, state in zip(up["task_id"], up["last_status"], strict=True)}
+
+
+def _checks(result: Result) -> dict[str, str]:
+    """Return what the balancer said of each task whose checks failed."""
+    found = (CHECK_REASON.search(str(message)) for message in result.tables["events"]["message"])
+    return {one.group(1): one.group(2) for one in found if one is not None}
+
+
+def _refused(result: Result) -> Iterator[tuple[str, Any, str, str, str]]:
+    events = result.tables["events"]
+    said = events[(events["event_name"] == "SERVICE_TASK_PLACEMENT_FAILURE").fillna(False)]
+    for at, service, message in zip(said["at"], said["service"], said["message"], strict=True):
+        text = str(message).partition(") ")[2]
+        if REFUSED.match(text):
+            yield str(service), at, NOT_LAUNCHED, "", text.partition("Reason: ")[2] or text
+
+
+def _cells(result: Result) -> list[tuple[str, ...]]:
+    start = facts_of(result).start
+    unit = pd.Timedelta(1, unit="us")
+    found: list[tuple[str, ...]] = []
+    for row in stops(result).to_dict("records"):
+        first, last = (clock((row[key] - start) // unit) for key in ("first", "last"))
+        found.append((row["service"], str(row["times"]), first, last, row["reached"], row["stop_code"], row["reason"]))
+    return found
+
+
+def stops_table(result: Result) -> Table | None:
+    """Return the table for the terminal; None where nothing stopped unwanted."""
+    rows = _cells(result)
+    if not rows:
+        return None
+    variant = facts_of(result).variant
+    table = Table(
+        title=Text(f"{TITLE}: {variant}" if variant else TITLE),
+        title_justify="left",
+        title_style="bold",
+        caption=Text(MEANING),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
+    table.add_column("service", overflow="fold")
+    table.add_column("times", justify="right", no_wrap=True)
+    table.add_column("last", justify="right", no_wrap=True)
+    table.add_column("reached", no_wrap=True)
+    table.add_column("why", overflow="fold")
+    for service, times, _, last, reached, code, reason in rows[:MOST]:
+        why = Text()
+        if code:
+            why.append(f"{code}  ", style="yellow")
+        why.append(reason)
+        table.add_row(Text(service), Text(times), Text(last), Text(reached), why)
+    if len(rows) > MOST:
+        table.add_row("", "", "", "", Text(f"{len(rows) - MOST:,} more rows", style="dim"))
+    return table
+
+
+def stops_html(result: Result) -> str:
+    """Return the table as a part of the report; empty where nothing stopped unwanted."""
+    rows = _cells(result)
+    if not rows:
+        return ""
+    heads = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in COLUMNS)
+    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        f'<h3>{TITLE}</h3>\n<div class="wide"><table class="words">\n<thead><tr>{heads}</tr></thead>\n'
+        f'<tbody>\n{body}\n</tbody>\n</table></div>\n<p class="muted">{escape(MEANING)}</p>'
+    )

@@ -1,0 +1,91 @@
+"""The table of why tasks stopped: from a run in which each cause is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import fargsim
+from fargsim.record.result import Result
+from fargsim.report.stops import NOT_LAUNCHED, stops, stops_html, stops_table
+
+SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
+
+
+@pytest.fixture(scope="module")
+def lesson() -> Result:
+    return fargsim.run(fargsim.load(SCENARIOS / "noisy-mistakes.yaml")).record
+
+
+def test_every_mistake_of_the_lesson_has_its_row(lesson: Result) -> None:
+    found = stops(lesson)
+    why = {row["service"]: (row["reached"], row["stop_code"], row["reason"]) for row in found.to_dict("records")}
+    expected = {
+        "vcpu-quota": (NOT_LAUNCHED, "", "reached the limit on the number of vCPUs"),
+        "no-capacity": (NOT_LAUNCHED, "", "Capacity is unavailable at this time"),
+        "no-addresses": ("PROVISIONING", "TaskFailedToStart", "InsufficientFreeAddressesInSubnet"),
+        "no-rights-to-ecr": ("ACTIVATING", "TaskFailedToStart", "perform: ecr:GetAuthorizationToken"),
+        "no-rights-to-secret": ("ACTIVATING", "TaskFailedToStart", "perform: secretsmanager:GetSecretValue"),
+        "no-such-secret": ("ACTIVATING", "TaskFailedToStart", "can't find the specified secret"),
+        "no-such-log-group": ("ACTIVATING", "TaskFailedToStart", "The specified log group does not exist"),
+        "wrong-tag": ("ACTIVATING", "TaskFailedToStart", "shop:1.O: not found"),
+        "pull-limit": ("ACTIVATING", "TaskFailedToStart", "toomanyrequests"),
+        "no-route": ("ACTIVATING", "TaskFailedToStart", 'manifests/2.4": dial tcp: i/o timeout'),
+        "no-s3-endpoint": ("ACTIVATING", "TaskFailedToStart", "httpReaderSeeker: failed open: failed to do request"),
+        "closed-group": ("RUNNING", "ServiceSchedulerInitiated", "Task failed ELB health checks: Request timed out"),
+        "loopback": ("RUNNING", "ServiceSchedulerInitiated", "Task failed ELB health checks: Health checks failed"),
+        "wrong-path": ("RUNNING", "ServiceSchedulerInitiated", "Health checks failed with these codes: [404]"),
+        "wrong-processor": (
+            "RUNNING",
+            "EssentialContainerExited",
+            "Essential container in task exited (exit code 1)",
+        ),
+    }
+    assert set(why) == set(expected)
+    for service, (reached, code, words) in expected.items():
+        assert why[service][:2] == (reached, code), service
+        assert words in why[service][2], service
+    assert len(found) == len(expected)  # one row each, whatever the number of tasks
+
+
+def test_who_never_ran_is_tried_more_and_more_rarely_and_who_ran_at_once(lesson: Result) -> None:
+    found = stops(lesson).set_index("service")["times"]
+    refused = (
+        "no-rights-to-ecr",
+        "wrong-tag",
+        "pull-limit",
+        "no-such-secret",
+        "no-rights-to-secret",
+        "no-such-log-group",
+    )
+    silent = ("no-route", "no-s3-endpoint", "no-addresses")
+    running = ("closed-group", "loopback", "wrong-path", "wrong-processor")
+    assert max(found[list(refused)]) < 10
+    assert max(found[list(silent)]) < 10
+    assert min(found[list(running)]) > 25
+
+
+def test_the_sound_service_and_the_one_whose_requests_fail_have_no_row(lesson: Result) -> None:
+    assert not {"sound", "no-task-role"} & set(stops(lesson)["service"])
+    services = lesson.tables["services"]
+    errors = services.groupby("service")["requests_failed"].sum()
+    served = services.groupby("service")["requests_served"].sum()
+    assert errors["sound"] == 0
+    assert errors["no-task-role"] / (errors["no-task-role"] + served["no-task-role"]) == pytest.approx(0.4, abs=0.02)
+
+
+def test_the_table_names_every_service_in_the_terminal_and_in_the_report(lesson: Result) -> None:
+    table = stops_table(lesson)
+    assert table is not None
+    assert table.row_count == 15
+    html = stops_html(lesson)
+    assert html.count("<tr>") == 16
+    assert "can&#x27;t find the specified secret" in html
+
+
+def test_a_run_in_which_nothing_went_wrong_has_no_table() -> None:
+    quiet = fargsim.run(fargsim.load(SCENARIOS / "binpack-vs-spread.yaml").model_copy(update={"duration": 60_000_000}))
+    assert stops(quiet.record).empty
+    assert stops_table(quiet.record) is None
+    assert stops_html(quiet.record) == ""
