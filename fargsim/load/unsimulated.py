@@ -19,11 +19,7 @@ DEPLOYMENT = {
     "lifecycle_hooks": "lifecycleHooks",
 }
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "slow_start.duration_seconds": ("0",),
-    "load_balancing.algorithm.anomaly_mitigation": ("off",),
     "stickiness.enabled": ("false",),
-    # an application load balancer is cross-zone unless told otherwise
-    "load_balancing.cross_zone.enabled": ("true", "use_load_balancer_configuration"),
 }
 
 
