@@ -73,10 +73,11 @@ class Parameters(Mapping[str, Value]):
     (2.0, 1.0)
     """
 
-    __slots__ = ("_by_name",)
+    __slots__ = ("_by_name", "_numbers")
 
     def __init__(self, by_name: Mapping[str, Parameter]) -> None:
         object.__setattr__(self, "_by_name", MappingProxyType(dict(by_name)))
+        object.__setattr__(self, "_numbers", {})
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("parameters do not change: use with_overrides")
@@ -124,9 +125,13 @@ class Parameters(Mapping[str, Value]):
 
     def number(self, name: str) -> float:
         """Return a numeric parameter as float."""
-        value = self[name]
-        if isinstance(value, bool | str):
-            raise CatalogError(f"{name} is not a number")
+        known: dict[str, float] = object.__getattribute__(self, "_numbers")  # a task reads a dozen of them
+        value = known.get(name)
+        if value is None:
+            found = self[name]
+            if isinstance(found, bool | str):
+                raise CatalogError(f"{name} is not a number")
+            value = known[name] = found
         return value
 
     def flag(self, name: str) -> bool:

@@ -68,6 +68,7 @@ class Kit:
     account: str = "123456789012"
     surroundings: SurroundingsRun = field(init=False)
     """What tasks find around them."""
+    _us: dict[str, int] = field(default_factory=dict)
 
     @property
     def now(self) -> int:
@@ -76,7 +77,10 @@ class Kit:
 
     def us(self, parameter: str) -> int:
         """Return a parameter given in seconds as whole microseconds."""
-        return round(self.parameters.number(parameter) * US_PER_S)
+        known = self._us.get(parameter)
+        if known is None:
+            known = self._us[parameter] = round(self.parameters.number(parameter) * US_PER_S)
+        return known
 
     def at(self, instant_us: int, act: Callable[[], None]) -> None:
         """Do something at an instant, now at the earliest."""

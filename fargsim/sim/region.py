@@ -24,6 +24,7 @@ from fargsim.sim.autoscaling import AutoScaling
 from fargsim.sim.balancer_metrics import BalancerMetrics
 from fargsim.sim.cloudwatch import CloudWatch
 from fargsim.sim.cluster_autoscaling import ClusterAutoScaling
+from fargsim.sim.collector import calm_collector
 from fargsim.sim.contact import contact
 from fargsim.sim.ecs import Ecs
 from fargsim.sim.elbv2 import ElbV2
@@ -180,13 +181,14 @@ class Region:
         env = self.kit.env
         if end < self.kit.now:
             raise ValueError(f"the run is at {self.kit.now} us already")
-        while env.peek() <= end:
-            before = self.kit.now
-            env.step()
-            if progress is not None and self.kit.now != before:
-                progress(self.kit.now)
-        if self.kit.now < end:
-            env.run(until=end)
+        with calm_collector():
+            while env.peek() <= end:
+                before = env.now
+                env.step()
+                if progress is not None and env.now != before:
+                    progress(self.kit.now)
+            if self.kit.now < end:
+                env.run(until=end)
 
     def finish(self) -> Recorder:
         """Close the last period, record what is still there and return the tables."""
