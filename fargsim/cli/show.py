@@ -15,9 +15,9 @@ from rich.text import Text
 
 from fargsim.report.compare import Comparison
 from fargsim.report.facts import facts_of
+from fargsim.report.stops import stops_table
 from fargsim.report.story import story_table
 from fargsim.report.terminal import comparison_table
-from fargsim.report.stops import stops_table
 from fargsim.report.use_table import use_table
 from fargsim.study.many import Job
 from fargsim.study.output import differing, run_folder

@@ -12,6 +12,7 @@ from fargsim.policy.placement import Place
 from fargsim.sim.api_rates import ApiRates
 from fargsim.sim.choosing import Chooser, by_provider
 from fargsim.sim.errors import ClientException, ThrottlingException
+from fargsim.sim.fargate_capacity import UNAVAILABLE
 from fargsim.sim.overrides import Overrides
 from fargsim.sim.placement_records import PlacementRecords
 from fargsim.sim.placing import Placer
@@ -36,6 +37,9 @@ Call = tuple[RunTask, list[TaskRun | Refusal]]
 VCPU_LIMIT = (
     "was unable to place a task. Reason: You've reached the limit on the number of vCPUs you can run concurrently."
 )
+
+
+NO_CAPACITY = "was unable to place a task. Reason: "
 
 
 class Launcher:
@@ -162,6 +166,8 @@ class Launcher:
                 refusal = Refusal("THROTTLED")
             elif not room:
                 refusal = Refusal("LIMIT:VCPU", VCPU_LIMIT, detail="vCPU limit reached")
+            elif not self.placer.zones(spec, option):
+                refusal = Refusal(UNAVAILABLE, f"{NO_CAPACITY}{UNAVAILABLE}.", detail="RESOURCE:FARGATE")
             said = account.said(option, tokens, units, room) if full else []
             if refusal is not None:
                 if full:

@@ -5,6 +5,7 @@ Source: Amazon ECS Developer Guide, task-placement.html, task-placement-strategi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from fargsim.model.service import CreateService, RunTask
@@ -34,10 +35,14 @@ class Placer:
 
     # Fargate
 
+    def zones(self, spec: CreateService | RunTask, option: str) -> Sequence[str]:
+        """Return the zones of a request's subnets that have Fargate capacity."""
+        zones = self._registry.zones_of_subnets(spec.network_configuration) or self._kit.zones
+        return self._registry.fargate.capacity.open(option, zones)
+
     def to_zone(self, task: TaskRun) -> None:
-        """Choose the zone with the fewest tasks of the group and provider; a standalone task takes any zone."""
-        network = task.spec.network_configuration
-        zones = self._registry.zones_of_subnets(network) or self._kit.zones
+        """Choose the zone with the fewest tasks of the group and provider; a standalone task takes any zone with capacity."""
+        zones = self.zones(task.spec, self._registry.fargate.option(task.capacity_provider))
         counts: list[int] | None = None
         if task.service is None:
             draw = float(self._kit.streams[f"zone/{task.group}"].random())
