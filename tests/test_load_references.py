@@ -347,12 +347,32 @@ def test_eleven_containers_are_one_too_many(tmp_path: Path) -> None:
 
 
 def test_what_is_not_simulated_is_refused_and_not_run_as_something_else(tmp_path: Path) -> None:
-    keys = "schedulingStrategy: DAEMON\n    deploymentController: {type: CODE_DEPLOY}\n    deploymentConfiguration: {strategy: CANARY}"
+    keys = "deploymentController: {type: CODE_DEPLOY}\n    deploymentConfiguration: {strategy: CANARY}"
     text = changed("launchType: EC2", f"launchType: EC2\n    {keys}", ON_EC2)
     assert [(f[3], f[4]) for f in faults(place(tmp_path, text))] == [
-        ("services[0].schedulingStrategy", "DAEMON is not simulated yet: use REPLICA"),
         ("services[0].deploymentController.type", "CODE_DEPLOY is not simulated yet: use ECS"),
         ("services[0].deploymentConfiguration.strategy", "CANARY is not simulated yet: use ROLLING"),
+    ]
+
+
+def test_what_a_daemon_service_must_not_have(tmp_path: Path) -> None:
+    keys = "schedulingStrategy: DAEMON\n    placementStrategy: [{type: random}]\n    deploymentConfiguration: {maximumPercent: 200}"
+    text = changed("launchType: EC2", f"launchType: EC2\n    {keys}", ON_EC2)
+    refused = "the daemon scheduling strategy does not support "
+    assert [(f[3], f[4]) for f in faults(place(tmp_path, text))] == [
+        (
+            "services[0].desiredCount",
+            refused + "a desired count for services. Remove the desired count value and try again",
+        ),
+        (
+            "services[0].placementStrategy",
+            refused + "placement strategies. Remove the placement strategy and try again",
+        ),
+        (
+            "services[0].deploymentConfiguration.maximumPercent",
+            refused + "values above 100 for maximumPercent on a deployment configuration. "
+            "Change the maximumPercent value to 100, and try again",
+        ),
         ("scaling[0].service", "service web is a DAEMON, which has no desired count to scale"),
     ]
 

@@ -12,7 +12,7 @@ from fargsim.load.names import FARGATE_PROVIDERS, Names, pick, revision_fault, t
 from fargsim.model.base import Issue, Path
 from fargsim.model.placement import CapacityProviderStrategyItem, PlacementConstraint
 from fargsim.model.scenario import Scenario
-from fargsim.model.service import CreateService, NetworkConfiguration, RunTask, UpdateService
+from fargsim.model.service import CreateService, NetworkConfiguration, RunTask, UpdateService, daemon_faults
 from fargsim.model.taskdef import MemberOf, TaskDefinition
 
 _NETWORK = ("networkConfiguration", "awsvpcConfiguration")
@@ -163,7 +163,13 @@ class Launches:
         if service.scheduling_strategy == "DAEMON" and self.kind(service) == "FARGATE":
             yield Issue((*path, "schedulingStrategy"), "DAEMON is not possible on Fargate: use REPLICA")
         elif service.scheduling_strategy == "DAEMON":
-            yield Issue((*path, "schedulingStrategy"), "DAEMON is not simulated yet: use REPLICA")
+            if service.capacity_provider_strategy or (
+                service.launch_type is None and self._defaults.get(tail(service.cluster))
+            ):
+                message = "a daemon service takes no capacity provider strategy, not even the cluster's default one: give launchType EC2"
+                yield Issue((*path, "schedulingStrategy"), message)
+            for field, what in daemon_faults(service):
+                yield Issue((*path, *field.split(".")), f"the daemon scheduling strategy does not support {what}")
         if service.deployment_controller.type != "ECS":
             message = f"{service.deployment_controller.type} is not simulated yet: use ECS"
             yield Issue((*path, "deploymentController", "type"), message)

@@ -6,6 +6,7 @@ API_DeploymentConfiguration.html, API_AwsVpcConfiguration.html.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -92,6 +93,31 @@ class CreateService(EcsShape):
             raise ValueError("launchType and capacityProviderStrategy exclude each other")
         check_strategy(self.capacity_provider_strategy)
         return self
+
+
+def daemon_faults(spec: CreateService) -> Iterator[tuple[str, str]]:
+    """Yield the keys of a service that a daemon service must not have, each with what is not supported and what to do.
+
+    Source: Amazon ECS API Reference, API_CreateService.html, API_DeploymentConfiguration.html; the words are those of the API.
+    """
+    if "desired_count" in spec.model_fields_set:
+        yield "desiredCount", "a desired count for services. Remove the desired count value and try again"
+    if spec.placement_strategy:
+        yield "placementStrategy", "placement strategies. Remove the placement strategy and try again"
+    most = spec.deployment_configuration.maximum_percent
+    if most is not None and most != 100:
+        yield (
+            "deploymentConfiguration.maximumPercent",
+            f"values {'above' if most > 100 else 'below'} 100 for maximumPercent on a deployment configuration. "
+            "Change the maximumPercent value to 100, and try again",
+        )
+    if spec.deployment_controller.type != "ECS":
+        yield "deploymentController.type", f"the deployment controller {spec.deployment_controller.type}: use ECS"
+    if spec.deployment_configuration.strategy != "ROLLING":
+        strategy = spec.deployment_configuration.strategy
+        yield "deploymentConfiguration.strategy", f"the deployment strategy {strategy}: use ROLLING"
+    if spec.availability_zone_rebalancing == "ENABLED":
+        yield "availabilityZoneRebalancing", "Availability Zone rebalancing: it has one task on every instance"
 
 
 class UpdateService(EcsShape):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fargsim.model.placement import PlacementConstraint, PlacementStrategy
 from fargsim.model.taskdef import MemberOf
-from fargsim.policy.filters import AGENT, ATTRIBUTE, CPU, MEMORY, PORTS, Check, constraint, filters
+from fargsim.policy.filters import AGENT, ATTRIBUTE, CPU, MEMBER_OF, MEMORY, PORTS, Check, constraint, filters
 from fargsim.policy.index import USES_SHARE, IndexSlot, PlacementIndex, indexable
 from fargsim.policy.needs import TaskNeeds
 from fargsim.policy.strategies import Rule, chain_of
@@ -181,6 +181,15 @@ def _index(plan: PlacementPlan, fleet: FleetView, group: GroupView, static: Mask
         return None
     slot.index = PlacementIndex(plan, fleet, group, static, _feasible(plan, fleet, group, static))
     return slot.index
+
+
+def matching(plan: PlacementPlan, fleet: FleetView, group: GroupView) -> Mask:
+    """Return which ACTIVE instances a plan could use, were they empty: attributes, subnets and ``memberOf`` constraints."""
+    mask = fleet.active & _static(plan, fleet, group)
+    for check in plan.dynamic:
+        if check.reason == MEMBER_OF:
+            mask &= check.passes(fleet, group)
+    return mask
 
 
 def why_not(plan: PlacementPlan, fleet: FleetView, group: GroupView) -> NoPlacement:

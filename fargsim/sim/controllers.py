@@ -7,6 +7,7 @@ A service hands every deployment to its controller and lets it look whenever som
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from fargsim.model.service import CreateService
@@ -51,7 +52,11 @@ def kind_of(spec: CreateService) -> str:
 def controller_of(kit: Kit, service: ServiceRun) -> Controller:
     """Return the controller of a service's present specification."""
     # the controllers know this module's protocol
+    from fargsim.sim.daemon import DaemonController
     from fargsim.sim.rolling import RollingController
 
-    makers: dict[str, type[RollingController]] = {"ROLLING": RollingController}
+    makers: dict[str, Callable[[Kit, ServiceRun], Controller]] = {
+        "ROLLING": RollingController,
+        "DAEMON": DaemonController,
+    }
     return makers[kind_of(service.spec)](kit, service)

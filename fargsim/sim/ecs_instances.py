@@ -117,7 +117,7 @@ class InstanceVerbs(EcsVerbs):
             instance = self._instance(found, name)
             if instance is None:
                 raise InvalidParameterException(f"Container instance not found: '{name}'.")
-            if instance.busy and not force:
+            if instance.tasks and not force:
                 raise InvalidParameterException(
                     f"Found running tasks on the instance {instance.instance_id}: stop them, drain it first, or use force."
                 )
@@ -164,6 +164,7 @@ class InstanceVerbs(EcsVerbs):
             _not_built_in(attribute)
         for row, attribute in wanted:
             cluster.fleet.remove_attributes(row, [attribute.name])
+        cluster.capacity_changed()
         return {"attributes": [a.model_dump(by_alias=True, exclude_none=True) for a in spec.attributes]}
 
     def list_attributes(

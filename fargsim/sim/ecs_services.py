@@ -84,7 +84,7 @@ class ServiceVerbs(EcsVerbs):
     def delete_service(self, *, service: str, cluster: str = "default", force: bool = False) -> dict[str, Any]:
         """Delete a service: its tasks are stopped."""
         found = self._registry.service(cluster, service)
-        if found.desired and not force:
+        if found.desired and not force and found.spec.scheduling_strategy != "DAEMON":
             raise InvalidParameterException(
                 "The service cannot be stopped while it is scaled above 0. Set desiredCount to 0 or use force."
             )

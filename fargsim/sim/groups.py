@@ -89,8 +89,8 @@ class InstanceRun:
 
     @property
     def busy(self) -> bool:
-        """Whether it holds a task."""
-        return bool(self.tasks)
+        """Whether it holds a task that is not of a daemon service: one with nothing else counts as empty."""
+        return any(not task.daemon for task in self.tasks.values())
 
     def host_admits(self, task: TaskRun) -> bool:
         """Whether the agent has the resources of a task really free."""
@@ -205,7 +205,7 @@ class AutoScalingGroupRun:
         instance.draining_at = kit.now
         self._out_of_service(instance)
         drained = self.provider is None or self.provider.spec.auto_scaling_group_provider.managed_draining == "ENABLED"
-        if instance.row is not None and drained and instance.busy:
+        if instance.row is not None and drained and instance.tasks:
             instance.status = "DRAINING"
             self.cluster.fleet.set_active(instance.row, False)
             for task in list(instance.tasks.values()):

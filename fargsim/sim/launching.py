@@ -21,6 +21,7 @@ from fargsim.sim.refusal import Refusal
 from fargsim.sim.registry import FARGATE_PROVIDERS, Registry
 from fargsim.sim.state import ClusterRun, Revision, Stop, TaskRun
 from fargsim.sim.task_life import live, stop_task
+from fargsim.sim.where import ANYWHERE, Where
 
 __all__ = ["Call", "Launcher", "Refusal"]
 
@@ -74,14 +75,15 @@ class Launcher:
     # starting
 
     def launch_for_service(
-        self, service: ServiceRun, deployment: DeploymentRun, settled: bool = False
+        self, service: ServiceRun, deployment: DeploymentRun, settled: bool = False, where: Where = ANYWHERE
     ) -> TaskRun | Refusal:
         """Start one task of a service's deployment, or say why not; `settled`: let it be there already, whatever the launch rate."""
         items = self.strategy(service.cluster, deployment.spec)
         share = None
         if items:
             counts = by_provider(items, deployment.standing)
-            share = (items, counts, next_provider(items, counts))
+            named = [n for n, item in enumerate(items) if item.capacity_provider == where.provider]
+            share = (items, counts, named[0] if named else next_provider(items, counts))
         return self._launch(
             service.cluster,
             deployment.spec,
@@ -91,6 +93,7 @@ class Launcher:
             service,
             deployment,
             settled,
+            where,
         )
 
     def run_task(self, cluster: ClusterRun, spec: RunTask, revision: Revision) -> Iterator[TaskRun | Refusal]:
@@ -151,6 +154,7 @@ class Launcher:
         service: ServiceRun | None,
         deployment: DeploymentRun | None,
         settled: bool = False,
+        where: Where = ANYWHERE,
     ) -> TaskRun | Refusal:
         provider = None if share is None else share[0][share[2]].capacity_provider
         full = self._records.full
@@ -166,7 +170,7 @@ class Launcher:
                 refusal = Refusal("THROTTLED")
             elif not room:
                 refusal = Refusal("LIMIT:VCPU", VCPU_LIMIT, detail="vCPU limit reached")
-            elif not self.placer.zones(spec, option):
+            elif not self.placer.zones(spec, option, where.zone):
                 refusal = Refusal(UNAVAILABLE, f"{NO_CAPACITY}{UNAVAILABLE}.", detail="RESOURCE:FARGATE")
             said = account.said(option, tokens, units, room) if full else []
             if refusal is not None:
@@ -179,20 +183,20 @@ class Launcher:
                 self._records.account(task.task_id, group, cluster, said)
                 self._record_share(task, share)
             account.launch(option, self._kit.now, units, token=not settled)
-            self.placer.to_zone(task)
+            self.placer.to_zone(task, where.zone)
             self._begin(task)
             return task
         managed = self._registry.providers[provider] if provider is not None else None
         task = self._new(cluster, spec, revision, group, "EC2", provider, service, deployment)
         if full:
             self._record_share(task, share)
-        found = self.placer.find(task, managed)
+        found = self.placer.find(task, managed, where=where)
         if isinstance(found, Place):
             task.settled = settled
             self.placer.to_instance(task, found)
             self._begin(task)
             return task
-        if managed is not None and managed.managed:
+        if managed is not None and managed.managed and where.zone is None:
             return self._wait(task)
         return self.placer.refuse(task, found)
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from fargsim.model.placement import PlacementConstraint
 from fargsim.model.service import CreateService, RunTask
+from fargsim.model.taskdef import MemberOf
 from fargsim.policy.explain import explain_row
 from fargsim.policy.needs import needs_of
 from fargsim.policy.placement import NoPlacement, Place, PlacementPlan, compile_placement, place, service_event
@@ -18,9 +20,12 @@ from fargsim.sim.placement_records import PlacementRecords
 from fargsim.sim.places import reserve
 from fargsim.sim.refusal import Refusal
 from fargsim.sim.registry import Registry
-from fargsim.sim.state import ProviderRun, TaskRun
+from fargsim.sim.state import ProviderRun, Revision, TaskRun
+from fargsim.sim.where import ANYWHERE, Where
 
 RECENT_MAX = 256
+
+Constraints = tuple[PlacementConstraint | MemberOf, ...]
 
 
 class Placer:
@@ -35,15 +40,18 @@ class Placer:
 
     # Fargate
 
-    def zones(self, spec: CreateService | RunTask, option: str) -> Sequence[str]:
-        """Return the zones of a request's subnets that have Fargate capacity."""
+    def zones(self, spec: CreateService | RunTask, option: str, only: str | None = None) -> Sequence[str]:
+        """Return the zones of a request's subnets, or the only one that is wanted, as far as they have Fargate capacity."""
         zones = self._registry.zones_of_subnets(spec.network_configuration) or self._kit.zones
+        zones = zones if only is None else (only,)
         return self._registry.fargate.capacity.open(option, zones)
 
-    def to_zone(self, task: TaskRun) -> None:
+    def to_zone(self, task: TaskRun, wanted: str | None = None) -> None:
         """Choose the zone with the fewest tasks of the group and provider; a standalone task takes any zone with capacity."""
         zones = self.zones(task.spec, self._registry.fargate.option(task.capacity_provider))
         counts: list[int] | None = None
+        if wanted is not None:
+            zones = (wanted,)
         if task.service is None:
             draw = float(self._kit.streams[f"zone/{task.group}"].random())
             task.zone = zones[min(int(draw * len(zones)), len(zones) - 1)]
@@ -64,10 +72,15 @@ class Placer:
 
     # EC2
 
-    def find(self, task: TaskRun, provider: ProviderRun | None, kind: str = "place") -> Place | NoPlacement:
+    def find(
+        self, task: TaskRun, provider: ProviderRun | None, kind: str = "place", where: Where = ANYWHERE
+    ) -> Place | NoPlacement:
         """Look for an instance; `kind` is ``wait`` for a task that has been looked at before."""
         fleet = task.cluster.fleet
-        plan = self.plan(task, provider)
+        plan = self.plan(task, provider, where.zone)
+        if where.host is not None:
+            why = explain_row(plan, fleet.view(), fleet.group(task.group), where.host)[-1].reason
+            return Place(where.host, 1) if why is None else NoPlacement(((why, 1),), where.host, why)
         draw = float(self._kit.streams[f"placement/{task.group}"].random()) if plan.draws else 0.0
         group = fleet.group(task.group, plan.spread_over)
         if self._records.full:
@@ -82,12 +95,12 @@ class Placer:
         fleet = task.cluster.fleet
         return explain_row(plan, fleet.view(), fleet.group(task.group), row)[-1].reason
 
-    def plan(self, task: TaskRun, provider: ProviderRun | None) -> PlacementPlan:
-        """Return the compiled request of a task; equal requests share one."""
+    def plan(self, task: TaskRun, provider: ProviderRun | None, zone: str | None = None) -> PlacementPlan:
+        """Return the compiled request of a task, in one zone if that is wanted; equal requests share one."""
         spec = task.spec
         groups = len(self._registry.groups)
         # the same request object comes again and again: no need to compare what is in it
-        recent = (id(spec), id(task.revision), task.group, None if provider is None else id(provider), groups)
+        recent = (id(spec), id(task.revision), task.group, None if provider is None else id(provider), groups, zone)
         known = self._recent.get(recent)
         if known is not None and known[0] is spec:
             return known[1]
@@ -97,23 +110,39 @@ class Placer:
         )
         only = provider.group.name if provider is not None and elsewhere else None
         rules = (spec.placement_strategy, spec.placement_constraints, spec.network_configuration)
-        key = (id(task.revision), task.group, rules, only)
+        key = (id(task.revision), task.group, rules, only, zone)
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = self._compile(task, spec, only)
+            plan = self._plans[key] = self._compile(task, spec, only, zone)
         if len(self._recent) >= RECENT_MAX:
             self._recent.clear()
         self._recent[recent] = (spec, plan)
         return plan
 
-    def _compile(self, task: TaskRun, spec: CreateService | RunTask, only: str | None) -> PlacementPlan:
+    def request(self, spec: CreateService, revision: Revision, zone: str | None = None) -> PlacementPlan:
+        """Return what a task of a service asks of an instance, in one zone if that is wanted; compiled anew."""
+        zones = self._registry.zones_of_subnets(spec.network_configuration) or None
+        needs = needs_of(revision.definition, zones)
+        if zone is not None:
+            needs = replace(needs, zones=(zone,))
+        constraints: Constraints = (*revision.definition.placement_constraints, *spec.placement_constraints)
+        return compile_placement(needs, constraints, spec.placement_strategy, service=True)
+
+    def _compile(
+        self, task: TaskRun, spec: CreateService | RunTask, only: str | None, zone: str | None
+    ) -> PlacementPlan:
         zones = self._registry.zones_of_subnets(spec.network_configuration) or None
         needs = needs_of(task.revision.definition, zones)
+        if zone is not None:
+            needs = replace(needs, zones=(zone,))
+        constraints: Constraints = (*task.revision.definition.placement_constraints, *spec.placement_constraints)
+        if task.daemon:
+            constraints = (*constraints, PlacementConstraint(type="distinctInstance"))
         if only is not None:
             needs = replace(needs, attributes=(*needs.attributes, (GROUP_ATTRIBUTE, only)))
         return compile_placement(
             needs,
-            (*task.revision.definition.placement_constraints, *spec.placement_constraints),
+            constraints,
             spec.placement_strategy,
             service=task.service is not None,
         )

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from fargsim.sim.account import Window
 from fargsim.sim.kit import Kit
 from fargsim.sim.launch_throttle import LaunchThrottle, PlacementRetry
-from fargsim.sim.state import Stop, TaskRun
+from fargsim.sim.state import Revision, Stop, TaskRun
 from fargsim.sim.task_life import stop_task
+from fargsim.sim.where import ANYWHERE, Where
 
 if TYPE_CHECKING:
+    from fargsim.policy.placement import PlacementPlan
     from fargsim.sim.deployments import DeploymentRun
     from fargsim.sim.launching import Launcher
     from fargsim.sim.service_scheduler import ServiceRun
@@ -44,15 +46,20 @@ class ServiceActions:
         """Return how many launches the minute still allows."""
         return self._window.available(self._kit.now)
 
-    def start(self, deployment: DeploymentRun, number: int) -> list[TaskRun]:
-        """Start tasks of a deployment; those that find no place are tried again later."""
+    def plan(self, revision: Revision, zone: str | None = None) -> PlacementPlan:
+        """Return what a task of the service asks of an instance, in one zone if that is wanted."""
+        return self._launcher.placer.request(self._service.spec, revision, zone)
+
+    def start(self, deployment: DeploymentRun, number: int, places: Sequence[Where] = ()) -> list[TaskRun]:
+        """Start tasks of a deployment, at certain places where these are given; those that find no place are tried again later."""
         now, service, watch = self._kit.now, self._service, deployment.watch
         started: list[TaskRun] = []
         self.refused = False
         if deployment.rollout_state == "FAILED" or (watch is not None and watch.verdict is not None):
             return started
-        for _ in range(number):
-            outcome = self._launcher.launch_for_service(service, deployment)
+        for turn in range(number):
+            where = places[turn] if places else ANYWHERE
+            outcome = self._launcher.launch_for_service(service, deployment, where=where)
             if not isinstance(outcome, TaskRun):
                 self.refused = True
                 wait = self._kit.us("scheduler_tick_s")

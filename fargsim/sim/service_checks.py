@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fargsim.model.capacity import Cluster
 from fargsim.model.placement import CapacityProviderStrategyItem
-from fargsim.model.service import CreateService, RunTask
+from fargsim.model.service import CreateService, RunTask, daemon_faults
 from fargsim.policy.cluster_query import QueryError, parse
 from fargsim.sim.errors import ClientException, InvalidParameterException
 from fargsim.sim.registry import FARGATE_PROVIDERS, Registry
@@ -88,13 +88,31 @@ def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService |
                 raise InvalidParameterException(f"Invalid expression: {fault}") from None
 
 
+def check_daemon(cluster: ClusterRun, spec: CreateService) -> None:
+    """Check what a daemon service must not have.
+
+    Raises
+    ------
+    InvalidParameterException
+        As CreateService and UpdateService do.
+    """
+    if uses_fargate(cluster, spec):
+        raise InvalidParameterException("The daemon scheduling strategy is not supported with FARGATE launch type.")
+    default = spec.launch_type is None and cluster.spec.default_capacity_provider_strategy
+    if spec.capacity_provider_strategy or default:
+        raise InvalidParameterException(
+            "Specifying a capacity provider strategy is not supported when you create a service using the DAEMON scheduling strategy"
+            + (": the cluster has a default one, so give launchType EC2." if default else ".")
+        )
+    for field, what in daemon_faults(spec):
+        raise InvalidParameterException(f"The daemon scheduling strategy does not support {what} ({field})")
+
+
 def check_service(registry: Registry, cluster: ClusterRun, spec: CreateService, revision: Revision) -> None:
     """Check what a service adds: balancers, scheduling strategy, controller, deployment configuration."""
     check_network(registry, cluster, spec, revision)
     if spec.scheduling_strategy == "DAEMON":
-        if uses_fargate(cluster, spec):
-            raise InvalidParameterException("The daemon scheduling strategy is not supported with FARGATE launch type.")
-        raise ClientException("schedulingStrategy DAEMON is not simulated yet: use REPLICA")
+        check_daemon(cluster, spec)
     if spec.deployment_controller.type != "ECS":
         raise ClientException(f"deploymentController {spec.deployment_controller.type} is not simulated yet: use ECS")
     if spec.deployment_configuration.strategy != "ROLLING":

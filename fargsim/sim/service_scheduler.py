@@ -8,6 +8,7 @@ begin and end is `fargsim.sim.service_deployments`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fargsim.model.service import CreateService
@@ -67,6 +68,8 @@ class ServiceRun:
         self.actions = ServiceActions(kit, launcher, self)
         self.rollouts = Rollouts(kit, registry, self)
         self.protection = Protection(kit, self)
+        self.leaves_last: Callable[[TaskRun], None] | None = None
+        """Who sees to it that a task is the last to stop on a draining instance; None where it is replaced."""
         self._kind = kind_of(spec)
         self.controller: Controller = controller_of(kit, self)
         self.created_at = kit.now
@@ -113,6 +116,11 @@ class ServiceRun:
         """Let the newest deployment's target groups be the service's."""
         self.groups = groups
         self._groups_so_far |= dict.fromkeys(groups)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether no change of a user's is still to be noticed."""
+        return self._kit.now >= self._quiet_until
 
     def group_with_requests(self) -> TargetGroupRun | None:
         """Return the newest deployment's target group that traffic reaches, if any."""
@@ -254,6 +262,9 @@ class ServiceRun:
 
     def host_draining(self, task: TaskRun) -> None:
         """Replace a task because its instance drains; one that has not started is stopped at once."""
+        if self.leaves_last is not None:
+            self.leaves_last(task)
+            return
         if task.started_at is None:
             self.actions.stop(task, "Task stopped: its container instance is draining", "ServiceSchedulerInitiated")
         else:

@@ -173,6 +173,11 @@ class TaskRun:
         return self.launch_type == "FARGATE"
 
     @property
+    def daemon(self) -> bool:
+        """Whether it is of a daemon service."""
+        return self.service is not None and self.service.spec.scheduling_strategy == "DAEMON"
+
+    @property
     def alive(self) -> bool:
         """Whether it is wanted and not on its way out."""
         return self.desired_status == "RUNNING"
@@ -205,6 +210,8 @@ class ClusterRun:
     """Tasks in PROVISIONING that wait for instances of a provider with managed scaling, in order of arrival."""
     on_capacity: list[Callable[[], None]] = field(default_factory=list)
     """Called when an instance registers or a task frees its place."""
+    daemons: list[Callable[[], None]] = field(default_factory=list)
+    """The same for daemon services, whose tasks come first."""
     stopped: dict[str, TaskRun] = field(default_factory=dict)
     """Tasks that stopped within the last hour, as DescribeTasks still shows them."""
     stopped_in_order: deque[TaskRun] = field(default_factory=deque)
@@ -238,5 +245,7 @@ class ClusterRun:
 
     def capacity_changed(self) -> None:
         """Tell everyone who waits for a place."""
+        for act in self.daemons:
+            act()
         for act in self.on_capacity:
             act()
