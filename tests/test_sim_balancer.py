@@ -9,9 +9,11 @@ import pytest
 from sim_helpers import behind, exact_region, network, register
 
 from fargsim import Region
-from fargsim.model.scenario import Record
+from fargsim.model.scenario import Record, Scenario
+from fargsim.sim.build import simulate
 from fargsim.sim.errors import (
     DuplicateListenerException,
+    InvalidConfigurationRequestException,
     InvalidParameterException,
     ListenerNotFoundException,
     PriorityInUseException,
@@ -191,6 +193,64 @@ def test_users_of_a_closed_loop_are_neither_split_nor_moved():
     with pytest.raises(InvalidParameterException, match="needs an open loop"):
         region.elbv2.modify_listener(ListenerArn="lb:80", DefaultActions=forward(blue=1, green=1))
     region.elbv2.modify_listener(ListenerArn="lb:80", DefaultActions=forward(blue=3, green=0))
+
+
+def test_a_timeline_shifts_weights_and_counts_what_billing_says():
+    scenario = Scenario.model_validate(
+        {
+            "name": "shift",
+            "duration": "2 min",
+            "initial_state": "running",
+            "taskDefinitions": [
+                {
+                    "family": "web",
+                    "cpu": "256",
+                    "memory": "512",
+                    "networkMode": "awsvpc",
+                    "requiresCompatibilities": ["FARGATE"],
+                    "containerDefinitions": [{"name": "app", "image": "a", "portMappings": [{"containerPort": 80}]}],
+                }
+            ],
+            "behaviour": {"web": {"request": {"cpu": "1 ms"}}},
+            "targetGroups": [{"Name": "blue"}, {"Name": "green"}],
+            "loadBalancers": [{"Name": "lb", "Listeners": [{"DefaultActions": forward(blue=1, green=0)}]}],
+            "services": [
+                {
+                    "serviceName": name,
+                    "taskDefinition": "web",
+                    "desiredCount": 1,
+                    "launchType": "FARGATE",
+                    "networkConfiguration": network(),
+                    "loadBalancers": behind(name),
+                }
+                for name in ("blue", "green")
+            ],
+            "traffic": [{"to": "blue", "rate": {"constant": "10 /s", "process": "regular"}}],
+            "timeline": [
+                {
+                    "at": "1 min",
+                    "elbv2.modify_listener": {"ListenerArn": "lb:80", "DefaultActions": forward(blue=0, green=1)},
+                }
+            ],
+            "billing": {"connections_per_request": 0.5, "bytes_per_request": 1000},
+        }
+    )
+    recorder = simulate(scenario)
+    rows = recorder.target_groups.frame()
+    counts = {name: of.request_count.fillna(0).tolist() for name, of in rows.groupby("target_group")}
+    assert counts["blue"] == [599, 0]
+    assert counts["green"][0] == 0
+    assert counts["green"][1] in (600, 601)
+    balancer = recorder.load_balancers.frame().iloc[0]
+    assert (balancer.new_connection_count, balancer.processed_bytes) == (299.5, 599_000)
+
+
+def test_a_balancer_forwards_to_target_groups_of_its_own_kind():
+    region = exact_region()
+    region.elbv2.create_target_group(Name="tcp", Protocol="TCP")
+    with pytest.raises(InvalidConfigurationRequestException, match="needs target groups of protocol HTTP or HTTPS"):
+        region.elbv2.create_load_balancer(Name="lb", Listeners=[{"DefaultActions": forward(tcp=1)}])
+    assert region.registry.balancers == {}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from fargsim.load.launch import Launches
 from fargsim.load.names import FARGATE_PROVIDERS, Names, tail, unknown
 from fargsim.load.scaling import scaling_faults
 from fargsim.load.surroundings import surroundings_faults
-from fargsim.model.balancing import forwards_to
+from fargsim.model.balancing import Action, forwards_to
 from fargsim.model.base import Issue, Path
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService
@@ -108,6 +108,7 @@ def _network(scenario: Scenario, names: Names) -> Iterator[Issue]:
         conflict = target_group.conflict()
         if conflict is not None:
             yield Issue(("targetGroups", n, "Attributes"), conflict)
+    kinds = {group.name: group for group in scenario.target_groups}
     for n, balancer in enumerate(scenario.load_balancers):
         yield from _subnet_faults(balancer.subnets, names, ("loadBalancers", n, "Subnets"))
         for m, listener in enumerate(balancer.listeners):
@@ -121,10 +122,13 @@ def _network(scenario: Scenario, names: Names) -> Iterator[Issue]:
             for path, action in actions:
                 if not forwards_to(action):
                     yield Issue(path, "a forward action needs TargetGroupArn, or ForwardConfig with TargetGroups")
+                key = "ForwardConfig" if action.forward_config is not None else "TargetGroupArn"
                 for group in map(tail, forwards_to(action)):
                     if group not in names.target_groups:
-                        key = "ForwardConfig" if action.forward_config is not None else "TargetGroupArn"
                         yield Issue((*path, key), unknown("target group", group, names.target_groups))
+                    misplaced = kinds[group].misplaced(balancer.type) if group in kinds else None
+                    if misplaced is not None:
+                        yield Issue((*path, key), misplaced)
 
 
 def _capacity(scenario: Scenario, names: Names) -> Iterator[Issue]:
@@ -247,6 +251,15 @@ def _company_of_users(scenario: Scenario, services: dict[tuple[str, str], Create
             yield Issue(("traffic", n, "rate", "users"), message)
 
 
+def _shifts(entry: TimelineEntry) -> Iterator[tuple[str, str, str, tuple[Action, ...]]]:
+    """Yield the verbs that change where a listener or rule forwards: verb, key of its name, its name, actions."""
+    if entry.modify_listener is not None:
+        shift = entry.modify_listener
+        yield "elbv2.modify_listener", "ListenerArn", shift.listener_arn, shift.default_actions
+    if entry.modify_rule is not None:
+        yield "elbv2.modify_rule", "RuleArn", entry.modify_rule.rule_arn, entry.modify_rule.actions
+
+
 def _timeline(scenario: Scenario, names: Names, launches: Launches) -> Iterator[Issue]:
     for n, entry in enumerate(scenario.timeline):
         path: Path = ("timeline", n)
@@ -268,6 +281,13 @@ def _timeline(scenario: Scenario, names: Names, launches: Launches) -> Iterator[
         ):
             if about is not None and about.service is not None:
                 yield from _service_fault(about.service, about.cluster, names, (*path, key))
+        for key, field, name, actions in _shifts(entry):
+            at = (*path, key)
+            if name not in _rules(scenario) and not name.startswith("arn:") and scenario.load_balancers:
+                yield Issue((*at, field), unknown("listener or rule", name, _rules(scenario)))
+            for group in (g for action in actions for g in map(tail, forwards_to(action))):
+                if group not in names.target_groups:
+                    yield Issue(at, unknown("target group", group, names.target_groups))
         resize = entry.set_desired_capacity
         if resize is not None and tail(resize.auto_scaling_group_name) not in names.auto_scaling_groups:
             at = (*path, "autoscaling.set_desired_capacity", "AutoScalingGroupName")

@@ -42,4 +42,8 @@ def unsimulated(scenario: Scenario) -> Iterator[str]:
         for key, harmless in ATTRIBUTES.items():
             if group.attribute(key, harmless[0]) not in harmless:
                 yield f"{key} of target group {group.name} {tail}"
-
+    for balancer in scenario.load_balancers:
+        for action in (a for listener in balancer.listeners for a in listener.actions):
+            config = action.forward_config and action.forward_config.target_group_stickiness_config
+            if isinstance(config, dict) and config.get("Enabled"):
+                yield f"TargetGroupStickinessConfig of load balancer {balancer.name} {tail}"

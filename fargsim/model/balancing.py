@@ -136,6 +136,13 @@ class TargetGroup(PascalShape):
         """Whether it belongs to a Network Load Balancer."""
         return self.protocol in ("TCP", "TLS", "UDP", "TCP_UDP")
 
+    def misplaced(self, kind: Literal["application", "network"]) -> str | None:
+        """Say that a load balancer of a kind cannot forward to it; None when it can."""
+        if self.network == (kind == "network"):
+            return None
+        legal = "TCP, TLS, UDP or TCP_UDP" if kind == "network" else "HTTP or HTTPS"
+        return f"a load balancer of type {kind} needs target groups of protocol {legal}, but {self.name} has {self.protocol}"
+
     @property
     def slow_start_s(self) -> int:
         """Seconds in which a target that has become healthy comes to its full share; 0: at once."""
@@ -253,6 +260,20 @@ class Listener(PascalShape):
     def actions(self) -> tuple[Action, ...]:
         """All actions, of the rules too."""
         return (*self.default_actions, *(action for rule in self.rules for action in rule.actions))
+
+
+class ModifyListener(PascalShape):
+    """ModifyListener: the listener by its ARN or ``BALANCER:PORT``, and where it forwards from now on."""
+
+    listener_arn: str
+    default_actions: tuple[Action, ...] = Field(min_length=1)
+
+
+class ModifyRule(PascalShape):
+    """ModifyRule: the rule by its ARN or ``BALANCER:PORT/PRIORITY``, and where it forwards from now on."""
+
+    rule_arn: str
+    actions: tuple[Action, ...] = Field(min_length=1)
 
 
 class AdvancedConfiguration(EcsShape):

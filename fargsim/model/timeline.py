@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from fargsim.model.alarms import MetricAlarm, PutMetricData, SetAlarmState
+from fargsim.model.balancing import ModifyListener, ModifyRule
 from fargsim.model.base import EcsShape, Own, PascalShape
 from fargsim.model.deployment_verbs import StopServiceDeployment, UpdateTaskProtection
 from fargsim.model.quantity import DurationUs
@@ -110,6 +111,8 @@ VERBS: dict[str, type[Any]] = {
     "ecs.deregister_container_instance": DeregisterContainerInstance,
     "ecs.stop_service_deployment": StopServiceDeployment,
     "ecs.update_task_protection": UpdateTaskProtection,
+    "elbv2.modify_listener": ModifyListener,
+    "elbv2.modify_rule": ModifyRule,
     "autoscaling.set_desired_capacity": SetDesiredCapacity,
     "application_autoscaling.register_scalable_target": ScalableTarget,
     "application_autoscaling.put_scaling_policy": ScalingPolicy,
@@ -139,6 +142,8 @@ class TimelineEntry(Own):
     )
     stop_service_deployment: StopServiceDeployment | None = Field(default=None, alias="ecs.stop_service_deployment")
     update_task_protection: UpdateTaskProtection | None = Field(default=None, alias="ecs.update_task_protection")
+    modify_listener: ModifyListener | None = Field(default=None, alias="elbv2.modify_listener")
+    modify_rule: ModifyRule | None = Field(default=None, alias="elbv2.modify_rule")
     set_desired_capacity: SetDesiredCapacity | None = Field(default=None, alias="autoscaling.set_desired_capacity")
     register_scalable_target: ScalableTarget | None = Field(
         default=None, alias="application_autoscaling.register_scalable_target"

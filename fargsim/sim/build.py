@@ -43,7 +43,7 @@ def build(
         start=scenario.start,
         surroundings=scenario.surroundings,
         quotas=scenario.quotas,
-        assumptions=scenario.assumptions,
+        assumptions={**scenario.assumptions, **_metered(scenario)},
         replication=replication,
         record=scenario.record,
     )
@@ -104,6 +104,16 @@ def build(
     for entry in scenario.timeline:
         region.kit.at(entry.at, lambda entry=entry: _happen(region, entry))  # type: ignore[misc]
     return region
+
+
+def _metered(scenario: Scenario) -> dict[str, float]:
+    """Return what the scenario's ``billing`` says a balancer counts, by the names of the catalogue's parameters."""
+    billing = scenario.billing
+    given = {
+        "bytes_per_request": billing.bytes_per_request,
+        "connections_per_request": billing.connections_per_request,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def simulate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fargsim.model import balancing
 from fargsim.model.balancing import Action, LoadBalancer, TargetGroup, forward_weights
@@ -37,7 +37,7 @@ class ElbV2:
             raise InvalidParameterException(f"A load balancer named '{spec.name}' exists already.")
         ports: set[int] = set()
         for listener in spec.listeners:
-            self._check_listener(listener, ports)
+            self._check_listener(listener, ports, spec.type)
             ports.add(listener.port)
         known = self._registry.subnets
         # a scenario that declares no subnets takes any names: they are spread over the zones
@@ -79,13 +79,15 @@ class ElbV2:
         if balancer is None:
             raise LoadBalancerNotFoundException(f"Load balancer '{LoadBalancerArn}' not found.")
         spec = read(balancing.Listener, arguments)
-        self._check_listener(spec, {x.port for x in self._registry.listeners.values() if x.balancer is balancer})
+        ports = {x.port for x in self._registry.listeners.values() if x.balancer is balancer}
+        self._check_listener(spec, ports, balancer.spec.type)
         return {"Listeners": [self._describe(self._listen(balancer, spec))]}
 
-    def modify_listener(self, *, ListenerArn: str, DefaultActions: list[dict[str, Any]]) -> dict[str, Any]:
+    def modify_listener(self, **arguments: Any) -> dict[str, Any]:
         """Change where a listener forwards the requests that arrive from now on."""
-        listener = self._registry.listener(ListenerArn)
-        self._shift(listener.default, [read(Action, action) for action in DefaultActions], listener.balancer)
+        spec = read(balancing.ModifyListener, arguments)
+        listener = self._registry.listener(spec.listener_arn)
+        self._shift(listener.default, spec.default_actions, listener.balancer)
         return {"Listeners": [self._describe(listener)]}
 
     def create_rule(self, *, ListenerArn: str, **arguments: Any) -> dict[str, Any]:
@@ -102,11 +104,12 @@ class ElbV2:
             raise PriorityInUseException(f"Listener '{listener.name}' has a rule of priority {spec.priority} already.")
         return {"Rules": [_described(self._add_rule(listener, spec))]}
 
-    def modify_rule(self, *, RuleArn: str, Actions: list[dict[str, Any]]) -> dict[str, Any]:
+    def modify_rule(self, **arguments: Any) -> dict[str, Any]:
         """Change where a rule forwards the requests that arrive from now on."""
-        rule = self._registry.listener_rule(RuleArn)
+        spec = read(balancing.ModifyRule, arguments)
+        rule = self._registry.listener_rule(spec.rule_arn)
         listener = next(x for x in self._registry.listeners.values() if rule in (x.default, *x.rules.values()))
-        self._shift(rule, [read(Action, action) for action in Actions], listener.balancer)
+        self._shift(rule, spec.actions, listener.balancer)
         return {"Rules": [_described(rule)]}
 
     def describe_listeners(self, *, LoadBalancerArn: str) -> dict[str, Any]:
@@ -151,8 +154,10 @@ class ElbV2:
             return rule
         return ListenerRule(self._kit, f"target group/{group.spec.name}", "", {group: 1})
 
-    def _forward(self, actions: Iterable[Action]) -> dict[TargetGroupRun, float]:
-        """Return the weights of actions; without any, or with a group that is not there, raise what the API raises."""
+    def _forward(
+        self, actions: Iterable[Action], kind: Literal["application", "network"]
+    ) -> dict[TargetGroupRun, float]:
+        """Return the weights of actions; without any, or with a group that is not there or of another kind, raise what the API raises."""
         forward: dict[TargetGroupRun, float] = {}
         for action in actions:
             weights = forward_weights(action)
@@ -161,15 +166,21 @@ class ElbV2:
                     "a forward action needs TargetGroupArn, or ForwardConfig with TargetGroups"
                 )
             forward |= {self._registry.target_group(name): weight for name, weight in weights.items()}
+        for group in forward:
+            misplaced = group.spec.misplaced(kind)
+            if misplaced is not None:
+                raise InvalidConfigurationRequestException(misplaced)
         return forward
 
-    def _check_listener(self, spec: balancing.Listener, ports: set[int]) -> None:
+    def _check_listener(
+        self, spec: balancing.Listener, ports: set[int], kind: Literal["application", "network"]
+    ) -> None:
         if spec.port in ports:
             raise DuplicateListenerException(f"A listener already exists on port {spec.port} for this load balancer.")
-        self._forward(spec.default_actions)
+        self._forward(spec.default_actions, kind)
         priorities: set[int] = set()
         for rule in spec.rules:
-            self._forward(rule.actions)
+            self._forward(rule.actions, kind)
             if rule.priority in priorities:
                 raise PriorityInUseException(
                     f"Two rules of the listener on port {spec.port} have priority {rule.priority}."
@@ -177,7 +188,9 @@ class ElbV2:
             priorities.add(rule.priority)
 
     def _listen(self, balancer: LoadBalancerRun, spec: balancing.Listener) -> Listener:
-        listener = Listener(self._kit, balancer, spec.port, spec.protocol, self._forward(spec.default_actions))
+        listener = Listener(
+            self._kit, balancer, spec.port, spec.protocol, self._forward(spec.default_actions, balancer.spec.type)
+        )
         self._registry.listeners[listener.name] = listener
         self._claim(balancer, listener.default)
         for rule in spec.rules:
@@ -185,12 +198,12 @@ class ElbV2:
         return listener
 
     def _add_rule(self, listener: Listener, spec: balancing.Rule) -> ListenerRule:
-        rule = listener.add_rule(spec.priority, self._forward(spec.actions))
+        rule = listener.add_rule(spec.priority, self._forward(spec.actions, listener.balancer.spec.type))
         self._claim(listener.balancer, rule)
         return rule
 
-    def _shift(self, rule: ListenerRule, actions: list[Action], balancer: LoadBalancerRun) -> None:
-        rule.set_weights(self._forward(actions))
+    def _shift(self, rule: ListenerRule, actions: Iterable[Action], balancer: LoadBalancerRun) -> None:
+        rule.set_weights(self._forward(actions, balancer.spec.type))
         self._claim(balancer, rule)
 
     @staticmethod
@@ -226,8 +239,8 @@ def _described(rule: ListenerRule) -> dict[str, Any]:
 
 def _production_rule(service: ServiceRun) -> str | None:
     for balancer in service.spec.load_balancers[:1]:
-        advanced = balancer.advanced_configuration
-        if isinstance(advanced, dict):  # not typed yet
+        advanced: Any = balancer.advanced_configuration
+        if isinstance(advanced, dict):
             advanced = read(balancing.AdvancedConfiguration, advanced)
         if advanced is not None:
             found: str | None = advanced.production_listener_rule
