@@ -132,6 +132,33 @@ def test_checks_that_pass(surroundings, behaviour, check):
 
 
 @pytest.mark.parametrize(
+    ("first", "last", "healthy"), [(32768, 65535, True), (80, 80, False)], ids=["ephemeral ports", "container port"]
+)
+def test_with_dynamic_ports_the_group_of_the_instance_must_admit_the_ephemeral_range(first, last, healthy):
+    admits = {"IpProtocol": "tcp", "FromPort": first, "ToPort": last, "UserIdGroupPairs": [{"GroupId": "default"}]}
+    closed = {"GroupId": "sg-hosts", "IpPermissions": [admits]}
+    region = exact_region(surroundings={"network": {"subnets": [subnet()], "security_groups": [closed]}})
+    register(region, fargate=False, cpu=256, memory=256, mode="bridge")
+    region.autoscaling.create_launch_template(
+        LaunchTemplateName="asg", LaunchTemplateData={"InstanceType": "c5.large", "SecurityGroupIds": ["sg-hosts"]}
+    )
+    region.autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName="asg",
+        MinSize=1,
+        MaxSize=1,
+        LaunchTemplate={"LaunchTemplateName": "asg"},
+        AvailabilityZones=["us-east-1a"],
+        registered_at_start=True,
+    )
+    target_group(region, kind="instance")
+    region.ecs.create_service(
+        serviceName="web", taskDefinition="web", desiredCount=1, launchType="EC2", loadBalancers=behind()
+    )
+    region.run(until="5 min")
+    assert ("has reached a steady state." in [text for _, text in messages(region)]) is healthy
+
+
+@pytest.mark.parametrize(
     ("role", "roles", "share"),
     [
         (None, {}, 0.64),

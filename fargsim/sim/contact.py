@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fargsim.sim.host_ports import network_bindings
 from fargsim.sim.target_health import Contact
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from fargsim.sim.targets import TargetGroupRun
 
 FIRST_EPHEMERAL_PORT = 32_768
-"""A dynamic host port is one from here on: github.com/aws/amazon-ecs-agent, README.md."""
+"""What a host port is taken to be that nobody has chosen: the first of Docker's own range."""
 
 SOUND = Contact()
 
@@ -87,7 +88,6 @@ def _traffic_port(task: TaskRun, group: str) -> tuple[int, int]:
     definition = task.revision.definition
     if definition.effective_network_mode in ("awsvpc", "host"):
         return named.container_port, named.container_port
-    container = next((c for c in definition.container_definitions if c.name == named.container_name), None)
-    mappings = () if container is None else container.port_mappings
-    fixed = next((p.host_port for p in mappings if p.container_port == named.container_port), None)
-    return named.container_port, fixed or FIRST_EPHEMERAL_PORT
+    bindings = network_bindings(task, named.container_name).get("networkBindings", ())
+    host = next((b["hostPort"] for b in bindings if b["containerPort"] == named.container_port), FIRST_EPHEMERAL_PORT)
+    return named.container_port, host
