@@ -47,6 +47,32 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
         SCENARIO, "TargetGroupArn: web-targets}", "TargetGroupArn: other}",
         "loadBalancers[0].Listeners[0].DefaultActions[0].TargetGroupArn", "there is no target group 'other': there is web-targets",
     ),
+    "target group of another kind": (
+        SCENARIO, "{Name: web-targets, TargetType: ip}", "{Name: web-targets, TargetType: ip, Protocol: TCP}",
+        "loadBalancers[0].Listeners[0].DefaultActions[0].TargetGroupArn",
+        "a load balancer of type application needs target groups of protocol HTTP or HTTPS, but web-targets has TCP",
+    ),
+    "all weights of the listener": (
+        SCENARIO, "TargetGroupArn: web-targets}",
+        "ForwardConfig: {TargetGroups: [{TargetGroupArn: web-targets, Weight: 0}]}}",
+        "loadBalancers[0].Listeners[0].DefaultActions[0].ForwardConfig",
+        "all weights of TargetGroups are 0: give one that is not",
+    ),
+    "listener of the traffic": (
+        SCENARIO, "- {to: web, rate:", "- {to: web, listener: 'front:81', rate:", "traffic[0].listener",
+        "there is no listener or rule 'front:81': did you mean front:80?",
+    ),
+    "listener of a shift": (
+        SCENARIO, "ecs.update_service: {service: web, desiredCount: 6}",
+        "elbv2.modify_rule: {RuleArn: 'front:80/1', Actions: [{Type: forward, TargetGroupArn: web-targets}]}",
+        "timeline[0].elbv2.modify_rule.RuleArn", "there is no listener or rule 'front:80/1': did you mean front:80?",
+    ),
+    "slow start of an algorithm that has none": (
+        SCENARIO, "{Name: web-targets, TargetType: ip}",
+        "{Name: web-targets, TargetType: ip, Attributes: [{Key: load_balancing.algorithm.type, Value: weighted_random}, "
+        "{Key: slow_start.duration_seconds, Value: '30'}]}",
+        "targetGroups[0].Attributes", "slow_start.duration_seconds is for round_robin, not for weighted_random",
+    ),
     "container": (
         SCENARIO, "containerName: app", "containerName: ap", "services[0].loadBalancers[0].containerName",
         "there is no container of web 'ap': did you mean app?",
