@@ -116,6 +116,8 @@ class ImageCache:
         self._since = since_us
         self._rules = cleanup
         self._kept: dict[str, _Kept] = {}
+        self._idle = 0
+        """How many images no container holds."""
         self._cycle = 0
         """Number of the last cycle that has been worked out."""
 
@@ -130,6 +132,8 @@ class ImageCache:
         kept = self._kept.get(image)
         if kept is None:
             kept = self._kept[image] = _Kept(now_us, now_us)
+        elif not kept.users:
+            self._idle -= 1
         kept.users += 1
         kept.used_at = now_us
 
@@ -144,12 +148,13 @@ class ImageCache:
         kept = self._kept[image]
         kept.users -= 1
         if kept.users == 0:
+            self._idle += 1
+            self._cycle = max(self._cycle, (now_us - self._since) // self._rules.interval_us)
             kept.free_at = now_us + self._rules.task_wait_us
 
     def _clean(self, now_us: int) -> None:
         rules = self._rules
-        if not rules.enabled or not self._kept:
-            self._cycle = max(self._cycle, (now_us - self._since) // rules.interval_us)
+        if not self._idle or not rules.enabled:
             return
         while True:
             ready = [
@@ -158,14 +163,14 @@ class ImageCache:
                 if not k.users
             ]
             if not ready:
-                break
+                return
             # the next cycle that finds one to delete
             cycle = max(self._cycle + 1, -(-(min(ready)[0] - self._since) // rules.interval_us))
             at = self._since + cycle * rules.interval_us
             if at > now_us:
-                break
+                return
             self._cycle = cycle
             due = sorted((used, name) for from_us, used, name in ready if from_us <= at)
             for _, name in due[: rules.per_cycle]:
                 del self._kept[name]
-        self._cycle = max(self._cycle, (now_us - self._since) // rules.interval_us)
+                self._idle -= 1

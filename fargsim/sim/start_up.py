@@ -214,7 +214,9 @@ def pull(kit: Kit, task: TaskRun) -> Process:
     if task.service is not None:
         task.service.digests_known(task)
     task.image_cached = instance is not None and not wanted
-    spent = lost_us + round(pull_s(wanted, pull_rate(kit, task)) * US_PER_S)
+    spent = lost_us
+    if wanted:
+        spent += round(pull_s(wanted, pull_rate(kit, task)) * US_PER_S)
     full = pull_storage_fault(kit, revision) if instance is None else None
     if full is not None:
         # it goes on until the disk is full
