@@ -11,7 +11,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fargsim.model.base import EcsShape, Json
+from fargsim.model.base import EcsShape
+from fargsim.model.lifecycle import LifecycleHook, check_hooks
 
 
 def _tenths(value: float) -> float:
@@ -89,12 +90,13 @@ class DeploymentConfiguration(EcsShape):
     early_success_criteria: EarlySuccessCriteria | None = None
     strategy: Literal["ROLLING", "BLUE_GREEN", "LINEAR", "CANARY"] = "ROLLING"
     bake_time_in_minutes: Minutes | None = None
-    lifecycle_hooks: tuple[Json, ...] = ()
+    lifecycle_hooks: tuple[LifecycleHook, ...] = ()
     linear_configuration: LinearConfiguration | None = None
     canary_configuration: CanaryConfiguration | None = None
 
     @model_validator(mode="after")
     def _of_the_strategy(self) -> Self:
+        check_hooks(self.lifecycle_hooks)
         for name, strategy in (("linear_configuration", "LINEAR"), ("canary_configuration", "CANARY")):
             if getattr(self, name) is not None and self.strategy != strategy:
                 key = name.replace("_c", "C")

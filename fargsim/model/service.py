@@ -11,6 +11,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from fargsim.model.balancing import AdvancedConfiguration
 from fargsim.model.base import EcsShape, Json
 from fargsim.model.deployment import DeploymentConfiguration
 from fargsim.model.monitoring import Monitoring
@@ -46,7 +47,7 @@ class ServiceLoadBalancer(EcsShape):
     container_name: str
     container_port: int = Field(ge=1, le=65535)
     load_balancer_name: str | None = None
-    advanced_configuration: Json = None
+    advanced_configuration: AdvancedConfiguration | None = None
 
 
 class DeploymentController(EcsShape):

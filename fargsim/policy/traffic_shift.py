@@ -7,9 +7,13 @@ ECS API Reference, API_LinearConfiguration.html, API_CanaryConfiguration.html; A
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
+
+from fargsim.model.deployment import CanaryConfiguration, DeploymentConfiguration, LinearConfiguration
+from fargsim.policy.deployment import RevisionView, ServiceView, StartTasks, Step, StopTasks, bounds, rolling_step
 
 MINUTE_US = 60_000_000
 
@@ -90,6 +94,21 @@ def canary_steps(canary_percent: float, canary_bake_us: int) -> tuple[ShiftStep,
     return ShiftStep(canary_percent, canary_bake_us), ShiftStep(100.0, 0)
 
 
+def steps_of(configuration: DeploymentConfiguration) -> tuple[ShiftStep, ...]:
+    """Return the steps of a deployment configuration; what it leaves out has AWS's defaults.
+
+    >>> len(steps_of(DeploymentConfiguration(strategy="LINEAR"))), len(steps_of(DeploymentConfiguration(strategy="CANARY")))
+    (10, 2)
+    """
+    if configuration.strategy == "LINEAR":
+        linear = configuration.linear_configuration or LinearConfiguration()
+        return linear_steps(linear.step_percent, linear.step_bake_time_in_minutes * MINUTE_US)
+    if configuration.strategy == "CANARY":
+        canary = configuration.canary_configuration or CanaryConfiguration()
+        return canary_steps(canary.canary_percent, canary.canary_bake_time_in_minutes * MINUTE_US)
+    return all_at_once()
+
+
 def shift_us(steps: tuple[ShiftStep, ...]) -> int:
     """Return how long the traffic takes from the first step to the last, when no hook holds it up."""
     return sum(step.bake_us for step in steps)
@@ -113,3 +132,73 @@ def codedeploy_steps(name: str) -> tuple[ShiftStep, ...]:
         "CodeDeployDefault.ECSCanary10Percent5Minutes": canary_steps(10.0, 5 * MINUTE_US),
         "CodeDeployDefault.ECSCanary10Percent15Minutes": canary_steps(10.0, 15 * MINUTE_US),
     }[name]
+
+
+PRESETS = (
+    "CodeDeployDefault.ECSAllAtOnce",
+    "CodeDeployDefault.ECSLinear10PercentEvery1Minutes",
+    "CodeDeployDefault.ECSLinear10PercentEvery3Minutes",
+    "CodeDeployDefault.ECSCanary10Percent5Minutes",
+    "CodeDeployDefault.ECSCanary10Percent15Minutes",
+)
+"""The predefined deployment configurations of CodeDeploy for Amazon ECS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the revisions that stand side by side.
+
+    Parameters
+    ----------
+    revision
+        Its tasks.
+    desired
+        How many of its tasks should live: the service's desired count, or 0 before it is scaled up and when it is cleaned up.
+    """
+
+    revision: RevisionView
+    desired: int
+
+
+def side_by_side(
+    sides: Iterable[Side],
+    *,
+    minimum_healthy_percent: int = 100,
+    maximum_percent: int = 200,
+    count_stopping: bool = True,
+    launches: int = 1 << 30,
+) -> Step:
+    """Decide what to start and stop of revisions that do not make room for one another, each within bounds of its own.
+
+    Each is kept as a service with one revision is kept: what is lost or unhealthy is replaced by the same revision. Together they may
+    have twice the desired count, whatever ``maximumPercent`` says: it bounds replacements.
+
+    Parameters
+    ----------
+    sides
+        The newest revision first.
+    launches
+        How many launches the rate limits allow now, in all.
+
+    Examples
+    --------
+    >>> blue = RevisionView("blue", wanted=4, healthy=4)
+    >>> side_by_side([Side(RevisionView("green", wanted=0), 4), Side(blue, 4)]).starts
+    (StartTasks(deployment='green', number=4),)
+    >>> side_by_side([Side(RevisionView("green", wanted=4, healthy=4), 4), Side(blue, 0)]).stops
+    (StopTasks(deployment='blue', number=4, unhealthy=False),)
+    """
+    starts: list[StartTasks] = []
+    stops: list[StopTasks] = []
+    wanted: dict[str, int] = {}
+    complete = True
+    for side in sides:
+        revision = replace(side.revision, wanted=min(side.revision.wanted, side.desired))
+        limits = bounds(side.desired, minimum_healthy_percent, maximum_percent)
+        step = rolling_step(ServiceView(side.desired, limits, (revision,), revision.stopping, count_stopping, launches))
+        starts += step.starts
+        stops += step.stops
+        launches -= sum(start.number for start in step.starts)
+        wanted[revision.deployment] = step.wanted[revision.deployment]
+        complete = complete and step.complete
+    return Step(tuple(starts), tuple(stops), wanted, complete)

@@ -228,6 +228,7 @@ class Recorder:
         self.scaling = self._buffers["scaling"]
         self.alarms = self._buffers["alarms"]
         self.deployments = self._buffers["deployments"]
+        self.deployment_stages = self._buffers["deployment_stages"]
         self.latencies = self._buffers["latencies"]
         self.costs = self._buffers["costs"]
         self.capacity_use = self._buffers["capacity_use"]

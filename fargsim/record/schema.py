@@ -10,6 +10,7 @@ from __future__ import annotations
 from fargsim.record.column import Table, flag, instant, real, text, whole
 from fargsim.record.schema_balancer import LOAD_BALANCERS, TARGET_GROUPS
 from fargsim.record.schema_containers import CONTAINERS
+from fargsim.record.schema_shift import DEPLOYMENT_STAGES
 
 SCHEMA_VERSION = 1
 """Raised by one whenever a column is removed, renamed or changes its meaning. Part of every result's
@@ -420,6 +421,7 @@ TABLES: dict[str, Table] = {
         SCALING,
         ALARMS,
         DEPLOYMENTS,
+        DEPLOYMENT_STAGES,
         LATENCIES,
         COSTS,
         CAPACITY_USE,

@@ -35,6 +35,12 @@ class Controller(Protocol):
     def failed(self, deployment: DeploymentRun) -> None:
         """Take note that a deployment has been given up; called before its rollback, if any, begins."""
 
+    def place(self, spec: CreateService) -> tuple[TargetGroupRun, ...]:
+        """Return the target groups that the tasks of a new revision of this specification register with."""
+
+    def finish(self) -> None:
+        """Write down what is under way when the run ends."""
+
 
 def kind_of(spec: CreateService) -> str:
     """Return which controller a service needs: ``DAEMON``, a deployment controller other than ECS, or the deployment strategy.
@@ -52,11 +58,15 @@ def kind_of(spec: CreateService) -> str:
 def controller_of(kit: Kit, service: ServiceRun) -> Controller:
     """Return the controller of a service's present specification."""
     # the controllers know this module's protocol
+    from fargsim.sim.blue_green import ShiftController
     from fargsim.sim.daemon import DaemonController
     from fargsim.sim.rolling import RollingController
 
     makers: dict[str, Callable[[Kit, ServiceRun], Controller]] = {
         "ROLLING": RollingController,
+        "BLUE_GREEN": ShiftController,
+        "LINEAR": ShiftController,
+        "CANARY": ShiftController,
         "DAEMON": DaemonController,
     }
     return makers[kind_of(service.spec)](kit, service)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import simpy
 
+from fargsim.model.service import CreateService
 from fargsim.policy.daemon import DaemonHost, DaemonStanding, DaemonStep, daemon_step
 from fargsim.policy.needs import TaskNeeds
 from fargsim.policy.placement import PlacementPlan, matching
@@ -63,6 +64,14 @@ class DaemonController:
 
     def failed(self, deployment: DeploymentRun) -> None:
         """Take note that a deployment has been given up: it starts nothing any more."""
+
+    def place(self, spec: CreateService) -> tuple[TargetGroupRun, ...]:
+        """Return the target groups of a new revision: those that its specification names."""
+        registry = self._service.rollouts.registry
+        return tuple(registry.target_group(b.target_group_arn) for b in spec.load_balancers)
+
+    def finish(self) -> None:
+        """Write down what is under way when the run ends: nothing but the deployments, which the service writes down."""
 
     def target_groups(self, task: TaskRun) -> tuple[TargetGroupRun, ...]:
         """Return the target groups of the task's service revision."""

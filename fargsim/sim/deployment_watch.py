@@ -81,8 +81,11 @@ class DeploymentWatch:
 
     @property
     def breaker(self) -> DeploymentCircuitBreaker | None:
-        """The circuit breaker in force, if it is enabled."""
-        breaker = self._service.spec.deployment_configuration.deployment_circuit_breaker
+        """The circuit breaker in force, if it is enabled; of linear and canary deployments no page says that they have one."""
+        configuration = self._service.spec.deployment_configuration
+        breaker = configuration.deployment_circuit_breaker
+        if configuration.strategy in ("LINEAR", "CANARY") and not self._kit.parameters.flag("breaker_of_linear_and_canary"):
+            return None
         return breaker if breaker is not None and breaker.enable else None
 
     @property

@@ -75,6 +75,8 @@ class DeploymentRun:
     """Whether its first task has yet to establish the digests of the images: no other one starts before."""
     digest_failures: int = 0
     watch: DeploymentWatch | None = None
+    stage: str = ""
+    """The lifecycle stage it is in, where it shifts traffic."""
     successor: DeploymentRun | None = None
     """The deployment that has taken over its tasks."""
     unnoticed: int = 0

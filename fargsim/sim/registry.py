@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fargsim.model.behaviour import Behaviour
 from fargsim.model.capacity import LaunchTemplateData
+from fargsim.model.lifecycle import HookAnswer
 from fargsim.model.scenario import Record
 from fargsim.model.service import NetworkConfiguration
 from fargsim.sim.account import FargateAccount
@@ -70,6 +71,8 @@ class Registry:
     """What a balancer meets at a task, asked when it is registered with a target group."""
     alarms: AlarmSource | None = None
     """Whoever knows the states of CloudWatch alarms."""
+    hooks: dict[str, tuple[HookAnswer, ...]] = field(default_factory=dict)
+    """What Lambda functions answer as lifecycle hooks, by name."""
 
     @property
     def record_every(self) -> int:

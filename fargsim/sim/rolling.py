@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fargsim.model.service import CreateService
 from fargsim.policy.deployment import RevisionView, ServiceView, Step, bounds, rolling_step
 from fargsim.policy.early_success import EarlySuccess, progress
 from fargsim.sim.kit import US_PER_S, Kit
@@ -31,6 +32,14 @@ class RollingController:
     def failed(self, deployment: DeploymentRun) -> None:
         """Take note that a deployment has been given up: it starts nothing any more."""
 
+    def place(self, spec: CreateService) -> tuple[TargetGroupRun, ...]:
+        """Return the target groups of a new revision: those that its specification names."""
+        registry = self._service.rollouts.registry
+        return tuple(registry.target_group(b.target_group_arn) for b in spec.load_balancers)
+
+    def finish(self) -> None:
+        """Write down what is under way when the run ends: nothing but the deployments, which the service writes down."""
+
     def target_groups(self, task: TaskRun) -> tuple[TargetGroupRun, ...]:
         """Return the target groups of the task's service revision."""
         deployment = self._service.deployment_of(task)
@@ -45,7 +54,7 @@ class RollingController:
         high = configuration.maximum_percent
         throttled = actions.throttle.holds(now) or actions.placement.waits()
         view = ServiceView(
-            service.desired,
+            service.desired + service.rebalancing.surplus(),
             bounds(service.desired, 100 if low is None else low, 200 if high is None else high),
             tuple(self._view(d) for d in service.deployments),
             stopping=max(0, len(service.tasks) - sum(len(d.standing) + d.unnoticed for d in service.deployments)),
@@ -62,6 +71,7 @@ class RollingController:
             # the minute of launches moves on, or what is stopping has made room already
             service.attend(now + self._kit.us("scheduler_tick_s"))
         self._tell(view, step)
+        service.rebalancing.step()
         self._close(view, step)
 
     def _view(self, deployment: DeploymentRun) -> RevisionView:

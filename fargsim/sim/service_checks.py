@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from fargsim.model.base import Issue
 from fargsim.model.capacity import Cluster
 from fargsim.model.placement import CapacityProviderStrategyItem
 from fargsim.model.service import CreateService, RunTask, daemon_faults
+from fargsim.model.shift_rules import shift_faults, shifts
 from fargsim.policy.cluster_query import QueryError, parse
 from fargsim.sim.errors import ClientException, InvalidParameterException
 from fargsim.sim.registry import FARGATE_PROVIDERS, Registry
 from fargsim.sim.state import ClusterRun, Revision
 
+from fargsim.sim.traffic_shift import routes_of
 CONSTRAINTS_MAX = 10
 """Placement constraints of one task: Amazon ECS API Reference, API_RunTask.html."""
 
@@ -109,17 +112,45 @@ def check_daemon(cluster: ClusterRun, spec: CreateService) -> None:
 
 
 def check_service(registry: Registry, cluster: ClusterRun, spec: CreateService, revision: Revision) -> None:
+def check_routes(registry: Registry, spec: CreateService) -> None:
+    """Check the target groups and listener rules of a service whose deployments shift traffic.
+
+    Raises
+    ------
+    TargetGroupNotFoundException, RuleNotFoundException, InvalidParameterException
+        As CreateService and UpdateService do.
+    """
+    for route in routes_of(registry, spec).values():
+        primary, alternate = (group.spec for group in route.groups())
+        if (primary.target_type, primary.protocol) != (alternate.target_type, alternate.protocol):
+            raise InvalidParameterException(
+                f"The alternate target group {alternate.name} ({alternate.target_type}, {alternate.protocol}) must be of the kind "
+                f"of {primary.name} ({primary.target_type}, {primary.protocol})."
+            )
+        for rule in (*route.production, *route.test):
+            if rule.users is not None:
+                raise InvalidParameterException(
+                    f"The users of a closed loop reach {rule.name} and stay with one target group: "
+                    "deployments that shift traffic need an open loop (a rate)."
+                )
+
+
     """Check what a service adds: balancers, scheduling strategy, controller, deployment configuration."""
     check_network(registry, cluster, spec, revision)
     if spec.scheduling_strategy == "DAEMON":
         check_daemon(cluster, spec)
-    if spec.deployment_controller.type != "ECS":
-        raise ClientException(f"deploymentController {spec.deployment_controller.type} is not simulated yet: use ECS")
-    if spec.deployment_configuration.strategy != "ROLLING":
-        raise ClientException(
-            f"deployment strategy {spec.deployment_configuration.strategy} is not simulated yet: use ROLLING"
+    why_not = why_not_rebalanced(spec) if spec.availability_zone_rebalancing == "ENABLED" else None
+    if why_not is not None:
+        raise InvalidParameterException(
+            f"availabilityZoneRebalancing ENABLED is not supported for service {spec.service_name}: {why_not}."
         )
     for balancer in spec.load_balancers:
+    if spec.deployment_controller.type == "EXTERNAL":
+        raise ClientException("deploymentController EXTERNAL is not simulated: use ECS or CODE_DEPLOY")
+    for path, message in shift_faults(spec):
+        raise InvalidParameterException(Issue(path, message).dotted() + f": {message}")
+    if shifts(spec):
+        check_routes(registry, spec)
         registry.target_group(balancer.target_group_arn)
         container = next(
             (c for c in revision.definition.container_definitions if c.name == balancer.container_name), None

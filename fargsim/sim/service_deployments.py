@@ -62,7 +62,7 @@ class Rollouts:
 
     def __init__(self, kit: Kit, registry: Registry, service: ServiceRun) -> None:
         self._kit = kit
-        self._registry = registry
+        self.registry = registry
         self._service = service
         self.revisions: list[ServiceRevisionRun] = []
         self.all: list[ServiceDeploymentRun] = []
@@ -88,7 +88,7 @@ class Rollouts:
             self._supersede(self.current)
         place = f"{service.cluster.name}/{service.name}"
         number = int(self._kit.identifier("service-revision", 16), 16) % 10**19
-        groups = tuple(self._registry.target_group(b.target_group_arn) for b in service.spec.load_balancers)
+        groups = service.controller.place(service.spec)
         target = ServiceRevisionRun(
             self._kit.arn("service-revision", f"{place}/{number:019d}"), revision, service.spec, groups, now
         )
@@ -117,7 +117,7 @@ class Rollouts:
         deployment.rollback_of = None if rollback_of is None else rollback_of.deployment_id
         service.deployments.insert(0, deployment)
         service.use_groups(target.groups)
-        deployment.watch = DeploymentWatch(kit, service, deployment, self._registry.alarms)
+        deployment.watch = DeploymentWatch(kit, service, deployment, self.registry.alarms)
         service.events.announce(deployment.rollout_reason, "SERVICE_DEPLOYMENT_IN_PROGRESS")
         service.actions.disturbed()
         if former is not None and former.revision is not target.revision:
@@ -206,11 +206,16 @@ class Rollouts:
         deployment.rollout_reason = f"ECS deployment {deployment.deployment_id} completed."
         if deployment.watch is not None:
             deployment.watch.close()
-        self._completed.append(deployment)
+        self.succeeded(deployment)
         events.say(f"(deployment {deployment.deployment_id}) deployment completed.", "SERVICE_DEPLOYMENT_COMPLETED")
         entry = self.of(deployment)
         if entry is not None and not entry.over:
             entry.become("ROLLBACK_SUCCESSFUL" if deployment is entry.rollback else "SUCCESSFUL", now)
+
+    def succeeded(self, deployment: DeploymentRun) -> None:
+        """Let a deployment be gone back to from now on, though what it replaces may not be gone yet."""
+        if deployment not in self._completed:
+            self._completed.append(deployment)
 
     def retire(self) -> None:
         """Let replaced deployments that have no task left go."""

@@ -28,9 +28,9 @@ class ServiceEvents:
         self._log.append((self._kit.now, f"(service {self._service}) {message}"))
         self._kit.event(self._cluster, self._service, message, name, kind)
 
-    def announce(self, message: str, name: str) -> None:
+    def announce(self, message: str, name: str, kind: str = "INFO") -> None:
         """Send an event that EventBridge delivers and DescribeServices does not show."""
-        self._kit.event(self._cluster, self._service, message, name, "INFO")
+        self._kit.event(self._cluster, self._service, message, name, kind)
 
     def once(self, message: str, name: str, kind: str) -> None:
         """Write an event unless the same was written and has not been solved since, or six hours ago."""

@@ -372,3 +372,4 @@ class ServiceRun:
         """Record the deployments that are still there at the end of the run."""
         for deployment in self.deployments:
             record_deployment(self._kit, self, deployment)
+        self.controller.finish()
