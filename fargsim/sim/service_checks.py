@@ -11,8 +11,8 @@ from fargsim.policy.cluster_query import QueryError, parse
 from fargsim.sim.errors import ClientException, InvalidParameterException
 from fargsim.sim.registry import FARGATE_PROVIDERS, Registry
 from fargsim.sim.state import ClusterRun, Revision
-
 from fargsim.sim.traffic_shift import routes_of
+
 CONSTRAINTS_MAX = 10
 """Placement constraints of one task: Amazon ECS API Reference, API_RunTask.html."""
 
@@ -111,7 +111,6 @@ def check_daemon(cluster: ClusterRun, spec: CreateService) -> None:
         raise InvalidParameterException(f"The daemon scheduling strategy does not support {what} ({field})")
 
 
-def check_service(registry: Registry, cluster: ClusterRun, spec: CreateService, revision: Revision) -> None:
 def check_routes(registry: Registry, spec: CreateService) -> None:
     """Check the target groups and listener rules of a service whose deployments shift traffic.
 
@@ -135,22 +134,18 @@ def check_routes(registry: Registry, spec: CreateService) -> None:
                 )
 
 
+def check_service(registry: Registry, cluster: ClusterRun, spec: CreateService, revision: Revision) -> None:
     """Check what a service adds: balancers, scheduling strategy, controller, deployment configuration."""
     check_network(registry, cluster, spec, revision)
     if spec.scheduling_strategy == "DAEMON":
         check_daemon(cluster, spec)
-    why_not = why_not_rebalanced(spec) if spec.availability_zone_rebalancing == "ENABLED" else None
-    if why_not is not None:
-        raise InvalidParameterException(
-            f"availabilityZoneRebalancing ENABLED is not supported for service {spec.service_name}: {why_not}."
-        )
-    for balancer in spec.load_balancers:
     if spec.deployment_controller.type == "EXTERNAL":
         raise ClientException("deploymentController EXTERNAL is not simulated: use ECS or CODE_DEPLOY")
     for path, message in shift_faults(spec):
         raise InvalidParameterException(Issue(path, message).dotted() + f": {message}")
     if shifts(spec):
         check_routes(registry, spec)
+    for balancer in spec.load_balancers:
         registry.target_group(balancer.target_group_arn)
         container = next(
             (c for c in revision.definition.container_definitions if c.name == balancer.container_name), None
