@@ -14,6 +14,7 @@ from fargsim.model.placement import CapacityProviderStrategyItem, PlacementConst
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService, NetworkConfiguration, RunTask, UpdateService, daemon_faults
 from fargsim.model.taskdef import MemberOf, TaskDefinition
+from fargsim.policy.rebalancing import why_not_rebalanced
 
 _NETWORK = ("networkConfiguration", "awsvpcConfiguration")
 
@@ -170,6 +171,9 @@ class Launches:
                 yield Issue((*path, "schedulingStrategy"), message)
             for field, what in daemon_faults(service):
                 yield Issue((*path, *field.split(".")), f"the daemon scheduling strategy does not support {what}")
+        why_not = why_not_rebalanced(service) if service.availability_zone_rebalancing == "ENABLED" else None
+        if why_not is not None and service.scheduling_strategy != "DAEMON":
+            yield Issue((*path, "availabilityZoneRebalancing"), f"ENABLED is not supported: {why_not}")
         if service.deployment_controller.type != "ECS":
             message = f"{service.deployment_controller.type} is not simulated yet: use ECS"
             yield Issue((*path, "deploymentController", "type"), message)

@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from fargsim.model.scenario import Scenario
 
 SERVICE = {
-    "availability_zone_rebalancing": "availabilityZoneRebalancing",
     "platform_version": "platformVersion",
     "service_registries": "serviceRegistries",
     "service_connect_configuration": "serviceConnectConfiguration",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fargsim.model.service import CreateService, UpdateService
+from fargsim.policy.rebalancing import why_not_rebalanced
 from fargsim.sim.deployments import REVISION_KEYS
 from fargsim.sim.ecs_base import EcsVerbs
 from fargsim.sim.errors import (
@@ -36,6 +37,9 @@ class ServiceVerbs(EcsVerbs):
             raise InvalidParameterException("Unable to Start a service that is still Draining.")
         revision = self._registry.revision(spec.task_definition)
         check_service(self._registry, cluster, spec, revision)
+        if spec.availability_zone_rebalancing is None:
+            default = "ENABLED" if why_not_rebalanced(spec) is None else "DISABLED"
+            spec = spec.model_copy(update={"availability_zone_rebalancing": default})
         groups = tuple(self._registry.target_group(b.target_group_arn) for b in spec.load_balancers)
         service = ServiceRun(self._kit, self._registry, self._launcher, cluster, spec, groups)
         service.meter = ServiceMeter(self._registry, service)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fargsim.sim.account import Window
 from fargsim.sim.kit import Kit
 from fargsim.sim.launch_throttle import LaunchThrottle, PlacementRetry
+from fargsim.sim.refusal import Refusal
 from fargsim.sim.state import Revision, Stop, TaskRun
 from fargsim.sim.task_life import stop_task
 from fargsim.sim.where import ANYWHERE, Where
@@ -81,6 +82,20 @@ class ServiceActions:
             service.events.name_tasks("has started", "tasks", started)
         return started
 
+    def launch(self, deployment: DeploymentRun, where: Where) -> TaskRun | Refusal:
+        """Start one task at a certain place, or say why not."""
+        outcome = self._launcher.launch_for_service(self._service, deployment, where=where)
+        if isinstance(outcome, TaskRun):
+            self._service.tasks[outcome.task_id] = outcome
+            deployment.put(outcome, "pending")
+            self._window.take(self._kit.now, 1)
+        return outcome
+
+    @property
+    def on_fargate(self) -> bool:
+        """Whether the service's tasks run on Fargate."""
+        return self._launcher.fargate(self._service.cluster, self._service.spec)
+
     def choose(self, deployment: DeploymentRun, number: int, unhealthy: bool) -> list[TaskRun]:
         """Choose whom to stop: the unhealthy ones, or those not healthy yet and then by the scale-in rule."""
         return self._launcher.victims(self._service, deployment, number, unhealthy)
@@ -107,8 +122,12 @@ class ServiceActions:
         """Write which tasks were stopped."""
         if not stopped:
             return
+        self._service.events.name_tasks("has stopped", "running tasks", stopped)
+        self.tell_drained(stopped)
+
+    def tell_drained(self, stopped: Sequence[TaskRun]) -> None:
+        """Write which targets begin to drain."""
         events = self._service.events
-        events.name_tasks("has stopped", "running tasks", stopped)
         drained = [t for t in stopped if t.targets]
         if drained:
             events.say(f"has begun draining connections on {len(drained)} tasks.")
@@ -137,6 +156,7 @@ class ServiceActions:
         if not self._steady and len(self._service.tasks) == self._service.desired:
             self._steady = True
             self._say_steady(self._kit.now)
+            self._service.rebalancing.steady()
 
     @property
     def steady(self) -> bool:

@@ -8,6 +8,7 @@ from fargsim.model.placement import CapacityProviderStrategyItem
 from fargsim.model.service import CreateService, RunTask, daemon_faults
 from fargsim.model.shift_rules import shift_faults, shifts
 from fargsim.policy.cluster_query import QueryError, parse
+from fargsim.policy.rebalancing import why_not_rebalanced
 from fargsim.sim.errors import ClientException, InvalidParameterException
 from fargsim.sim.registry import FARGATE_PROVIDERS, Registry
 from fargsim.sim.state import ClusterRun, Revision
@@ -139,6 +140,11 @@ def check_service(registry: Registry, cluster: ClusterRun, spec: CreateService, 
     check_network(registry, cluster, spec, revision)
     if spec.scheduling_strategy == "DAEMON":
         check_daemon(cluster, spec)
+    why_not = why_not_rebalanced(spec) if spec.availability_zone_rebalancing == "ENABLED" else None
+    if why_not is not None:
+        raise InvalidParameterException(
+            f"availabilityZoneRebalancing ENABLED is not supported for service {spec.service_name}: {why_not}."
+        )
     if spec.deployment_controller.type == "EXTERNAL":
         raise ClientException("deploymentController EXTERNAL is not simulated: use ECS or CODE_DEPLOY")
     for path, message in shift_faults(spec):

@@ -18,6 +18,7 @@ from fargsim.sim.controllers import Controller, controller_of, kind_of
 from fargsim.sim.deployments import REVISION_KEYS, DeploymentRun
 from fargsim.sim.image_digests import needs_digests, resolution_failed, resolved
 from fargsim.sim.kit import US_PER_S, Kit
+from fargsim.sim.rebalancing import Rebalancer
 from fargsim.sim.records import record_deployment
 from fargsim.sim.scale_in_protection import Protection
 from fargsim.sim.service_actions import ServiceActions
@@ -68,6 +69,7 @@ class ServiceRun:
         self.actions = ServiceActions(kit, launcher, self)
         self.rollouts = Rollouts(kit, registry, self)
         self.protection = Protection(kit, self)
+        self.rebalancing = Rebalancer(kit, registry, self)
         self.leaves_last: Callable[[TaskRun], None] | None = None
         """Who sees to it that a task is the last to stop on a draining instance; None where it is replaced."""
         self._kind = kind_of(spec)
@@ -345,6 +347,7 @@ class ServiceRun:
     def _capacity_changed(self) -> None:
         if self.actions.refused:
             self.attend(self._kit.now)
+        self.rebalancing.capacity_changed()
 
     # the loop
 

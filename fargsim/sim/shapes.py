@@ -120,6 +120,8 @@ def describe_service(kit: Kit, start: datetime, service: ServiceRun) -> dict[str
         "runningCount": service.running,
         "pendingCount": service.pending,
         "taskDefinition": service.revision.arn,
+        "schedulingStrategy": service.spec.scheduling_strategy,
+        "availabilityZoneRebalancing": service.spec.availability_zone_rebalancing,
         "createdAt": instant(start, service.created_at),
         "deployments": [
             {
