@@ -260,3 +260,17 @@ def test_a_full_instance_in_the_other_zone_is_told_once_and_tried_when_it_has_ro
     region.ecs.stop_task(task=full)
     region.run(until="30 min")
     assert where(region) == {A: 2, B: 1}
+
+
+def test_a_service_that_loses_it_by_another_change_has_none_meanwhile() -> None:
+    region = exact_region()
+    register(region)
+    take_capacity(region, B)
+    web(region, 2, "subnet-a", "subnet-b")
+    bounds = {"maximumPercent": 100, "minimumHealthyPercent": 50}
+    region.ecs.update_service(service="web", deploymentConfiguration=bounds)
+    region.run(until="10 min")
+    assert where(region) == {A: 2}
+    region.ecs.update_service(service="web", deploymentConfiguration={"maximumPercent": 200})
+    region.run(until="20 min")
+    assert where(region) == {A: 1, B: 1}

@@ -14,7 +14,7 @@ from fargsim.sim.errors import (
 )
 from fargsim.sim.metering import ServiceMeter
 from fargsim.sim.registry import tail
-from fargsim.sim.service_checks import check_service
+from fargsim.sim.service_checks import check_rebalancing, check_service
 from fargsim.sim.service_scheduler import ServiceRun
 from fargsim.sim.shapes import describe_service, read
 
@@ -37,6 +37,7 @@ class ServiceVerbs(EcsVerbs):
             raise InvalidParameterException("Unable to Start a service that is still Draining.")
         revision = self._registry.revision(spec.task_definition)
         check_service(self._registry, cluster, spec, revision)
+        check_rebalancing(spec.availability_zone_rebalancing, spec)
         if spec.availability_zone_rebalancing is None:
             default = "ENABLED" if why_not_rebalanced(spec) is None else "DISABLED"
             spec = spec.model_copy(update={"availability_zone_rebalancing": default})
@@ -72,6 +73,7 @@ class ServiceVerbs(EcsVerbs):
             merged = merged.model_copy(update={"launch_type": None})
         revision = self._registry.revision(spec.task_definition) if spec.task_definition else service.revision
         check_service(self._registry, service.cluster, merged, revision)
+        check_rebalancing(spec.availability_zone_rebalancing, merged)
         service.update(
             merged,
             revision,

@@ -135,16 +135,26 @@ def check_routes(registry: Registry, spec: CreateService) -> None:
                 )
 
 
+def check_rebalancing(asked: str | None, spec: CreateService) -> None:
+    """Check that a service for which zone rebalancing is asked can have it; one that loses it by another change just has none meanwhile.
+
+    Raises
+    ------
+    InvalidParameterException
+        Where it cannot.
+    """
+    why_not = why_not_rebalanced(spec) if asked == "ENABLED" else None
+    if why_not is not None:
+        raise InvalidParameterException(
+            f"availabilityZoneRebalancing ENABLED is not supported for service {spec.service_name}: {why_not}."
+        )
+
+
 def check_service(registry: Registry, cluster: ClusterRun, spec: CreateService, revision: Revision) -> None:
     """Check what a service adds: balancers, scheduling strategy, controller, deployment configuration."""
     check_network(registry, cluster, spec, revision)
     if spec.scheduling_strategy == "DAEMON":
         check_daemon(cluster, spec)
-    why_not = why_not_rebalanced(spec) if spec.availability_zone_rebalancing == "ENABLED" else None
-    if why_not is not None:
-        raise InvalidParameterException(
-            f"availabilityZoneRebalancing ENABLED is not supported for service {spec.service_name}: {why_not}."
-        )
     if spec.deployment_controller.type == "EXTERNAL":
         raise ClientException("deploymentController EXTERNAL is not simulated: use ECS or CODE_DEPLOY")
     for path, message in shift_faults(spec):
