@@ -125,6 +125,8 @@ def test_a_draining_instance_takes_no_task_and_gives_its_own_away():
     region = exact_region()
     register(region, fargate=False, cpu=512, memory=512)
     fleet(region, 2)
+    # draining before a termination is what a capacity provider does (managed-instance-draining.html); a group alone kills
+    region.ecs.create_capacity_provider(name="cp", autoScalingGroupProvider={"autoScalingGroupArn": "asg"})
     service(region, desired=2, launchType="EC2", networkConfiguration=None)
     region.run(3 * MIN)
     group = region.registry.group("asg")

@@ -10,7 +10,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from fargsim.model.base import EcsShape, Json, Own, PascalShape
+from fargsim.model.base import EcsShape, Issue, Json, Own, PascalShape, raise_faults
+from fargsim.model.group_options import (
+    AvailabilityZoneDistribution,
+    GroupPolicy,
+    LaunchTemplateSpecification,
+    LifecycleHook,
+    MixedInstancesPolicy,
+    WarmPoolConfiguration,
+)
+from fargsim.model.managed_instances import ManagedInstancesProvider
 from fargsim.model.placement import CapacityProviderStrategyItem, check_strategy
 from fargsim.model.quantity import format_duration, parse_agent_duration_us
 
@@ -65,13 +74,6 @@ class LaunchTemplate(PascalShape):
     version_description: str | None = None
 
 
-class LaunchTemplateSpecification(PascalShape):
-    """A reference to a launch template."""
-
-    launch_template_name: str
-    version: str | None = None
-
-
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -103,6 +105,8 @@ class ContainerAgent(Own):
         default=None, alias="ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION"
     )
     ecs_disable_image_cleanup: bool = Field(default=False, alias="ECS_DISABLE_IMAGE_CLEANUP")
+    ecs_enable_spot_instance_draining: bool = Field(default=False, alias="ECS_ENABLE_SPOT_INSTANCE_DRAINING")
+    ecs_warm_pools_check: bool = Field(default=False, alias="ECS_WARM_POOLS_CHECK")
 
     @field_validator(
         "ecs_image_cleanup_interval", "ecs_image_minimum_cleanup_age", "ecs_engine_task_cleanup_wait_duration"
@@ -129,15 +133,20 @@ class AutoScalingGroup(PascalShape):
     min_size: int = Field(ge=0)
     max_size: int = Field(ge=0)
     desired_capacity: int | None = Field(default=None, ge=0)
-    launch_template: LaunchTemplateSpecification
+    launch_template: LaunchTemplateSpecification | None = None
+    mixed_instances_policy: MixedInstancesPolicy | None = None
     vpc_zone_identifier: str | None = Field(default=None, alias="VPCZoneIdentifier")
     availability_zones: tuple[str, ...] = ()
     new_instances_protected_from_scale_in: bool = False
-    default_instance_warmup: int | None = None
+    default_instance_warmup: int | None = Field(default=None, ge=-1)
     health_check_type: str | None = None
-    health_check_grace_period: int | None = None
+    health_check_grace_period: int = Field(default=0, ge=0)
     termination_policies: tuple[str, ...] = ()
     capacity_rebalance: bool | None = None
+    max_instance_lifetime: int | None = Field(default=None, ge=0)
+    availability_zone_distribution: AvailabilityZoneDistribution = AvailabilityZoneDistribution()
+    lifecycle_hook_specification_list: tuple[LifecycleHook, ...] = Field(default=(), max_length=50)
+    warm_pool_configuration: WarmPoolConfiguration | None = None
     tags: tuple[Json, ...] = ()
     cluster: str = Field(default="default", alias="cluster")
     registered: bool = Field(default=False, alias="registered_at_start")
@@ -145,6 +154,8 @@ class AutoScalingGroup(PascalShape):
     awsvpc_trunking: bool = Field(default=False, alias="awsvpc_trunking")
     public_ip: bool = Field(default=False, alias="public_ip")
     agent: ContainerAgent = Field(default=ContainerAgent(), alias="agent")
+    policies: tuple[GroupPolicy, ...] = Field(default=(), alias="policies")
+    """PutScalingPolicy for this group: a plain group that EC2 Auto Scaling scales on its CPU."""
 
     @model_validator(mode="after")
     def _sizes_ordered(self) -> Self:
@@ -154,6 +165,32 @@ class AutoScalingGroup(PascalShape):
         if desired is not None and not self.min_size <= desired <= self.max_size:
             raise ValueError(f"DesiredCapacity ({desired}) is not between MinSize and MaxSize")
         return self
+
+    @model_validator(mode="after")
+    def _one_template(self) -> Self:
+        if (self.launch_template is None) == (self.mixed_instances_policy is None):
+            raise ValueError("give exactly one of LaunchTemplate and MixedInstancesPolicy")
+        if self.max_instance_lifetime and self.max_instance_lifetime < 86_400:
+            raise_faults([Issue(("MaxInstanceLifetime",), "must be 0 or at least 86400 seconds (a day)")])
+        pool = self.warm_pool_configuration
+        if pool is not None and self.mixed_instances_policy is not None:
+            # Amazon EC2 Auto Scaling User Guide, ec2-auto-scaling-warm-pools.html
+            raise ValueError("a group with a mixed instances policy cannot have a warm pool")
+        names = [hook.lifecycle_hook_name for hook in self.lifecycle_hook_specification_list]
+        twice = [(n, name) for n, name in enumerate(names) if name in names[:n]]
+        raise_faults(
+            Issue(("LifecycleHookSpecificationList", n, "LifecycleHookName"), f"'{name}' stands twice")
+            for n, name in twice
+        )
+        return self
+
+    @property
+    def template(self) -> LaunchTemplateSpecification:
+        """The launch template it uses."""
+        mixed = self.mixed_instances_policy
+        found = self.launch_template if mixed is None else mixed.launch_template.launch_template_specification
+        assert found is not None
+        return found
 
     @property
     def subnets(self) -> tuple[str, ...]:
@@ -170,6 +207,13 @@ class ManagedScaling(EcsShape):
     maximum_scaling_step_size: int = Field(default=10_000, ge=1, le=10_000)
     instance_warmup_period: int = Field(default=300, ge=0, le=10_000)
 
+    @model_validator(mode="after")
+    def _steps_ordered(self) -> Self:
+        least, most = self.minimum_scaling_step_size, self.maximum_scaling_step_size
+        if least > most:
+            raise ValueError(f"minimumScalingStepSize ({least}) is above maximumScalingStepSize ({most})")
+        return self
+
 
 class AutoScalingGroupProvider(EcsShape):
     """The group behind a capacity provider; a name or an ARN."""
@@ -180,13 +224,16 @@ class AutoScalingGroupProvider(EcsShape):
     managed_draining: Literal["ENABLED", "DISABLED"] = "ENABLED"
 
 
+_NO_GROUP = AutoScalingGroupProvider(auto_scaling_group_arn="")
+
+
 class CapacityProvider(EcsShape):
     """CreateCapacityProvider."""
 
     name: str = Field(min_length=1, max_length=255)
-    auto_scaling_group_provider: AutoScalingGroupProvider
+    auto_scaling_group_provider: AutoScalingGroupProvider | None = None
     cluster: str | None = None
-    managed_instances_provider: Json = None
+    managed_instances_provider: ManagedInstancesProvider | None = None
     tags: tuple[Json, ...] = ()
 
     @model_validator(mode="after")
@@ -194,6 +241,19 @@ class CapacityProvider(EcsShape):
         if self.name.lower().startswith(("aws", "ecs", "fargate")):
             raise ValueError("a capacity provider's name may not begin with aws, ecs or fargate")
         return self
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.auto_scaling_group_provider is None) == (self.managed_instances_provider is None):
+            raise ValueError("give exactly one of autoScalingGroupProvider and managedInstancesProvider")
+        if self.managed_instances_provider is not None and self.cluster is None:
+            raise ValueError("a Managed Instances provider belongs to a cluster: give cluster")
+        return self
+
+    @property
+    def asg(self) -> AutoScalingGroupProvider:
+        """The settings of a provider of an Auto Scaling group; those that change nothing for Managed Instances."""
+        return self.auto_scaling_group_provider or _NO_GROUP
 
 
 class ClusterSetting(EcsShape):

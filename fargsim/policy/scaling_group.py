@@ -26,12 +26,15 @@ class GroupInstance:
         Version of the launch template it was launched from.
     protected
         Whether it is protected from scale-in.
+    off_plan
+        How little the allocation strategies of a mixed group want it; the lowest figure goes first.
     """
 
     zone: int
     launched_at_us: int
     template_version: int = 1
     protected: bool = False
+    off_plan: int = 0
 
 
 def launch_zone(counts: Sequence[int]) -> int:
@@ -49,10 +52,13 @@ _Key = Callable[[GroupInstance, int], float]
 _OLDEST: _Key = lambda i, now: i.launched_at_us  # noqa: E731 - a table of keys reads best as one
 _NEWEST: _Key = lambda i, now: -i.launched_at_us  # noqa: E731
 _TEMPLATE: _Key = lambda i, now: i.template_version  # noqa: E731
+_ALLOCATION: _Key = lambda i, now: i.off_plan  # noqa: E731
 _HOUR: _Key = lambda i, now: HOUR_US - (now - i.launched_at_us) % HOUR_US  # noqa: E731
 
 TERMINATION_POLICIES: dict[str, tuple[_Key, ...]] = {
-    "Default": (_TEMPLATE, _HOUR),
+    # of a mixed group the allocation strategies come first; elsewhere all instances are equal in that
+    "Default": (_ALLOCATION, _TEMPLATE, _HOUR),
+    "AllocationStrategy": (_ALLOCATION,),
     "OldestLaunchTemplate": (_TEMPLATE,),
     "OldestLaunchConfiguration": (_TEMPLATE,),
     "ClosestToNextInstanceHour": (_HOUR,),
@@ -114,3 +120,65 @@ def terminations(
         chosen.append(pick)
         del left[pick]
     return tuple(chosen)
+
+
+def rebalancing(counts: Sequence[int]) -> tuple[int, int] | None:
+    """Return the zones that a group out of balance launches in and then terminates from; None where it is in balance.
+
+    Source: Amazon EC2 Auto Scaling User Guide, auto-scaling-benefits.html (rebalancing activities).
+
+    Parameters
+    ----------
+    counts
+        Instances by zone, of the zones that have capacity.
+
+    Examples
+    --------
+    >>> rebalancing([3, 1, 2]), rebalancing([2, 1, 2])
+    ((1, 0), None)
+    """
+    if len(counts) < 2 or max(counts) - min(counts) < 2:
+        return None
+    return counts.index(min(counts)), counts.index(max(counts))
+
+
+def most_at_once(maximum: int) -> int:
+    """Return the size that a group may reach while it rebalances: its maximum and ten percent of it, one instance at least.
+
+    Source: Amazon EC2 Auto Scaling User Guide, auto-scaling-benefits.html.
+
+    >>> most_at_once(5), most_at_once(40)
+    (6, 44)
+    """
+    return maximum + max(maximum // 10, 1)
+
+
+def refresh_batch(
+    desired: int, healthy: int, launching: int, minimum_percent: int, maximum_percent: int
+) -> tuple[int, int]:
+    """Return how many instances a refresh may launch ahead and how many it may take away now.
+
+    Source: Amazon EC2 Auto Scaling User Guide, asg-instance-refresh.html: with a maximum of 100 instances go first; above it replacements
+    come first; where nothing could be replaced at all, one instance is.
+
+    Parameters
+    ----------
+    healthy
+        Instances in service and warm.
+    launching
+        Instances that are there but not warm yet.
+
+    Examples
+    --------
+    >>> refresh_batch(10, 10, 0, 90, 100), refresh_batch(10, 9, 1, 90, 100), refresh_batch(10, 10, 0, 100, 110)
+    ((0, 1), (0, 0), (1, 0))
+    """
+    least = -(-desired * minimum_percent // 100)
+    most = desired * maximum_percent // 100
+    if maximum_percent > 100:
+        ahead = max(0, max(most, desired + 1) - healthy - launching)
+        return ahead, max(0, healthy - max(least, desired))
+    away = healthy - least
+    if away <= 0 and healthy + launching >= desired and not launching:
+        away = 1
+    return 0, max(0, min(away, healthy))

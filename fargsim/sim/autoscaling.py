@@ -41,9 +41,9 @@ class AutoScaling:
         if strange:
             legal = ", ".join(TERMINATION_POLICIES)
             raise ValidationError(f"TerminationPolicies: '{strange[0]}' is not one of {legal}")
-        template = registry.launch_templates.get(spec.launch_template.launch_template_name)
+        template = registry.launch_templates.get(spec.template.launch_template_name)
         if template is None:
-            raise ValidationError(f"launch template '{spec.launch_template.launch_template_name}' does not exist")
+            raise ValidationError(f"launch template '{spec.template.launch_template_name}' does not exist")
         for subnet in spec.subnets:
             if subnet not in registry.subnets:
                 raise ValidationError(f"The subnet ID '{subnet}' does not exist")
@@ -56,7 +56,9 @@ class AutoScaling:
             or self._kit.zones
         )
         cluster = registry.cluster(spec.cluster)
-        registry.groups[spec.auto_scaling_group_name] = AutoScalingGroupRun(self._kit, spec, template, cluster, zones)
+        registry.groups[spec.auto_scaling_group_name] = AutoScalingGroupRun(
+            self._kit, spec, template, cluster, zones, registry.ec2
+        )
         return {}
 
     def set_desired_capacity(
@@ -64,10 +66,10 @@ class AutoScaling:
     ) -> dict[str, Any]:
         """Change how many instances a group keeps."""
         group = self._registry.group(AutoScalingGroupName)
-        if not group.spec.min_size <= DesiredCapacity <= group.spec.max_size:
+        if not group.minimum <= DesiredCapacity <= group.maximum:
             raise ValidationError(
-                f"New SetDesiredCapacity value {DesiredCapacity} is not between min value {group.spec.min_size} "
-                f"and max value {group.spec.max_size} for the AutoScalingGroup."
+                f"New SetDesiredCapacity value {DesiredCapacity} is not between min value {group.minimum} "
+                f"and max value {group.maximum} for the AutoScalingGroup."
             )
         group.set_desired(DesiredCapacity)
         return {}
@@ -79,21 +81,19 @@ class AutoScaling:
             "AutoScalingGroups": [
                 {
                     "AutoScalingGroupName": group.name,
-                    "MinSize": group.spec.min_size,
-                    "MaxSize": group.spec.max_size,
+                    "MinSize": group.minimum,
+                    "MaxSize": group.maximum,
                     "DesiredCapacity": group.desired,
                     "Instances": [
                         {
                             "InstanceId": i.instance_id,
                             "InstanceType": i.instance_type,
                             "AvailabilityZone": i.zone,
-                            "LifecycleState": "Pending"
-                            if i.running_at is None
-                            else "InService"
-                            if i.draining_at is None
-                            else "Terminating:Wait",
+                            "LifecycleState": i.lifecycle_state,
+                            "HealthStatus": "Healthy",
+                            "ProtectedFromScaleIn": group.protected(i),
                         }
-                        for i in group.instances.values()
+                        for i in group.every_instance
                     ],
                 }
                 for group in self._registry.groups.values()

@@ -17,10 +17,23 @@ from fargsim.policy.managed_scaling import (
     reservation_alarms,
     scale_group,
 )
+from fargsim.sim.groups import AutoScalingGroupRun
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.metering import Metering
 from fargsim.sim.registry import Registry
 from fargsim.sim.state import ProviderRun
+
+
+def shape_of(kit: Kit, group: AutoScalingGroupRun, name: str) -> InstanceShape:
+    """Return what an instance type of a group offers to tasks."""
+    facts = instance_type(name)
+    reserved_mib = group.spec.agent.ecs_reserved_memory_mib
+    return InstanceShape(
+        facts.vcpu * 1024,
+        registered_memory_mib(name, reserved_mib, kit.parameters.number("registered_memory_factor")),
+        awsvpc_task_limit(name, trunking=group.spec.awsvpc_trunking),
+        facts.gpus,
+    )
 
 
 class ManagedProvider:
@@ -29,22 +42,14 @@ class ManagedProvider:
     def __init__(self, kit: Kit, provider: ProviderRun) -> None:
         self._kit = kit
         self._provider = provider
-        self._spec = provider.spec.auto_scaling_group_provider.managed_scaling
+        self._spec = provider.spec.asg.managed_scaling
         self._high, self._low = reservation_alarms(self._spec)
         longest = max(self._high.evaluation_range, self._low.evaluation_range)
         self._values: deque[float | None] = deque(maxlen=longest)
         self._states: dict[str, AlarmState] = {"high": "INSUFFICIENT_DATA", "low": "INSUFFICIENT_DATA"}
         self._memory = GroupMemory()
         group = provider.group
-        facts = instance_type(group.template.instance_type)
-        self._shape = InstanceShape(
-            facts.vcpu * 1024,
-            registered_memory_mib(
-                facts.name, group.spec.agent.ecs_reserved_memory_mib, kit.parameters.number("registered_memory_factor")
-            ),
-            awsvpc_task_limit(facts.name, trunking=group.spec.awsvpc_trunking),
-            facts.gpus,
-        )
+        self._shapes = tuple(shape_of(kit, group, name) for name in group.types)
 
     def minute(self) -> None:
         """Compute the metric, evaluate its alarms and set the group's capacity."""
@@ -63,7 +68,7 @@ class ManagedProvider:
             instances=len(there),
             empty=sum(1 for i in there if not i.busy),
             booting=sum(1 for i in there if i.registered_at is None),
-            shapes=(self._shape,),
+            shapes=self._shapes,
             waiting=tuple(WaitingGroup(needs[key], number, key[1]) for key, number in waiting.items()),
         )
         metric = reservation(self._spec, view)
@@ -79,8 +84,8 @@ class ManagedProvider:
             GroupView(
                 at_us=kit.now,
                 desired=group.desired,
-                minimum=group.spec.min_size,
-                maximum=group.spec.max_size,
+                minimum=group.minimum,
+                maximum=group.maximum,
                 metric=metric,
                 high=self._states["high"],
                 low=self._states["low"],

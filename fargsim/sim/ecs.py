@@ -87,7 +87,7 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs):
         spec = read(CapacityProvider, arguments)
         if spec.name in self._registry.providers:
             raise ClientException(f"A capacity provider '{spec.name}' exists already.")
-        group = self._registry.group(spec.auto_scaling_group_provider.auto_scaling_group_arn)
+        group = self._registry.group(spec.asg.auto_scaling_group_arn)
         if group.provider is not None:
             raise ClientException(f"The Auto Scaling group '{group.name}' has a capacity provider already.")
         provider = ProviderRun(spec, group)

@@ -13,6 +13,7 @@ from fargsim.model.lifecycle import HookAnswer
 from fargsim.model.scenario import Record
 from fargsim.model.service import NetworkConfiguration
 from fargsim.sim.account import FargateAccount
+from fargsim.sim.ec2_capacity import Ec2Capacity
 from fargsim.sim.errors import (
     ClientException,
     ClusterNotFoundException,
@@ -67,12 +68,18 @@ class Registry:
     target_groups: dict[str, TargetGroupRun] = field(default_factory=dict)
     listeners: dict[str, Listener] = field(default_factory=dict)
     """By name, ``BALANCER:PORT``."""
+    ec2: Ec2Capacity = field(init=False)
+    """Where EC2 has capacity."""
     contact: Callable[[TaskRun, TargetGroupRun], Contact] = always
     """What a balancer meets at a task, asked when it is registered with a target group."""
     alarms: AlarmSource | None = None
     """Whoever knows the states of CloudWatch alarms."""
     hooks: dict[str, tuple[HookAnswer, ...]] = field(default_factory=dict)
     """What Lambda functions answer as lifecycle hooks, by name."""
+
+    def __post_init__(self) -> None:
+        """Begin with EC2 capacity everywhere."""
+        self.ec2 = Ec2Capacity(self.kit)
 
     @property
     def record_every(self) -> int:

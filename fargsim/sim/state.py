@@ -194,7 +194,7 @@ class ProviderRun:
     @property
     def managed(self) -> bool:
         """Whether ECS scales the group."""
-        return self.spec.auto_scaling_group_provider.managed_scaling.status == "ENABLED"
+        return self.spec.asg.managed_scaling.status == "ENABLED"
 
 
 @dataclass(slots=True, eq=False)
