@@ -45,7 +45,7 @@ class ServiceVerbs(EcsVerbs):
         service = ServiceRun(self._kit, self._registry, self._launcher, cluster, spec, groups)
         service.meter = ServiceMeter(self._registry, service)
         if former is not None:
-            former.finish()
+            former.followed()
             service.meter.go_on_from(former.meter)
         cluster.services[name] = service
         service.deploy(revision)

@@ -63,6 +63,7 @@ class ServiceRun:
         self._kit = kit
         self._launcher = launcher
         self._due: int | None = None
+        self._followed = False
         self._quiet_until = 0
         self._running_us = 0.0
         self._running_at = kit.now
@@ -75,8 +76,9 @@ class ServiceRun:
         self._kind = kind_of(spec)
         self.controller: Controller = controller_of(kit, self)
         self.created_at = kit.now
-        cluster.on_capacity.append(self._capacity_changed)
-        registry.fargate.on_freed.append(self._capacity_changed)
+        self._listens_to = (cluster.on_capacity, registry.fargate.on_freed)
+        for tell in self._listens_to:
+            tell.append(self._capacity_changed)
 
     # what others read
 
@@ -360,7 +362,7 @@ class ServiceRun:
         self._kit.at(due, lambda: self._look(due))
 
     def _look(self, due: int) -> None:
-        if self._due != due:
+        if self._due != due or self._followed:
             return
         self._due = None
         if self._kit.now < self._quiet_until:
@@ -373,6 +375,14 @@ class ServiceRun:
 
     def finish(self) -> None:
         """Record the deployments that are still there at the end of the run."""
+        self.controller.finish()
         for deployment in self.deployments:
             record_deployment(self._kit, self, deployment)
-        self.controller.finish()
+
+    def followed(self) -> None:
+        """Say and do nothing any more: another service has taken the name of this deleted one."""
+        self.finish()
+        self._followed = True
+        self.actions.disturbed()
+        for tell in self._listens_to:
+            tell.remove(self._capacity_changed)
