@@ -373,11 +373,11 @@ def test_eleven_containers_are_one_too_many(tmp_path: Path) -> None:
 
 
 def test_what_is_not_simulated_is_refused_and_not_run_as_something_else(tmp_path: Path) -> None:
-    keys = "deploymentController: {type: CODE_DEPLOY}\n    deploymentConfiguration: {strategy: CANARY}"
+    keys = "deploymentController: {type: EXTERNAL}\n    deploymentConfiguration: {strategy: CANARY}"
     text = changed("launchType: EC2", f"launchType: EC2\n    {keys}", ON_EC2)
     assert [(f[3], f[4]) for f in faults(place(tmp_path, text))] == [
-        ("services[0].deploymentController.type", "CODE_DEPLOY is not simulated yet: use ECS"),
-        ("services[0].deploymentConfiguration.strategy", "CANARY is not simulated yet: use ROLLING"),
+        ("services[0].deploymentController.type", "EXTERNAL is not simulated: use ECS or CODE_DEPLOY"),
+        ("services[0].deploymentConfiguration.strategy", "CANARY is for deploymentController ECS, not EXTERNAL"),
     ]
 
 

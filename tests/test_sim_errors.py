@@ -201,7 +201,12 @@ CASES: dict[str, tuple[Callable[[Region], Any], str, tuple[str, ...]]] = {
         "InvalidParameterException",
         ("desiredCount", "force"),
     ),
-    "CODE_DEPLOY": (create(deploymentController={"type": "CODE_DEPLOY"}), "ClientException", ("CODE_DEPLOY",)),
+    "EXTERNAL": (create(deploymentController={"type": "EXTERNAL"}), "ClientException", ("EXTERNAL",)),
+    "CODE_DEPLOY without a balancer": (
+        create(deploymentController={"type": "CODE_DEPLOY"}),
+        "InvalidParameterException",
+        ("loadBalancers", "CODE_DEPLOY", "one"),
+    ),
     "cluster with an unknown provider": (
         lambda r: r.ecs.create_cluster(clusterName="c", capacityProviders=["nope"]),
         "InvalidParameterException",

@@ -24,7 +24,7 @@ from fargsim.model.scenario import Scenario
 _STAND_INS: dict[str, Any] = {"name": "scenario", "duration": "366 d"}
 """What takes the place of a needed value that is at fault, while the rest is checked."""
 
-_NAMED = ("behaviour", "quotas", "assumptions", "roles", "images", "registries")
+_NAMED = ("behaviour", "quotas", "assumptions", "hooks", "roles", "images", "registries")
 """Sections that are mappings from names: one name that is at fault leaves the others."""
 
 _ROUNDS = 4

@@ -13,6 +13,7 @@ from fargsim.model.base import Issue, Path
 from fargsim.model.placement import CapacityProviderStrategyItem, PlacementConstraint
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService, NetworkConfiguration, RunTask, UpdateService, daemon_faults
+from fargsim.model.shift_rules import shift_faults
 from fargsim.model.taskdef import MemberOf, TaskDefinition
 from fargsim.policy.rebalancing import why_not_rebalanced
 
@@ -174,13 +175,11 @@ class Launches:
         why_not = why_not_rebalanced(service) if service.availability_zone_rebalancing == "ENABLED" else None
         if why_not is not None and service.scheduling_strategy != "DAEMON":
             yield Issue((*path, "availabilityZoneRebalancing"), f"ENABLED is not supported: {why_not}")
-        if service.deployment_controller.type != "ECS":
-            message = f"{service.deployment_controller.type} is not simulated yet: use ECS"
-            yield Issue((*path, "deploymentController", "type"), message)
-        strategy = service.deployment_configuration.strategy
-        if strategy != "ROLLING":
-            at = (*path, "deploymentConfiguration", "strategy")
-            yield Issue(at, f"{strategy} is not simulated yet: use ROLLING")
+        if service.deployment_controller.type == "EXTERNAL":
+            at = (*path, "deploymentController", "type")
+            yield Issue(at, "EXTERNAL is not simulated: use ECS or CODE_DEPLOY")
+        for where, message in shift_faults(service):
+            yield Issue((*path, *where), message)
         definition = self.definition(service.task_definition)
         for n, balancer in enumerate(service.load_balancers):
             at = (*path, "loadBalancers", n)

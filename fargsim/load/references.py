@@ -14,6 +14,7 @@ from fargsim.load.deployments import deployment_faults
 from fargsim.load.launch import Launches
 from fargsim.load.names import FARGATE_PROVIDERS, Names, tail, unknown
 from fargsim.load.scaling import scaling_faults
+from fargsim.load.shifts import rules_of, shift_reference_faults
 from fargsim.load.surroundings import surroundings_faults
 from fargsim.model.balancing import Action, forwards_to
 from fargsim.model.base import Issue, Path
@@ -41,6 +42,7 @@ def reference_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
     for n, service in enumerate(scenario.services):
         yield from launches.service_faults(service, ("services", n))
     yield from deployment_faults(scenario)
+    yield from shift_reference_faults(scenario, names)
     yield from _scaling(scenario, names)
     yield from _traffic(scenario, names, launches)
     for n, job in enumerate(scenario.jobs):
@@ -201,16 +203,6 @@ def _scaling(scenario: Scenario, names: Names) -> Iterator[Issue]:
     yield from scaling_faults(scenario, _services_now_and_later(scenario))
 
 
-def _rules(scenario: Scenario) -> list[str]:
-    """Return the names of listeners and their rules."""
-    found = []
-    for balancer in scenario.load_balancers:
-        for listener in balancer.listeners:
-            name = f"{balancer.name}:{listener.port}"
-            found += [name, *(f"{name}/{rule.priority}" for rule in listener.rules)]
-    return found
-
-
 def _traffic(scenario: Scenario, names: Names, launches: Launches) -> Iterator[Issue]:
     services = _services_now_and_later(scenario)
     reached = {
@@ -220,8 +212,8 @@ def _traffic(scenario: Scenario, names: Names, launches: Launches) -> Iterator[I
     for n, traffic in enumerate(scenario.traffic):
         path: Path = ("traffic", n)
         yield from _service_fault(traffic.to, traffic.cluster, names, path, "to")
-        if traffic.listener is not None and sound and traffic.listener not in _rules(scenario):
-            yield Issue((*path, "listener"), unknown("listener or rule", traffic.listener, _rules(scenario)))
+        if traffic.listener is not None and sound and traffic.listener not in rules_of(scenario):
+            yield Issue((*path, "listener"), unknown("listener or rule", traffic.listener, rules_of(scenario)))
         service = services.get((tail(traffic.cluster), traffic.to))
         if service is None:
             continue
@@ -277,14 +269,15 @@ def _timeline(scenario: Scenario, names: Names, launches: Launches) -> Iterator[
             yield from _service_fault(stop.service, stop.cluster, names, (*path, "ecs.stop_task"))
         for key, about in (
             ("ecs.stop_service_deployment", entry.stop_service_deployment),
+            ("ecs.continue_service_deployment", entry.continue_service_deployment),
             ("ecs.update_task_protection", entry.update_task_protection),
         ):
             if about is not None and about.service is not None:
                 yield from _service_fault(about.service, about.cluster, names, (*path, key))
         for key, field, name, actions in _shifts(entry):
             at = (*path, key)
-            if name not in _rules(scenario) and not name.startswith("arn:") and scenario.load_balancers:
-                yield Issue((*at, field), unknown("listener or rule", name, _rules(scenario)))
+            if name not in rules_of(scenario) and not name.startswith("arn:") and scenario.load_balancers:
+                yield Issue((*at, field), unknown("listener or rule", name, rules_of(scenario)))
             for group in (g for action in actions for g in map(tail, forwards_to(action))):
                 if group not in names.target_groups:
                     yield Issue(at, unknown("target group", group, names.target_groups))

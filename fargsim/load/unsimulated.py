@@ -8,14 +8,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from fargsim.model.scenario import Scenario
+from fargsim.model.shift_rules import shifts
 
 SERVICE = {
     "platform_version": "platformVersion",
     "service_registries": "serviceRegistries",
     "service_connect_configuration": "serviceConnectConfiguration",
-}
-DEPLOYMENT = {
-    "lifecycle_hooks": "lifecycleHooks",
 }
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "stickiness.enabled": ("false",),
@@ -35,8 +33,10 @@ def unsimulated(scenario: Scenario) -> Iterator[str]:
     tail = "is accepted but not simulated yet"
     services = [*scenario.services, *(e.create_service for e in scenario.timeline if e.create_service is not None)]
     for service in services:
-        for key in (*_set_keys(service, SERVICE), *_set_keys(service.deployment_configuration, DEPLOYMENT)):
+        for key in _set_keys(service, SERVICE):
             yield f"{key} of service {service.service_name} {tail}"
+        if service.deployment_configuration.lifecycle_hooks and not shifts(service):
+            yield f"lifecycleHooks of service {service.service_name} do nothing: its deployments shift no traffic"
     for group in scenario.target_groups:
         for key, harmless in ATTRIBUTES.items():
             if group.attribute(key, harmless[0]) not in harmless:

@@ -19,6 +19,7 @@ from fargsim.model.base import Issue, Own, raise_faults
 from fargsim.model.behaviour import Behaviour
 from fargsim.model.billing import Billing
 from fargsim.model.capacity import AutoScalingGroup, CapacityProvider, Cluster, LaunchTemplate
+from fargsim.model.lifecycle import HookAnswer
 from fargsim.model.network import Network
 from fargsim.model.quantity import US_PER_S, DurationUs, format_duration
 from fargsim.model.scaling import ScalableTarget, Slo
@@ -120,6 +121,7 @@ class Scenario(Own):
     traffic: tuple[Traffic, ...] = ()
     jobs: tuple[Jobs, ...] = ()
     timeline: tuple[TimelineEntry, ...] = ()
+    hooks: dict[str, tuple[HookAnswer, ...]] = Field(default_factory=dict)
     slo: Slo = Slo()
     quotas: dict[str, float] = Field(default_factory=dict)
     assumptions: dict[str, Any] = Field(default_factory=dict)

@@ -146,7 +146,7 @@ class UpdateService(EcsShape):
     service_connect_configuration: Json = None
     volume_configurations: tuple[Json, ...] | None = None
     vpc_lattice_configurations: tuple[Json, ...] | None = None
-    deployment_controller: Json = None
+    deployment_controller: DeploymentController | None = None
     monitoring: Monitoring | None = None
 
 

@@ -9,7 +9,9 @@ from pydantic import Field, model_validator
 from fargsim.model.alarms import MetricAlarm, PutMetricData, SetAlarmState
 from fargsim.model.balancing import ModifyListener, ModifyRule
 from fargsim.model.base import EcsShape, Own, PascalShape
+from fargsim.model.code_deploy import CreateDeployment, CreateDeploymentGroup, StopDeployment
 from fargsim.model.deployment_verbs import StopServiceDeployment, UpdateTaskProtection
+from fargsim.model.lifecycle import ContinueServiceDeployment
 from fargsim.model.quantity import DurationUs
 from fargsim.model.scaling import ScalableTarget, ScalingPolicy, ScheduledAction
 from fargsim.model.service import CreateService, RunTask, UpdateService
@@ -110,6 +112,7 @@ VERBS: dict[str, type[Any]] = {
     "ecs.update_container_instances_state": UpdateContainerInstancesState,
     "ecs.deregister_container_instance": DeregisterContainerInstance,
     "ecs.stop_service_deployment": StopServiceDeployment,
+    "ecs.continue_service_deployment": ContinueServiceDeployment,
     "ecs.update_task_protection": UpdateTaskProtection,
     "elbv2.modify_listener": ModifyListener,
     "elbv2.modify_rule": ModifyRule,
@@ -117,6 +120,9 @@ VERBS: dict[str, type[Any]] = {
     "application_autoscaling.register_scalable_target": ScalableTarget,
     "application_autoscaling.put_scaling_policy": ScalingPolicy,
     "application_autoscaling.put_scheduled_action": ScheduledAction,
+    "codedeploy.create_deployment_group": CreateDeploymentGroup,
+    "codedeploy.create_deployment": CreateDeployment,
+    "codedeploy.stop_deployment": StopDeployment,
     "cloudwatch.put_metric_alarm": MetricAlarm,
     "cloudwatch.set_alarm_state": SetAlarmState,
     "cloudwatch.put_metric_data": PutMetricData,
@@ -141,6 +147,9 @@ class TimelineEntry(Own):
         default=None, alias="ecs.deregister_container_instance"
     )
     stop_service_deployment: StopServiceDeployment | None = Field(default=None, alias="ecs.stop_service_deployment")
+    continue_service_deployment: ContinueServiceDeployment | None = Field(
+        default=None, alias="ecs.continue_service_deployment"
+    )
     update_task_protection: UpdateTaskProtection | None = Field(default=None, alias="ecs.update_task_protection")
     modify_listener: ModifyListener | None = Field(default=None, alias="elbv2.modify_listener")
     modify_rule: ModifyRule | None = Field(default=None, alias="elbv2.modify_rule")
@@ -152,6 +161,11 @@ class TimelineEntry(Own):
     put_scheduled_action: ScheduledAction | None = Field(
         default=None, alias="application_autoscaling.put_scheduled_action"
     )
+    create_deployment_group: CreateDeploymentGroup | None = Field(
+        default=None, alias="codedeploy.create_deployment_group"
+    )
+    create_deployment: CreateDeployment | None = Field(default=None, alias="codedeploy.create_deployment")
+    stop_deployment: StopDeployment | None = Field(default=None, alias="codedeploy.stop_deployment")
     put_metric_alarm: MetricAlarm | None = Field(default=None, alias="cloudwatch.put_metric_alarm")
     set_alarm_state: SetAlarmState | None = Field(default=None, alias="cloudwatch.set_alarm_state")
     put_metric_data: PutMetricData | None = Field(default=None, alias="cloudwatch.put_metric_data")

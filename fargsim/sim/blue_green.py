@@ -45,7 +45,7 @@ class ShiftController(RollingController):
 
     def place(self, spec: CreateService) -> tuple[TargetGroupRun, ...]:
         """Return the target groups of a new revision: those that production traffic does not reach."""
-        routes = routes_of(self._registry, spec)
+        routes = self.find_routes()
         found = []
         for n, balancer in enumerate(spec.load_balancers):
             group = self._registry.target_group(balancer.target_group_arn)
@@ -54,6 +54,10 @@ class ShiftController(RollingController):
                 group = route.alternate
             found.append(group)
         return tuple(found)
+
+    def find_routes(self) -> dict[int, Route]:
+        """Return the target groups and listener rules of the service, by the place of the target group in `loadBalancers`."""
+        return routes_of(self._registry, self.service.spec)
 
     def _taken(self, route: Route) -> bool:
         """Whether the primary target group belongs to the revision with the production traffic."""
@@ -66,7 +70,7 @@ class ShiftController(RollingController):
             former.stop("STOPPED", "superseded by a newer deployment")
         first = self.holder is None
         self.holder = self.holder or deployment.service_revision
-        self._routes = routes_of(self._registry, self.service.spec) or self._routes
+        self._routes = self.find_routes() or self._routes
         # whatever target group traffic has reached counts as the service's
         groups = [g for route in self._routes.values() for g in route.groups()]
         self.service.use_groups(tuple(dict.fromkeys((*deployment.groups, *groups))))

@@ -49,6 +49,8 @@ def build(
     )
     for name, behaviour in scenario.behaviour.items():
         region.behave(name, behaviour)
+    for name, answers in scenario.hooks.items():
+        region.answer_hook(name, answers)
     for definition in scenario.task_definitions:
         _call(region, "ecs.register_task_definition", _arguments(definition))
 

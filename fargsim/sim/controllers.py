@@ -59,6 +59,7 @@ def controller_of(kit: Kit, service: ServiceRun) -> Controller:
     """Return the controller of a service's present specification."""
     # the controllers know this module's protocol
     from fargsim.sim.blue_green import ShiftController
+    from fargsim.sim.code_deploy import CodeDeployController
     from fargsim.sim.daemon import DaemonController
     from fargsim.sim.rolling import RollingController
 
@@ -67,6 +68,7 @@ def controller_of(kit: Kit, service: ServiceRun) -> Controller:
         "BLUE_GREEN": ShiftController,
         "LINEAR": ShiftController,
         "CANARY": ShiftController,
+        "CODE_DEPLOY": CodeDeployController,
         "DAEMON": DaemonController,
     }
     return makers[kind_of(service.spec)](kit, service)

@@ -75,9 +75,18 @@ class DeploymentWatch:
         self.breaker_opened = False
         self.baking_since: int | None = None
         self._source = alarms
-        if alarms is not None and self.alarms is not None:
+        self._given: DeploymentAlarms | None = None
+        self._listen()
+
+    def use_alarms(self, alarms: DeploymentAlarms) -> None:
+        """Watch these alarms, which the specification of the service does not name."""
+        self._given = alarms
+        self._listen()
+
+    def _listen(self) -> None:
+        if self._source is not None and self.alarms is not None:
             self.ignored_alarms = tuple(n for n in self.alarms.alarm_names if self._in_alarm(n))
-            alarms.on_change.append(self._changed)
+            self._source.on_change.append(self._changed)
 
     @property
     def breaker(self) -> DeploymentCircuitBreaker | None:
@@ -91,7 +100,7 @@ class DeploymentWatch:
     @property
     def alarms(self) -> DeploymentAlarms | None:
         """The alarms in force, if they are enabled."""
-        alarms = self._service.spec.deployment_configuration.alarms
+        alarms = self._given or self._service.spec.deployment_configuration.alarms
         return alarms if alarms is not None and alarms.enable else None
 
     @property

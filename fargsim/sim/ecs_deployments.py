@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from fargsim.model.deployment_verbs import ListServiceDeployments, StopServiceDeployment, UpdateTaskProtection
+from fargsim.model.lifecycle import ContinueServiceDeployment
+from fargsim.sim.blue_green import ShiftController
 from fargsim.sim.deployments import DeploymentRun, ServiceRevisionRun
 from fargsim.sim.ecs_base import EcsVerbs
 from fargsim.sim.errors import (
@@ -14,12 +16,20 @@ from fargsim.sim.errors import (
     ServiceDeploymentNotFoundException,
     UnsupportedFeatureException,
 )
+from fargsim.sim.lifecycle_hooks import HookCalls, HookRun
 from fargsim.sim.registry import tail
 from fargsim.sim.scale_in_protection import DEFAULT_MINUTES
 from fargsim.sim.service_deployments import STOPPABLE, ServiceDeploymentRun
 from fargsim.sim.service_scheduler import ServiceRun
 from fargsim.sim.shapes import instant, read
 from fargsim.sim.state import ClusterRun, TaskRun
+
+
+def hooks_of(service: ServiceRun, entry: ServiceDeploymentRun) -> HookCalls | None:
+    """Return the hooks of the service deployment under way; None where it has none."""
+    controller = service.controller
+    shift = controller.shift_run if isinstance(controller, ShiftController) else None
+    return shift.hooks if shift is not None and shift.deployment in (entry.deployment, entry.rollback) else None
 
 
 class DeploymentVerbs(EcsVerbs):
@@ -91,13 +101,50 @@ class DeploymentVerbs(EcsVerbs):
                     f"Service deployment '{spec.service_deployment_arn}' not found."
                 )
             service, entry = found
+        if service.spec.deployment_controller.type != "ECS":
+            raise UnsupportedFeatureException("The service is deployed by CodeDeploy: use codedeploy.stop_deployment.")
         if entry.status not in STOPPABLE:
             raise ConflictException(
                 f"The service deployment is {entry.status}: only one that is {' or '.join(STOPPABLE)} can be stopped."
             )
+        if entry.deployment.stage == "CLEAN_UP":
+            raise ConflictException("The service deployment is in CLEAN_UP: what it replaces is being stopped already.")
         if service.rollouts.rollback_target() is None:
             raise ConflictException("The service has no completed deployment to roll back to.")
         service.rollouts.stop(entry)
+        return {"serviceDeploymentArn": entry.arn}
+
+    def continue_service_deployment(self, **arguments: Any) -> dict[str, Any]:
+        """Let a deployment that a pause hook holds go on, or roll it back.
+
+        Raises
+        ------
+        ServiceDeploymentNotFoundException
+            There is none of that ARN.
+        InvalidParameterException
+            No pause of the deployment waits under that identifier, or at all.
+        """
+        spec = read(ContinueServiceDeployment, arguments)
+        if spec.service is not None:
+            service = self._registry.service(spec.cluster, spec.service)
+            entry = service.rollouts.current
+        else:
+            found = self._service_deployment(str(spec.service_deployment_arn))
+            if found is None:
+                raise ServiceDeploymentNotFoundException(
+                    f"Service deployment '{spec.service_deployment_arn}' not found."
+                )
+            service, entry = found
+        calls = hooks_of(service, entry)
+        waiting = [] if calls is None else calls.waiting()
+        run = next((run for run in waiting if spec.hook_id in (None, run.hook_id)), None)
+        if calls is None or run is None:
+            known = ", ".join(run.hook_id for run in waiting) or "none"
+            what = "No pause hook" if spec.hook_id is None else f"hookId: the pause hook '{spec.hook_id}'"
+            raise InvalidParameterException(
+                f"{what} of the service deployment is AWAITING_ACTION. Hooks that wait: {known}."
+            )
+        calls.finish(run, spec.action)
         return {"serviceDeploymentArn": entry.arn}
 
     def update_task_protection(self, **arguments: Any) -> dict[str, Any]:
@@ -204,6 +251,11 @@ class DeploymentVerbs(EcsVerbs):
                 "startedAt": instant(start, entry.rollback.created_at),
                 "serviceRevisionArn": entry.rollback.service_revision.arn,
             }
+        if entry.deployment.stage or (entry.rollback is not None and entry.rollback.stage):
+            answer["lifecycleStage"] = (entry.rollback or entry.deployment).stage or entry.deployment.stage
+        calls = hooks_of(service, entry)
+        if calls is not None and calls.runs:
+            answer["lifecycleHookDetails"] = [self._describe_hook(run) for run in calls.runs]
         newest = entry.rollback or entry.deployment
         watch = newest.watch
         if watch is not None and watch.threshold is not None:
@@ -223,6 +275,17 @@ class DeploymentVerbs(EcsVerbs):
                 "triggeredAlarmNames": [triggered] if triggered else [],
             }
         return answer
+
+    def _describe_hook(self, run: HookRun) -> dict[str, Any]:
+        hook = run.hook
+        return {
+            "hookId": run.hook_id,
+            "targetType": hook.target_type,
+            **({} if hook.hook_target_arn is None else {"targetArn": hook.hook_target_arn}),
+            "status": run.status,
+            "expiresAt": instant(self._registry.start, run.expires_at),
+            "timeoutAction": hook.timeout_configuration.action,
+        }
 
     def _counts(self, service: ServiceRun, revision: ServiceRevisionRun) -> dict[str, Any]:
         own: list[DeploymentRun] = [d for d in service.deployments if d.service_revision is revision]

@@ -14,7 +14,7 @@ from fargsim.sim.errors import (
 )
 from fargsim.sim.metering import ServiceMeter
 from fargsim.sim.registry import tail
-from fargsim.sim.service_checks import check_rebalancing, check_service
+from fargsim.sim.service_checks import check_rebalancing, check_service, check_update
 from fargsim.sim.service_scheduler import ServiceRun
 from fargsim.sim.shapes import describe_service, read
 
@@ -60,6 +60,7 @@ class ServiceVerbs(EcsVerbs):
         service = self._registry.service(spec.cluster, spec.service)
         if service.deleted:
             raise ServiceNotActiveException(f"Service '{spec.service}' was deleted.")
+        check_update(service, spec)
         changes = {
             name: getattr(spec, name)
             for name in CreateService.model_fields

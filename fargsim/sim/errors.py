@@ -120,3 +120,47 @@ class PriorityInUseException(AwsError):
 
 class InvalidConfigurationRequestException(AwsError):
     """Elastic Load Balancing: settings that do not go together."""
+
+
+class InvalidRequestException(AwsError):
+    """CodeDeploy: a parameter that is not valid, whichever it is."""
+
+
+class DeploymentGroupDoesNotExistException(AwsError):
+    """CodeDeploy: no such deployment group."""
+
+
+class DeploymentGroupAlreadyExistsException(AwsError):
+    """CodeDeploy: a deployment group of that name exists."""
+
+
+class DeploymentDoesNotExistException(AwsError):
+    """CodeDeploy: no such deployment."""
+
+
+class DeploymentAlreadyCompletedException(AwsError):
+    """CodeDeploy: the deployment is over."""
+
+
+class DeploymentLimitExceededException(AwsError):
+    """CodeDeploy: the deployment group has a deployment under way."""
+
+
+class InvalidDeploymentConfigNameException(AwsError):
+    """CodeDeploy: a deployment configuration that is not possible here."""
+
+
+class InvalidECSServiceException(AwsError):
+    """CodeDeploy: a service that it cannot deploy."""
+
+
+class ECSServiceMappingLimitExceededException(AwsError):
+    """CodeDeploy: the service belongs to another deployment group."""
+
+
+class InvalidTargetGroupPairException(AwsError):
+    """CodeDeploy: target groups that the service is not behind."""
+
+
+class InstanceRefreshInProgress(AwsError):
+    """EC2 Auto Scaling: the group has a refresh under way."""

@@ -82,7 +82,11 @@ class HookCalls:
 
     def pauses_until(self) -> int | None:
         """Return until when pauses may last that wait for somebody now; None without any."""
-        return max((run.expires_at for run in self.runs if run.status == "AWAITING_ACTION"), default=None)
+        return max((run.expires_at for run in self.waiting()), default=None)
+
+    def waiting(self) -> list[HookRun]:
+        """Return the pauses that wait for somebody, the oldest first."""
+        return [run for run in self.runs if run.status == "AWAITING_ACTION"]
 
     def close(self) -> None:
         """Wait for nothing any more."""

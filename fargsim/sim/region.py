@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from fargsim.catalog.quotas import quotas as account_quotas
 from fargsim.catalog.regions import availability_zones
 from fargsim.model.access import Surroundings
 from fargsim.model.behaviour import Behaviour
+from fargsim.model.lifecycle import HookAnswer
 from fargsim.model.network import Subnet
 from fargsim.model.quantity import parse_duration_us
 from fargsim.model.scenario import Record
@@ -24,6 +25,7 @@ from fargsim.sim.autoscaling import AutoScaling
 from fargsim.sim.balancer_metrics import BalancerMetrics
 from fargsim.sim.cloudwatch import CloudWatch
 from fargsim.sim.cluster_autoscaling import ClusterAutoScaling
+from fargsim.sim.code_deploy import CodeDeploy
 from fargsim.sim.collector import calm_collector
 from fargsim.sim.contact import contact
 from fargsim.sim.ecs import Ecs
@@ -127,6 +129,7 @@ class Region:
         self.ecs = Ecs(self.registry, launcher)
         self.elbv2 = ElbV2(self.registry)
         self.balancer_metrics = BalancerMetrics(self.registry, self.metering, self.cloudwatch)
+        self.codedeploy = CodeDeploy(self.registry)
         self.autoscaling = AutoScaling(self.registry)
         self.application_autoscaling = ApplicationAutoScaling(self.registry, self.cloudwatch)
         self.cluster_autoscaling = ClusterAutoScaling(self.registry, self.metering)
@@ -142,6 +145,12 @@ class Region:
         """Say how the containers of a family (``web``) or of one revision (``web:2``) behave, before it is registered."""
         value = behaviour if isinstance(behaviour, Behaviour) else Behaviour.model_validate(behaviour)
         self.registry.behaviours[task_definition] = value
+
+    def answer_hook(self, function: str, answers: Sequence[HookAnswer | Mapping[str, Any]]) -> None:
+        """Say what a Lambda function answers as a lifecycle hook, call by call of one deployment; the last answer stays."""
+        self.registry.hooks[function] = tuple(
+            a if isinstance(a, HookAnswer) else HookAnswer.model_validate(a) for a in answers
+        )
 
     def send_traffic(
         self,

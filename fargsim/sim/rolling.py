@@ -33,7 +33,18 @@ class RollingController:
         """Take note that a deployment has been given up: it starts nothing any more."""
 
     def place(self, spec: CreateService) -> tuple[TargetGroupRun, ...]:
-        """Return the target groups of a new revision: those that its specification names."""
+        """Return the target groups of a new revision: those that its specification names.
+
+        Where they are named as before, the revision stays where its service is: a deployment that shifted traffic may have left it behind
+        the alternate target group.
+        """
+        service = self._service
+        if service.deployments:
+            before = service.primary
+            if [b.target_group_arn for b in spec.load_balancers] == [
+                b.target_group_arn for b in before.spec.load_balancers
+            ]:
+                return before.groups
         registry = self._service.rollouts.registry
         return tuple(registry.target_group(b.target_group_arn) for b in spec.load_balancers)
 

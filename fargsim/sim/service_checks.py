@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fargsim.model.base import Issue
 from fargsim.model.capacity import Cluster
 from fargsim.model.placement import CapacityProviderStrategyItem
-from fargsim.model.service import CreateService, RunTask, daemon_faults
+from fargsim.model.service import CreateService, RunTask, UpdateService, daemon_faults
 from fargsim.model.shift_rules import shift_faults, shifts
 from fargsim.policy.cluster_query import QueryError, parse
 from fargsim.policy.rebalancing import why_not_rebalanced
@@ -13,6 +15,9 @@ from fargsim.sim.errors import ClientException, InvalidParameterException
 from fargsim.sim.registry import FARGATE_PROVIDERS, Registry
 from fargsim.sim.state import ClusterRun, Revision
 from fargsim.sim.traffic_shift import routes_of
+
+if TYPE_CHECKING:
+    from fargsim.sim.service_scheduler import ServiceRun
 
 CONSTRAINTS_MAX = 10
 """Placement constraints of one task: Amazon ECS API Reference, API_RunTask.html."""
@@ -110,6 +115,36 @@ def check_daemon(cluster: ClusterRun, spec: CreateService) -> None:
         )
     for field, what in daemon_faults(spec):
         raise InvalidParameterException(f"The daemon scheduling strategy does not support {what} ({field})")
+
+
+CODE_DEPLOYED = {
+    "task_definition": "task definition",
+    "network_configuration": "network parameters",
+    "platform_version": "platform version",
+    "load_balancers": "load balancers",
+}
+
+
+def check_update(service: ServiceRun, spec: UpdateService) -> None:
+    """Check what UpdateService cannot change of a service that CodeDeploy deploys.
+
+    Source: Amazon ECS API Reference, API_UpdateService.html.
+
+    Raises
+    ------
+    InvalidParameterException
+        As UpdateService does.
+    """
+    if spec.deployment_controller is not None and service.deploying:
+        raise InvalidParameterException("deploymentController cannot be changed while a deployment is in progress.")
+    if service.spec.deployment_controller.type != "CODE_DEPLOY":
+        return
+    tail = "on services with a CODE_DEPLOY deployment controller. Use AWS CodeDeploy to trigger a new deployment."
+    for field, what in CODE_DEPLOYED.items():
+        if getattr(spec, field) is not None:
+            raise InvalidParameterException(f"Unable to update {what} {tail}")
+    if spec.force_new_deployment:
+        raise InvalidParameterException(f"Cannot force a new deployment {tail}")
 
 
 def check_routes(registry: Registry, spec: CreateService) -> None:

@@ -145,12 +145,16 @@ class ServiceRun:
 
     def deploy(self, revision: Revision) -> None:
         """Start a deployment of the present specification."""
-        if kind_of(self.spec) != self._kind:
-            self._kind = kind_of(self.spec)
-            self.controller = controller_of(self._kit, self)
+        self.choose_controller()
         deployment = self.rollouts.deploy(revision)
         deployment.resolving = needs_digests(self._kit, revision)
         self.react_to_user()
+
+    def choose_controller(self) -> None:
+        """Let whom the present specification asks for deploy from now on."""
+        if kind_of(self.spec) != self._kind:
+            self._kind = kind_of(self.spec)
+            self.controller = controller_of(self._kit, self)
 
     def settle(self) -> None:
         """Let the desired tasks be there already, as a service that has run before the simulation begins."""
