@@ -48,6 +48,8 @@ class ApplicationAutoScaling:
         spec = read(ScalableTarget, arguments, ValidationException)
         service = self._registry.service(spec.cluster, spec.service)
         key = (service.cluster.name, service.name)
+        if service.deleted:
+            raise ValidationException(f"ECS service doesn't exist: service/{'/'.join(key)}")
         for policy in spec.policies:
             self._check(policy, service)
         for action in spec.scheduled_actions:

@@ -94,7 +94,10 @@ class Chooser:
             pool = alive
             if len(items) > 1:
                 pool = self._of_one_provider(alive, able, items)
-            if pool[0].fargate:
+            # a service that has changed from one to the other may still have tasks on both
+            fargate = next(task for task in pool if task in able).fargate
+            pool = [task for task in pool if task.fargate == fargate]
+            if fargate:
                 pick = self._on_fargate(pool, able, float(draws.random()))
             else:
                 draw = (float(draws.random()),) if service.spec.placement_strategy else ()
@@ -110,7 +113,10 @@ class Chooser:
         may = [any(t.capacity_provider == i.capacity_provider for t in able) for i in items]
         counts = by_provider(items, alive)
         index = provider_to_shrink(items, counts, may)
-        assert index is not None
+        if index is None:
+            # all that may stop came through providers, or a launch type, that the strategy does not name any more
+            named = {item.capacity_provider for item in items}
+            return [t for t in alive if t.capacity_provider not in named]
         name = items[index].capacity_provider
         if self._records.full:
             has = {

@@ -1,0 +1,50 @@
+"""What the state machine of test_law_machine.py has found, as the shortest stories that tell it."""
+
+from __future__ import annotations
+
+import pytest
+from sim_helpers import exact_region, network, register
+
+from fargsim import Region
+from fargsim.sim.errors import ValidationException
+
+
+def web(region: Region, desired: int = 2, **more: object) -> None:
+    launch = {} if "capacityProviderStrategy" in more else {"launchType": "FARGATE"}
+    region.ecs.create_service(
+        **{
+            "serviceName": "web",
+            "taskDefinition": "web",
+            "desiredCount": desired,
+            "networkConfiguration": network(),
+            **launch,
+            **more,
+        }
+    )
+
+
+def test_tasks_of_a_launch_type_give_way_to_those_of_a_strategy_of_several_providers():
+    region = exact_region()
+    register(region)
+    web(region, 3)
+    region.run(until="2 min")
+    strategy = [{"capacityProvider": "FARGATE", "weight": 1}, {"capacityProvider": "FARGATE_SPOT", "weight": 2}]
+    region.ecs.update_service(service="web", capacityProviderStrategy=strategy, forceNewDeployment=True)
+    region.run(until="10 min")
+    tasks = region.registry.service("default", "web").tasks.values()
+    assert sorted(t.capacity_provider for t in tasks) == ["FARGATE", "FARGATE_SPOT", "FARGATE_SPOT"]
+    assert region.ecs.describe_services(services=["web"])["services"][0]["runningCount"] == 3
+
+
+def test_a_deleted_service_cannot_be_scaled():
+    region = exact_region()
+    register(region)
+    web(region, 1)
+    region.run(until="2 min")
+    region.ecs.delete_service(service="web", force=True)
+    with pytest.raises(ValidationException, match="ECS service doesn't exist: service/default/web"):
+        region.application_autoscaling.register_scalable_target(
+            ResourceId="service/default/web", MinCapacity=1, MaxCapacity=3
+        )
+    region.run(until="10 min")
+    assert not region.registry.cluster("default").tasks
