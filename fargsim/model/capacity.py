@@ -198,6 +198,20 @@ class AutoScalingGroup(PascalShape):
         return tuple(s.strip() for s in (self.vpc_zone_identifier or "").split(",") if s.strip())
 
 
+def warm_pool_fault(spec: AutoScalingGroup, spot: bool, pool: WarmPoolConfiguration) -> str | None:
+    """Say why a group cannot have a warm pool; None where it can.
+
+    Source: Amazon EC2 Auto Scaling User Guide, ec2-auto-scaling-warm-pools.html; Amazon ECS Developer Guide, using-warm-pool.html.
+    """
+    if spec.mixed_instances_policy is not None or spot:
+        return "a warm pool does not go with Spot Instances or a mixed instances policy"
+    if not spec.agent.ecs_warm_pools_check:
+        return "the agents of a group with a warm pool need ECS_WARM_POOLS_CHECK: true, or they register before their instance is used"
+    if pool.instance_reuse_policy.reuse_on_scale_in:
+        return "ReuseOnScaleIn must be false: ECS capacity providers do not support instances that return to the pool"
+    return None
+
+
 class ManagedScaling(EcsShape):
     """ECS cluster auto scaling of a provider's Auto Scaling group."""
 

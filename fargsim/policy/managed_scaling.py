@@ -18,9 +18,8 @@ from fargsim.policy.alarms import Alarm, AlarmState
 from fargsim.policy.needs import TaskNeeds
 
 US_PER_S = 1_000_000
+HIGH_DATAPOINTS = 1
 LOW_DATAPOINTS = 15
-SCALE_IN_WAIT_S = 900
-SCALE_IN_SHARE_PERCENT = 50
 FROM_ZERO = 2
 """Instances launched first when a group has none: the metric is 200 then, and the capacity counts as 1."""
 
@@ -169,12 +168,14 @@ def reservation(spec: ManagedScaling, view: ProviderView) -> Reservation:
     return Reservation(m, n, 200.0 if n == 0 else 100.0 * m / n, ignored)
 
 
-def reservation_alarms(spec: ManagedScaling) -> tuple[Alarm, Alarm]:
+def reservation_alarms(
+    spec: ManagedScaling, high_datapoints: int = HIGH_DATAPOINTS, low_datapoints: int = LOW_DATAPOINTS
+) -> tuple[Alarm, Alarm]:
     """Return the high and the low alarm on the metric: one datapoint above the target, fifteen below."""
     target = float(spec.target_capacity)
     return (
-        Alarm(target, "GreaterThanThreshold", 1, 1),
-        Alarm(target, "LessThanThreshold", LOW_DATAPOINTS, LOW_DATAPOINTS),
+        Alarm(target, "GreaterThanThreshold", high_datapoints, high_datapoints),
+        Alarm(target, "LessThanThreshold", low_datapoints, low_datapoints),
     )
 
 
@@ -204,6 +205,25 @@ class GroupView:
     high: AlarmState
     low: AlarmState
     warming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleInPace:
+    """How fast scale-in goes.
+
+    Parameters
+    ----------
+    wait_s
+        How long it waits after a scale-out.
+    step_interval_s
+        Time between two of its steps; derived from AWS's benchmark (334 to 34 instances in ten minutes).
+    share_percent
+        How much of the group goes in one step at most, one instance at least.
+    """
+
+    wait_s: int = 900
+    step_interval_s: int = 150
+    share_percent: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,18 +259,16 @@ def target_size(spec: ManagedScaling, metric: Reservation) -> int:
     return -(-metric.needed * 100 // spec.target_capacity)
 
 
+_PACE = ScaleInPace()
+
+
 def scale_group(
-    spec: ManagedScaling, view: GroupView, memory: GroupMemory, *, step_interval_s: int = 150
+    spec: ManagedScaling, view: GroupView, memory: GroupMemory, *, pace: ScaleInPace = _PACE
 ) -> tuple[SetCapacity | KeepCapacity, GroupMemory]:
     """Decide the group's capacity; called once a minute.
 
     Scale-out is blocked while an instance warms up. After a scale-out, or one that was asked for, scale-in waits 15 minutes; it takes at
     most half of the group at once, at least one instance.
-
-    Parameters
-    ----------
-    step_interval_s
-        Time between two steps of scale-in; derived from AWS's benchmark (334 to 34 instances in ten minutes).
 
     Examples
     --------
@@ -263,7 +281,7 @@ def scale_group(
     want = min(max(target_size(spec, view.metric), view.minimum), view.maximum)
     figures = f"reservation {view.metric.percent:g} ({view.metric.needed} of {view.metric.running}), target {spec.target_capacity}"
     if view.high == "ALARM":
-        waiting = replace(memory, scale_in_from_us=view.at_us + SCALE_IN_WAIT_S * US_PER_S)
+        waiting = replace(memory, scale_in_from_us=view.at_us + pace.wait_s * US_PER_S)
         if want <= view.desired:
             at_maximum = view.desired >= view.maximum
             return KeepCapacity("the group is at its maximum" if at_maximum else "asked for already"), waiting
@@ -273,8 +291,8 @@ def scale_group(
     if view.low == "ALARM" and want < view.desired:
         if view.at_us < memory.scale_in_from_us:
             return KeepCapacity("scale-in waits"), memory
-        step = max(1, view.desired * SCALE_IN_SHARE_PERCENT // 100)
-        until = view.at_us + step_interval_s * US_PER_S
+        step = max(1, view.desired * pace.share_percent // 100)
+        until = view.at_us + pace.step_interval_s * US_PER_S
         return (
             SetCapacity(max(want, view.desired - step), f"low alarm: {figures}"),
             replace(memory, scale_in_from_us=until),

@@ -4,30 +4,43 @@ from __future__ import annotations
 
 from typing import Any
 
-from fargsim.catalog.instances import instance_type
-from fargsim.catalog.store import CatalogError
-from fargsim.model.capacity import AutoScalingGroup, LaunchTemplate
+from fargsim.catalog.offers import offer_fault
+from fargsim.model.capacity import AutoScalingGroup, LaunchTemplate, warm_pool_fault
+from fargsim.model.group_options import StartInstanceRefresh, WarmPoolConfiguration
+from fargsim.model.group_verbs import (
+    CreateLaunchTemplateVersion,
+    PutGroupPolicy,
+    PutLifecycleHook,
+    PutWarmPool,
+    SetInstanceHealth,
+    UpdateAutoScalingGroup,
+)
 from fargsim.policy.scaling_group import TERMINATION_POLICIES
-from fargsim.sim.errors import ValidationError
+from fargsim.sim.errors import InstanceRefreshInProgress, ValidationError
+from fargsim.sim.group_scaling import GroupScaling
 from fargsim.sim.groups import AutoScalingGroupRun
+from fargsim.sim.instance_refresh import InstanceRefresh
+from fargsim.sim.kit import US_PER_S
+from fargsim.sim.lifecycle_hooks_asg import Hooks
 from fargsim.sim.registry import Registry, tail
-from fargsim.sim.shapes import read
+from fargsim.sim.shapes import instant, read
+
+HOOKS_MAX = 50
 
 
 class AutoScaling:
     """Auto Scaling groups of container instances."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, scaling: GroupScaling | None = None) -> None:
         self._registry = registry
         self._kit = registry.kit
+        self._scaling = scaling
+        self._refreshes: dict[str, list[InstanceRefresh]] = {}
 
     def create_launch_template(self, **arguments: Any) -> dict[str, Any]:
         """Create a launch template (a verb of EC2, kept beside its only user)."""
         spec = read(LaunchTemplate, arguments, ValidationError)
-        try:
-            instance_type(spec.launch_template_data.instance_type)
-        except CatalogError as fault:
-            raise ValidationError(str(fault)) from None
+        self._offered(spec.launch_template_data.instance_type)
         self._registry.launch_templates[spec.launch_template_name] = spec.launch_template_data
         return {"LaunchTemplate": {"LaunchTemplateName": spec.launch_template_name}}
 
@@ -50,6 +63,15 @@ class AutoScaling:
         for zone in spec.availability_zones:
             if zone not in self._kit.zones:
                 raise ValidationError(f"The zone '{zone}' is not one of {', '.join(self._kit.zones)}")
+        mixed = spec.mixed_instances_policy
+        for override in () if mixed is None else mixed.launch_template.overrides:
+            self._offered(override.instance_type)
+        if mixed is not None and template.instance_market_options is not None:
+            raise ValidationError(
+                "Incompatible launch template: InstanceMarketOptions does not go with MixedInstancesPolicy"
+            )
+        if spec.warm_pool_configuration is not None:
+            self._check_warm_pool(spec, template.instance_market_options is not None, spec.warm_pool_configuration)
         zones = (
             tuple(dict.fromkeys(registry.subnets[s] for s in spec.subnets))
             or spec.availability_zones
@@ -59,7 +81,140 @@ class AutoScaling:
         registry.groups[spec.auto_scaling_group_name] = AutoScalingGroupRun(
             self._kit, spec, template, cluster, zones, registry.ec2
         )
+        for policy in spec.policies:
+            self._put_policy(registry.groups[spec.auto_scaling_group_name], policy)
         return {}
+
+    def _offered(self, name: str) -> None:
+        """Refuse an instance type that there is not, or not in the region."""
+        fault = offer_fault(name, self._kit.region)
+        if fault is not None:
+            raise ValidationError(fault)
+
+    @staticmethod
+    def _check_warm_pool(spec: AutoScalingGroup, spot: bool, pool: WarmPoolConfiguration) -> None:
+        fault = warm_pool_fault(spec, spot, pool)
+        if fault is not None:
+            raise ValidationError(fault)
+
+    def _put_policy(self, group: AutoScalingGroupRun, policy: Any) -> str:
+        if self._scaling is None:
+            raise ValidationError("this region has no CloudWatch to scale by")
+        if group.provider is not None and group.provider.managed:
+            raise ValidationError(
+                f"The capacity provider '{group.provider.spec.name}' manages the scaling of '{group.name}': "
+                "a scaling policy of the group's own would work against it"
+            )
+        return self._scaling.put(group, policy)
+
+    def create_launch_template_version(self, **arguments: Any) -> dict[str, Any]:
+        """Create a version of a launch template; its groups launch by it from now on, what runs stays (see `start_instance_refresh`)."""
+        spec = read(CreateLaunchTemplateVersion, arguments, ValidationError)
+        name = spec.launch_template_name
+        if name not in self._registry.launch_templates:
+            raise ValidationError(f"launch template '{name}' does not exist")
+        self._offered(spec.launch_template_data.instance_type)
+        self._registry.launch_templates[name] = spec.launch_template_data
+        for group in self._registry.groups.values():
+            used = group.spec.template
+            if used.launch_template_name == name and used.version in (None, "$Latest", "$Default"):
+                group.use_template(spec.launch_template_data)
+        return {"LaunchTemplateVersion": {"LaunchTemplateName": name}}
+
+    def update_auto_scaling_group(self, **arguments: Any) -> dict[str, Any]:
+        """Change the sizes of a group; the desired capacity moves as far as the new bounds ask for."""
+        spec = read(UpdateAutoScalingGroup, arguments, ValidationError)
+        group = self._registry.group(spec.auto_scaling_group_name)
+        least = group.minimum if spec.min_size is None else spec.min_size
+        most = group.maximum if spec.max_size is None else spec.max_size
+        if most < least:
+            raise ValidationError(f"Max bound, {most}, must be greater than or equal to min bound, {least}")
+        if spec.desired_capacity is not None and not least <= spec.desired_capacity <= most:
+            raise ValidationError(
+                f"Desired capacity:{spec.desired_capacity} must be between the specified min size:{least} and max size:{most}"
+            )
+        group.resize(least, most, spec.desired_capacity)
+        return {}
+
+    def put_warm_pool(self, **arguments: Any) -> dict[str, Any]:
+        """Give a group a warm pool, which is prepared at once."""
+        spec = read(PutWarmPool, arguments, ValidationError)
+        group = self._registry.group(spec.auto_scaling_group_name)
+        if group.warm_pool is not None:
+            raise ValidationError(f"'{group.name}' has a warm pool already")
+        self._check_warm_pool(group.spec, group.template.instance_market_options is not None, spec)
+        group.spec = group.spec.model_copy(update={"warm_pool_configuration": spec})
+        group.put_warm_pool()
+        return {}
+
+    def put_lifecycle_hook(self, **arguments: Any) -> dict[str, Any]:
+        """Give a group a lifecycle hook, for instances that come or go from now on; one of the same name is replaced."""
+        spec = read(PutLifecycleHook, arguments, ValidationError)
+        group = self._registry.group(spec.auto_scaling_group_name)
+        others = [
+            h for h in group.spec.lifecycle_hook_specification_list if h.lifecycle_hook_name != spec.lifecycle_hook_name
+        ]
+        if len(others) >= HOOKS_MAX:
+            raise ValidationError(f"a group may have {HOOKS_MAX} lifecycle hooks")
+        group.spec = group.spec.model_copy(update={"lifecycle_hook_specification_list": (*others, spec)})
+        group.hooks = Hooks(self._kit, group.spec.lifecycle_hook_specification_list)
+        return {}
+
+    def put_scaling_policy(self, **arguments: Any) -> dict[str, Any]:
+        """Give a group a target tracking policy on the CPU of its instances."""
+        spec = read(PutGroupPolicy, arguments, ValidationError)
+        return {"PolicyARN": self._put_policy(self._registry.group(spec.auto_scaling_group_name), spec)}
+
+    def set_instance_health(self, **arguments: Any) -> dict[str, Any]:
+        """Call instances unhealthy: their group replaces them at once, drained where ECS manages that."""
+        spec = read(SetInstanceHealth, arguments, ValidationError)
+        if spec.auto_scaling_group is not None:
+            group = self._registry.group(spec.auto_scaling_group)
+            found = sorted(group.in_service, key=lambda i: i.number)[: spec.count]
+        else:
+            found = [
+                i for g in self._registry.groups.values() for i in g.in_service if i.instance_id == spec.instance_id
+            ]
+            if not found:
+                raise ValidationError(
+                    f"Instance Id not found - No managed instance found for instance ID: {spec.instance_id}"
+                )
+        for instance in found:
+            grace_us = instance.group.spec.health_check_grace_period * US_PER_S
+            in_grace = instance.in_service_at is None or self._kit.now < instance.in_service_at + grace_us
+            if not (spec.should_respect_grace_period and grace_us and in_grace):
+                instance.group.replace(instance, "unhealthy")
+        return {}
+
+    def start_instance_refresh(self, **arguments: Any) -> dict[str, Any]:
+        """Replace every instance of a group, so many at a time."""
+        spec = read(StartInstanceRefresh, arguments, ValidationError)
+        group = self._registry.group(spec.auto_scaling_group_name)
+        runs = self._refreshes.setdefault(group.name, [])
+        if runs and runs[-1].status == "InProgress":
+            raise InstanceRefreshInProgress(f"An Instance Refresh is already in progress for '{group.name}'")
+        run = InstanceRefresh(self._kit, group, spec.preferences, len(runs))
+        runs.append(run)
+        return {"InstanceRefreshId": run.refresh_id}
+
+    def describe_instance_refreshes(self, *, AutoScalingGroupName: str) -> dict[str, Any]:
+        """Describe the refreshes of a group, newest first."""
+        name = self._registry.group(AutoScalingGroupName).name
+        start = self._registry.start
+        return {
+            "InstanceRefreshes": [
+                {
+                    "InstanceRefreshId": run.refresh_id,
+                    "AutoScalingGroupName": name,
+                    "Status": run.status,
+                    "StatusReason": run.reason,
+                    "StartTime": instant(start, run.started_at),
+                    "EndTime": instant(start, run.ended_at),
+                    "PercentageComplete": run.percentage_complete,
+                }
+                for run in reversed(self._refreshes.get(name, []))
+            ]
+        }
 
     def set_desired_capacity(
         self, *, AutoScalingGroupName: str, DesiredCapacity: int, HonorCooldown: bool = False

@@ -11,12 +11,17 @@ from fargsim.policy.managed_scaling import (
     GroupView,
     InstanceShape,
     ProviderView,
+    Reservation,
+    ScaleInPace,
     SetCapacity,
     WaitingGroup,
     reservation,
     reservation_alarms,
     scale_group,
 )
+from fargsim.policy.metric_data import Point
+from fargsim.sim.alarm_run import metric_key
+from fargsim.sim.cloudwatch import MINUTE_US, CloudWatch
 from fargsim.sim.groups import AutoScalingGroupRun
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.metering import Metering
@@ -39,11 +44,24 @@ def shape_of(kit: Kit, group: AutoScalingGroupRun, name: str) -> InstanceShape:
 class ManagedProvider:
     """The scaling loop of one capacity provider."""
 
-    def __init__(self, kit: Kit, provider: ProviderRun) -> None:
+    def __init__(self, kit: Kit, provider: ProviderRun, cloudwatch: CloudWatch | None = None) -> None:
         self._kit = kit
+        self._cloudwatch = cloudwatch
         self._provider = provider
         self._spec = provider.spec.asg.managed_scaling
-        self._high, self._low = reservation_alarms(self._spec)
+        parameters = kit.parameters
+        self._high, self._low = reservation_alarms(
+            self._spec,
+            high_datapoints=int(parameters.number("cas_high_datapoints")),
+            low_datapoints=int(parameters.number("cas_low_datapoints")),
+        )
+        self._pace = ScaleInPace(
+            wait_s=round(parameters.number("cas_scalein_wait_s")),
+            step_interval_s=round(parameters.number("cas_scalein_step_interval_s")),
+            share_percent=round(parameters.number("cas_scalein_step_percent")),
+        )
+        self._published: deque[tuple[int, Reservation]] = deque()
+        self._visible: Reservation | None = None
         longest = max(self._high.evaluation_range, self._low.evaluation_range)
         self._values: deque[float | None] = deque(maxlen=longest)
         self._states: dict[str, AlarmState] = {"high": "INSUFFICIENT_DATA", "low": "INSUFFICIENT_DATA"}
@@ -64,21 +82,27 @@ class ManagedProvider:
             waiting[key] = waiting.get(key, 0) + 1
             needs[key] = task.revision.needs
         there = group.in_service
+        booting = [i for i in there if i.registered_at is None]
+        if not kit.parameters.flag("cas_count_booting"):
+            there, booting = [i for i in there if i.registered_at is not None], []
         view = ProviderView(
             instances=len(there),
             empty=sum(1 for i in there if not i.busy),
-            booting=sum(1 for i in there if i.registered_at is None),
+            booting=len(booting),
             shapes=self._shapes,
             waiting=tuple(WaitingGroup(needs[key], number, key[1]) for key, number in waiting.items()),
         )
         metric = reservation(self._spec, view)
         provider.reservation = metric.percent
-        self._values.append(metric.percent)
+        self._publish(metric)
+        if self._visible is None:
+            return
+        metric = self._visible
         values = list(self._values)
         for side, alarm in (("high", self._high), ("low", self._low)):
             self._alarm(side, evaluate(alarm, values, self._states[side]))
         warmup_us = self._spec.instance_warmup_period * US_PER_S
-        warming = any(i.launched_at + warmup_us > kit.now and not i.there_before for i in there)
+        warming = any(i.launched_at + warmup_us > kit.now and not i.there_before for i in group.in_service)
         decision, self._memory = scale_group(
             self._spec,
             GroupView(
@@ -92,11 +116,23 @@ class ManagedProvider:
                 warming=warming,
             ),
             self._memory,
-            step_interval_s=round(kit.parameters.number("cas_scalein_step_interval_s")),
+            pace=self._pace,
         )
         if isinstance(decision, SetCapacity) and decision.capacity != group.desired:
             self._record(metric.percent, view.instances, decision)
             group.set_desired(decision.capacity)
+
+    def _publish(self, metric: Reservation) -> None:
+        """Let a datapoint be seen after the publish lag: by CloudWatch, and by the alarms of this loop in the order of time."""
+        kit, group = self._kit, self._provider.group
+        if self._cloudwatch is not None:
+            names = {"CapacityProviderName": self._provider.spec.name, "ClusterName": group.cluster.name}
+            key = metric_key("AWS/ECS/ManagedScaling", "CapacityProviderReservation", names)
+            self._cloudwatch.publish(key, Point.of(kit.now - MINUTE_US, kit.now, metric.percent))
+        self._published.append((kit.now + kit.us("reservation_publish_lag_s"), metric))
+        while self._published and self._published[0][0] <= kit.now:
+            self._visible = self._published.popleft()[1]
+            self._values.append(self._visible.percent)
 
     def _alarm(self, side: str, after: AlarmState) -> None:
         before = self._states[side]
@@ -140,8 +176,9 @@ class ManagedProvider:
 class ClusterAutoScaling:
     """Runs the loop of every managed capacity provider at the end of each metric period."""
 
-    def __init__(self, registry: Registry, metering: Metering) -> None:
+    def __init__(self, registry: Registry, metering: Metering, cloudwatch: CloudWatch | None = None) -> None:
         self._registry = registry
+        self._cloudwatch = cloudwatch
         self._loops: dict[str, ManagedProvider] = {}
         metering.on_period.append(self._period)
 
@@ -149,5 +186,5 @@ class ClusterAutoScaling:
         for name, provider in self._registry.providers.items():
             if provider.managed:
                 if name not in self._loops:
-                    self._loops[name] = ManagedProvider(self._registry.kit, provider)
+                    self._loops[name] = ManagedProvider(self._registry.kit, provider, self._cloudwatch)
                 self._loops[name].minute()

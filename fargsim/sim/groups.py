@@ -42,8 +42,6 @@ class AutoScalingGroupRun:
         Its sizes.
     instances
         Every instance that has not been terminated, those of the warm pool aside.
-    suspended
-        Whether it launches and terminates nothing by itself (an instance refresh is at work).
     on_change
         Called when an instance has gone into service or has been terminated.
     """
@@ -68,7 +66,6 @@ class AutoScalingGroupRun:
         self.minimum, self.maximum = spec.min_size, spec.max_size
         self.desired = spec.min_size if spec.desired_capacity is None else spec.desired_capacity
         self.instances: dict[str, InstanceRun] = {}
-        self.suspended = False
         self.on_change: list[Callable[[], None]] = []
         self.hooks = Hooks(kit, spec.lifecycle_hook_specification_list)
         self._serving: dict[str, InstanceRun] = {}
@@ -90,6 +87,11 @@ class AutoScalingGroupRun:
     def in_service(self) -> list[InstanceRun]:
         """Instances that are not being taken away, oldest first."""
         return list(self._serving.values())
+
+    @property
+    def serving_ids(self) -> frozenset[str]:
+        """Names of the instances that are not being taken away."""
+        return frozenset(self._serving)
 
     @property
     def every_instance(self) -> list[InstanceRun]:
@@ -142,8 +144,6 @@ class AutoScalingGroupRun:
 
     def reconcile(self) -> None:
         """Launch or take away instances until the group has as many as are desired."""
-        if self.suspended:
-            return
         while len(self._serving) < self.desired:
             if self._launch() is None:
                 self._retry()
@@ -288,7 +288,7 @@ class AutoScalingGroupRun:
 
     def _rebalance(self) -> None:
         """Launch in the zone with too few instances, and terminate in the fullest once that one is in service."""
-        if self._rebalancing or self.suspended or len(self._serving) != self.desired or len(self.zones) < 2:
+        if self._rebalancing or len(self._serving) != self.desired or len(self.zones) < 2:
             return
         able = [z for z in self.zones if any(self.capacity.open(m, t, z) for t in self.types for m in self._markets())]
         found = rebalancing([self._zone_counts[z] for z in able])

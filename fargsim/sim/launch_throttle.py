@@ -74,6 +74,12 @@ class PlacementRetry:
             self._not_before = kit.now + wait
         return wait
 
+    def queue_full(self) -> int:
+        """Take note that too many tasks wait for instances already; the next try comes after ``provisioning_retry_s``, not before."""
+        wait = self._kit.us("provisioning_retry_s")
+        self._not_before = self._kit.now + wait
+        return wait
+
     def found(self) -> None:
         """Take note of a task that has found its place."""
         self._since = None

@@ -253,8 +253,15 @@ class Launcher:
         task.placed = self._kit.env.event()
         cluster.waiting[task.task_id] = task
         self._begin(task)
-        self._kit.at(self._kit.now + self._kit.us("provisioning_timeout_s"), lambda: self._give_up(task))
+        self._kit.at(self._kit.now + self._patience_us(task), lambda: self._give_up(task))
         return task
+
+    def _patience_us(self, task: TaskRun) -> int:
+        """Return how long a task waits for capacity: evenly between the shortest and the longest wait, where these differ."""
+        shortest, longest = self._kit.us("provisioning_timeout_min_s"), self._kit.us("provisioning_timeout_s")
+        if shortest >= longest:
+            return longest
+        return shortest + round(float(self._kit.streams[f"provisioning/{task.group}"].random()) * (longest - shortest))
 
     def _give_up(self, task: TaskRun) -> None:
         if task.cluster.waiting.pop(task.task_id, None) is None:
