@@ -287,9 +287,10 @@ def _timeline(scenario: Scenario, names: Names, launches: Launches) -> Iterator[
             yield Issue(
                 at, unknown("Auto Scaling group", tail(resize.auto_scaling_group_name), names.auto_scaling_groups)
             )
-        crash = entry.fault.task_crash if entry.fault is not None else None
-        if crash is not None:
-            yield from _service_fault(crash.service, crash.cluster, names, (*path, "fault", "task_crash"))
+        for fault in ("task_crash", "task_hang"):
+            found = getattr(entry.fault, fault) if entry.fault is not None else None
+            if found is not None:
+                yield from _service_fault(found.service, found.cluster, names, (*path, "fault", fault))
         for of, group in _named_groups(entry):
             if tail(group) not in names.auto_scaling_groups:
                 at = (*path, *of, "auto_scaling_group")
@@ -306,7 +307,7 @@ def _named_groups(entry: TimelineEntry) -> Iterator[tuple[Path, str]]:
     if entry.fault is not None:
         for fault in ("instance_loss", "agent_disconnected"):
             found = getattr(entry.fault, fault)
-            if found is not None:
+            if found is not None and found.auto_scaling_group is not None:
                 yield ("fault", fault), found.auto_scaling_group
     for verb in ("start_task", "update_container_instances_state", "deregister_container_instance"):
         some = getattr(entry, verb)

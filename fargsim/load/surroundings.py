@@ -131,3 +131,8 @@ def _outages(scenario: Scenario) -> Iterator[Issue]:
             if zone not in zones:
                 at = ("timeline", n, "fault", "fargate_capacity_unavailable", "zones", m)
                 yield Issue(at, unknown(f"zone of {scenario.region}", zone, zones))
+        for fault in ("az_outage", "az_impairment", "instance_loss"):
+            found = getattr(entry.fault, fault) if entry.fault is not None else None
+            if found is not None and found.zone is not None and found.zone not in zones:
+                where = ("timeline", n, "fault", fault, "zone")
+                yield Issue(where, unknown(f"zone of {scenario.region}", found.zone, zones))

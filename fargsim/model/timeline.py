@@ -6,12 +6,14 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fargsim.model.account import PutAccountSettingDefault
 from fargsim.model.alarms import MetricAlarm, PutMetricData, SetAlarmState
 from fargsim.model.balancing import ModifyListener, ModifyRule
 from fargsim.model.base import EcsShape, Own, PascalShape
 from fargsim.model.code_deploy import CreateDeployment, CreateDeploymentGroup, StopDeployment
 from fargsim.model.deployment_verbs import StopServiceDeployment, UpdateTaskProtection
 from fargsim.model.lifecycle import ContinueServiceDeployment
+from fargsim.model.faults import AzImpairment, AzOutage, FargatePlatformRevision, InstanceLoss, TaskHang
 from fargsim.model.quantity import DurationUs
 from fargsim.model.scaling import ScalableTarget, ScalingPolicy, ScheduledAction
 from fargsim.model.service import CreateService, RunTask, UpdateService
@@ -52,13 +54,6 @@ class TaskCrash(Own):
     exit_code: int = Field(default=1, ge=0, le=255)
 
 
-class InstanceLoss(Own):
-    """Container instances vanish with all their tasks, oldest instances first."""
-
-    auto_scaling_group: str
-    count: int = Field(default=1, ge=1)
-
-
 class AgentDisconnected(Own):
     """Container agents are cut off for a while, oldest instances first: no placements, and nothing they do is known meanwhile."""
 
@@ -91,9 +86,13 @@ class Fault(Own):
     """Something that goes wrong; exactly one."""
 
     task_crash: TaskCrash | None = None
+    task_hang: TaskHang | None = None
     instance_loss: InstanceLoss | None = None
     agent_disconnected: AgentDisconnected | None = None
     fargate_capacity_unavailable: FargateCapacityUnavailable | None = None
+    az_outage: AzOutage | None = None
+    az_impairment: AzImpairment | None = None
+    fargate_platform_revision: FargatePlatformRevision | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -114,6 +113,7 @@ VERBS: dict[str, type[Any]] = {
     "ecs.stop_service_deployment": StopServiceDeployment,
     "ecs.continue_service_deployment": ContinueServiceDeployment,
     "ecs.update_task_protection": UpdateTaskProtection,
+    "ecs.put_account_setting_default": PutAccountSettingDefault,
     "elbv2.modify_listener": ModifyListener,
     "elbv2.modify_rule": ModifyRule,
     "autoscaling.set_desired_capacity": SetDesiredCapacity,
@@ -151,6 +151,9 @@ class TimelineEntry(Own):
         default=None, alias="ecs.continue_service_deployment"
     )
     update_task_protection: UpdateTaskProtection | None = Field(default=None, alias="ecs.update_task_protection")
+    put_account_setting_default: PutAccountSettingDefault | None = Field(
+        default=None, alias="ecs.put_account_setting_default"
+    )
     modify_listener: ModifyListener | None = Field(default=None, alias="elbv2.modify_listener")
     modify_rule: ModifyRule | None = Field(default=None, alias="elbv2.modify_rule")
     set_desired_capacity: SetDesiredCapacity | None = Field(default=None, alias="autoscaling.set_desired_capacity")

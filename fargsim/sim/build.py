@@ -6,18 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fargsim.model.scenario import Scenario
-from fargsim.model.timeline import Fault, StopTask, TimelineEntry
+from fargsim.model.timeline import StopTask, TimelineEntry
 from fargsim.model.traffic import Jobs, Rate
 from fargsim.policy.user_policy import UserPolicy
 from fargsim.record.buffer import Recorder
-from fargsim.sim.agents import cut_off
 from fargsim.sim.errors import AwsError, ClientException, ThrottlingException
+from fargsim.sim.faults import break_something, oldest_running
 from fargsim.sim.kit import US_PER_S
 from fargsim.sim.region import Region
 from fargsim.sim.scheduled_tasks import ScheduledTasks
 from fargsim.sim.sources import Source, source
-from fargsim.sim.state import TaskRun
-from fargsim.sim.task_life import crash as crash_container
 
 RETRY_FIRST_S = 2
 RETRY_LONGEST_S = 300
@@ -161,7 +159,7 @@ def _call(region: Region, verb: str, arguments: dict[str, Any]) -> None:
 
 def _happen(region: Region, entry: TimelineEntry) -> None:
     if entry.fault is not None:
-        _break(region, entry.fault)
+        break_something(region, entry.fault)
         return
     verb, argument = entry.verb
     try:
@@ -180,32 +178,8 @@ def _stop(region: Region, spec: StopTask) -> None:
     if spec.task is not None:
         region.ecs.stop_task(task=spec.task, cluster=spec.cluster, reason=reason)
         return
-    for task in _oldest(region, spec.cluster, spec.service, spec.count):
+    for task in oldest_running(region, spec.cluster, spec.service, spec.count):
         region.ecs.stop_task(task=task.task_id, cluster=spec.cluster, reason=reason)
-
-
-def _oldest(region: Region, cluster: str, service: str | None, number: int) -> list[TaskRun]:
-    assert service is not None
-    tasks = region.registry.service(cluster, service).tasks.values()
-    running = [t for t in tasks if t.alive and t.last_status == "RUNNING"]
-    return sorted(running, key=lambda t: t.number)[:number]
-
-
-def _break(region: Region, fault: Fault) -> None:
-    if fault.task_crash is not None:
-        crash = fault.task_crash
-        for task in _oldest(region, crash.cluster, crash.service, crash.count):
-            crash_container(region.kit, task, crash.exit_code)
-    if fault.fargate_capacity_unavailable is not None:
-        outage = fault.fargate_capacity_unavailable
-        options = {"FARGATE": ("on_demand",), "FARGATE_SPOT": ("spot",), None: ("on_demand", "spot")}[outage.provider]
-        region.registry.fargate.capacity.withdraw(outage.zones or region.kit.zones, options, outage.for_)
-    if fault.agent_disconnected is not None:
-        cut_off(region, fault.agent_disconnected)
-    if fault.instance_loss is not None:
-        group = region.registry.group(fault.instance_loss.auto_scaling_group)
-        for instance in sorted(group.in_service, key=lambda i: i.number)[: fault.instance_loss.count]:
-            group.lose(instance, "fault: instance_loss")
 
 
 class _Submission:

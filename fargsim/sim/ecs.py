@@ -12,6 +12,7 @@ from fargsim.policy.fleet import Fleet
 from fargsim.policy.needs import needs_of
 from fargsim.sim.ecs_deployments import DeploymentVerbs
 from fargsim.sim.ecs_services import ServiceVerbs
+from fargsim.sim.ecs_settings import SettingVerbs
 from fargsim.sim.ecs_tasks import TaskVerbs
 from fargsim.sim.errors import ClientException, InvalidParameterException
 from fargsim.sim.images import images_of
@@ -21,7 +22,7 @@ from fargsim.sim.shapes import read
 from fargsim.sim.state import ClusterRun, ProviderRun, Revision
 
 
-class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs):
+class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs, SettingVerbs):
     """Verbs that create, change, stop and describe.
 
     Arguments are those of the AWS API, in ``camelCase``; answers are dictionaries in its shapes. A name stands wherever the API takes an

@@ -36,10 +36,12 @@ from fargsim.sim.launching import Launcher
 from fargsim.sim.metering import Metering
 from fargsim.sim.records import record_instance, record_task
 from fargsim.sim.registry import Registry
+from fargsim.sim.retirement import Retirement
 from fargsim.sim.sources import source
 from fargsim.sim.streams import Streams
 from fargsim.sim.surroundings import SurroundingsRun
 from fargsim.sim.traffic import UserLoop
+from fargsim.sim.zone_states import ZoneStates
 
 DAY_US = 86_400 * US_PER_S
 
@@ -121,7 +123,8 @@ class Region:
             record=record,
             subnets={s.subnet_id: s.availability_zone for s in facts},
         )
-        self.registry.contact = lambda task, group: contact(self.kit.surroundings, task, group)
+        self.zone_states = ZoneStates(self.kit, lambda task, group: contact(self.kit.surroundings, task, group))
+        self.registry.contact = self.zone_states.contact
         self.cloudwatch = CloudWatch(self.kit, start)
         self.registry.alarms = self.cloudwatch
         self.metering = Metering(self.registry, record.period, self.cloudwatch)
@@ -133,6 +136,7 @@ class Region:
         self.autoscaling = AutoScaling(self.registry)
         self.application_autoscaling = ApplicationAutoScaling(self.registry, self.cloudwatch)
         self.cluster_autoscaling = ClusterAutoScaling(self.registry, self.metering)
+        self.retirement = Retirement(self.kit, self.registry)
         self.ecs.create_cluster(clusterName="default")
         self._closed = False
 

@@ -70,6 +70,8 @@ class Registry:
     """By name, ``BALANCER:PORT``."""
     ec2: Ec2Capacity = field(init=False)
     """Where EC2 has capacity."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Settings of the account that have been made."""
     contact: Callable[[TaskRun, TargetGroupRun], Contact] = always
     """What a balancer meets at a task, asked when it is registered with a target group."""
     alarms: AlarmSource | None = None

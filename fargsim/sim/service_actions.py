@@ -102,6 +102,8 @@ class ServiceActions:
 
     def reason_to_stop(self, task: TaskRun, unhealthy: bool) -> str:
         """Return the ``stoppedReason`` of a task that the scheduler stops."""
+        if task.retires:
+            return task.retires
         if unhealthy and not task.host_drains:
             group = next((g for g, t in task.targets if t.state == "unhealthy"), None)
             if group is None:

@@ -137,6 +137,8 @@ class TaskRun:
     healthy: bool = False
     health_checked: bool = False
     host_drains: bool = False
+    retires: str = ""
+    """Why Fargate takes it out of service, once it does."""
     counted_running: bool = False
     settled: bool = False
     """Whether it was there before the run began."""

@@ -101,6 +101,7 @@ class TargetGroupRun:
         self._record_every = 0
         self._routing_minimum = Minimum(*spec.minimum_healthy("unhealthy_state_routing"))
         self._dns_minimum = Minimum(*spec.minimum_healthy("dns_failover"))
+        self._closed_zones: frozenset[int] = frozenset()
         self._slow_start = SlowStart(kit, spec.slow_start_s * US_PER_S, self.weigh) if spec.slow_start_s else None
         self.automatic: AutomaticWeights | None = None
         if spec.algorithm == "weighted_random":
@@ -180,7 +181,7 @@ class TargetGroupRun:
         if task.settled:
             target.state = "healthy"
         if target.zone is not None and not (task.settled and target.passing and outage is None):
-            self._watch(target)
+            self._watch(target, kit.us("reg_delay_s"))
         if task.settled:
             self._route()
         return target
@@ -229,11 +230,12 @@ class TargetGroupRun:
             else:
                 target.slot = None
 
-    def _watch(self, target: Target) -> None:
+    def _watch(self, target: Target, delay_us: int = 0) -> None:
+        """Check a target from now on, the first time after a delay and a share of the interval."""
         kit, checks = self._kit, checks_of(self._kit, self.spec)
         phase = float(kit.streams[f"health check/{self.spec.name}"].random())
-        first = kit.now + kit.us("reg_delay_s") + round(phase * checks.interval_us)
         state: Literal["initial", "healthy"] = "healthy" if target.state == "healthy" else "initial"
+        first = kit.now + delay_us + round(phase * checks.interval_us)
         health = Health(state, first, target.passing, hangs=target.contact.hangs)
         target.watch = HealthWatch(kit, checks, health, lambda state: self._become(target, state))
 
@@ -249,6 +251,23 @@ class TargetGroupRun:
             return
         before = target.mode
         target.answering, target.listening = answering, answering if listening is None else listening
+        self._turned(target, before)
+
+    def meet(self, target: Target, contact: Contact) -> None:
+        """Let the balancer meet something else at a target from now on."""
+        before = target.mode
+        target.contact = contact
+        if target.state != "unused":
+            self._turned(target, before)
+
+    def close_zones(self, zones: frozenset[int]) -> None:
+        """Let requests enter by none of these zones: the balancer's nodes there are out."""
+        if zones != self._closed_zones:
+            self._closed_zones = zones
+            self._route()
+
+    def _turned(self, target: Target, before: str) -> None:
+        """Take note that a target answers otherwise than before, or is met otherwise."""
         if target.watch is None and target.zone is not None and not target.passing:
             self._watch(target)
         elif target.watch is not None:
@@ -376,9 +395,10 @@ class TargetGroupRun:
             dns=self._dns_minimum,
         )
         open_to = {id(t) for t, wanted in zip(here, decided.targets, strict=True) if wanted}
-        if self.bridge.zones is not None and self.bridge.zones != decided.zones:
+        entered = tuple(zone for zone in decided.zones if zone not in self._closed_zones) or decided.zones
+        if self.bridge.zones is not None and self.bridge.zones != entered:
             self.bridge.hold(now)
-            self.bridge.zones = decided.zones
+            self.bridge.zones = entered
         for target in self.targets.values():
             wanted = id(target) in open_to
             if wanted != target.routed and target.slot is not None:
