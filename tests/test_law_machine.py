@@ -1,0 +1,386 @@
+"""The state machine: random sequences of verbs and faults, and what holds after each of them; in the end everybody has what is wanted."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import machine_laws
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from machine_end import finish
+from machine_watch import Watch
+from machine_world import CLUSTER, FAMILIES, FLEETS, KINDS, NAMES, S, World
+from sim_helpers import SUBNETS
+
+ZONES = tuple(SUBNETS.values())
+names = st.sampled_from(NAMES)
+families = st.sampled_from(sorted(FAMILIES))
+fleets = st.sampled_from(sorted(FLEETS))
+counts = st.integers(0, 5)
+WAITS = st.one_of(
+    st.integers(1, 3 * S),
+    st.integers(1, 40 * S),
+    st.sampled_from([1, S, 5 * S, 60 * S, 61 * S, 120 * S]),
+    st.integers(1, 900 * S),
+)
+BOUNDS = st.sampled_from([(100, 200), (50, 100), (0, 100), (50, 150), (75, 125), (100, 150), (100, 100), (0, 200)])
+STRATEGIES: tuple[list[dict[str, str]], ...] = (
+    [],
+    [{"type": "random"}],
+    [{"type": "binpack", "field": "memory"}],
+    [{"type": "spread", "field": "attribute:ecs.availability-zone"}, {"type": "binpack", "field": "cpu"}],
+    [{"type": "spread", "field": "attribute:stack"}],
+)
+CONSTRAINTS: tuple[list[dict[str, str]], ...] = (
+    [],
+    [{"type": "distinctInstance"}],
+    [{"type": "memberOf", "expression": "attribute:stack == prod"}],
+    [{"type": "memberOf", "expression": "attribute:ecs.instance-type == m5.large"}],
+)
+PROVIDER_STRATEGIES: dict[str, tuple[list[dict[str, Any]], ...]] = {
+    "FARGATE": (
+        [{"capacityProvider": "FARGATE", "weight": 1, "base": 1}, {"capacityProvider": "FARGATE_SPOT", "weight": 2}],
+        [{"capacityProvider": "FARGATE_SPOT", "weight": 1}],
+    ),
+    "EC2": (
+        [{"capacityProvider": "cp-m", "weight": 1}],
+        [{"capacityProvider": "cp-m", "weight": 1}, {"capacityProvider": "cp-g", "weight": 1}],
+        [{"capacityProvider": "cp-g", "weight": 1}],
+    ),
+}
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> dict[str, Any]:
+    """A DeploymentConfiguration."""
+    low, high = draw(BOUNDS)
+    found: dict[str, Any] = {"minimumHealthyPercent": low, "maximumPercent": high}
+    if draw(st.booleans()):
+        breaker: dict[str, Any] = {"enable": True, "rollback": draw(st.booleans())}
+        if draw(st.booleans()):
+            breaker["thresholdConfiguration"] = {"type": "COUNT", "value": draw(st.integers(1, 4))}
+            breaker["resetOnHealthyTask"] = draw(st.booleans())
+        found["deploymentCircuitBreaker"] = breaker
+    if draw(st.booleans()):
+        found["alarms"] = {"alarmNames": ["high"], "enable": True, "rollback": draw(st.booleans())}
+    if draw(st.booleans()):
+        found["bakeTimeInMinutes"] = draw(st.integers(0, 3))
+    if draw(st.sampled_from([True, False, False])):
+        cleanup = draw(st.sampled_from(["BLOCKING", "DEFERRED"]))
+        criteria = {"enable": True, "healthyPercent": max(low, 60), "sourceServiceRevisionCleanup": cleanup}
+        found["earlySuccessCriteria"] = criteria
+    return found
+
+
+class Machine(RuleBasedStateMachine):
+    """Whatever is done to a region and whatever goes wrong in it."""
+
+    world: World
+
+    @initialize(
+        seed=st.integers(0, 2**20),
+        exact=st.booleans(),
+        vcpu=st.sampled_from([4, 40]),
+        share=st.sampled_from([0.0, 3.0]),
+        begin=st.lists(
+            st.tuples(names, families, st.integers(1, 4), st.booleans()), max_size=3, unique_by=lambda x: x[0]
+        ),
+    )
+    def build(self, seed: int, exact: bool, vcpu: int, share: float, begin: list[tuple[str, str, int, bool]]) -> None:
+        self.world = World(seed, exact, vcpu, share)
+        self.watch = Watch(self.world)
+        for name, family, desired, balanced in begin:
+            more: dict[str, Any] = {"loadBalancers": self.world.balanced(name, family)} if balanced else {}
+            self.world.create(name, family, 0, desiredCount=desired, **more)
+            self.world.traffic(name, 3, 1800)
+
+    # time
+
+    @rule(wait=WAITS)
+    def time_passes(self, wait: int) -> None:
+        world, end = self.world, self.world.now_us + wait
+        while world.now_us < end:
+            world.region.run(until=min(end, world.now_us + max(7 * S, wait // 5)))
+            self.watch.containers()
+            machine_laws.check(world)
+
+    @rule(wait=st.integers(1, 9 * S))
+    def a_moment_passes(self, wait: int) -> None:
+        self.world.region.run(until=self.world.now_us + wait)
+
+    # revisions and services
+
+    @rule(family=families, kind=st.sampled_from(sorted(KINDS)))
+    def register(self, family: str, kind: str) -> None:
+        self.world.register(family, kind)
+
+    @rule(
+        name=names,
+        family=families,
+        back=st.integers(0, 2),
+        desired=counts,
+        configuration=configurations(),
+        balanced=st.booleans(),
+        grace=st.sampled_from([0, 0, 60]),
+        strategy=st.sampled_from(STRATEGIES),
+        constraint=st.sampled_from(CONSTRAINTS),
+        provider=st.sampled_from([None, 0, 1, 2]),
+    )
+    def create_service(
+        self,
+        name: str,
+        family: str,
+        back: int,
+        desired: int,
+        configuration: dict[str, Any],
+        balanced: bool,
+        grace: int,
+        strategy: list[dict[str, str]],
+        constraint: list[dict[str, str]],
+        provider: int | None,
+    ) -> None:
+        world, launch = self.world, FAMILIES[family][0]
+        more: dict[str, Any] = {"desiredCount": desired, "deploymentConfiguration": configuration}
+        if launch == "EC2":
+            more |= {"placementStrategy": strategy, "placementConstraints": constraint}
+        if provider is not None:
+            known = PROVIDER_STRATEGIES[launch]
+            more["capacityProviderStrategy"] = known[provider % len(known)]
+        if balanced:
+            more |= {"loadBalancers": world.balanced(name, family), "healthCheckGracePeriodSeconds": grace}
+        world.create(name, family, back, **more)
+
+    @rule(name=names, desired=counts)
+    def scale(self, name: str, desired: int) -> None:
+        self.world.ecs("update_service", service=name, desiredCount=desired)
+
+    @rule(name=names, family=families, back=st.integers(0, 3), force=st.booleans())
+    def deploy(self, name: str, family: str, back: int, force: bool) -> None:
+        """Deploy a revision, mostly one of the service's own family."""
+        service = self.world.cluster.services.get(name)
+        own = family if service is None else service.revision.definition.family
+        revision = self.world.revision(own, back)
+        self.world.ecs("update_service", service=name, taskDefinition=revision, forceNewDeployment=force)
+
+    @rule(name=names, kind=st.sampled_from(sorted(KINDS)))
+    def roll_out(self, name: str, kind: str) -> None:
+        """Register a revision for a service and deploy it."""
+        service = self.world.cluster.services.get(name)
+        if service is not None:
+            family = service.revision.definition.family
+            self.world.register(family, kind)
+            self.world.ecs("update_service", service=name, taskDefinition=family)
+
+    @rule(
+        name=names,
+        configuration=configurations(),
+        grace=st.sampled_from([None, 0, 45]),
+        constraint=st.sampled_from([None, *CONSTRAINTS]),
+        strategy=st.sampled_from([None, *STRATEGIES]),
+        provider=st.sampled_from([None, None, 0, 1, 2]),
+    )
+    def configure(
+        self,
+        name: str,
+        configuration: dict[str, Any],
+        grace: int | None,
+        constraint: list[dict[str, str]] | None,
+        strategy: list[dict[str, str]] | None,
+        provider: int | None,
+    ) -> None:
+        more: dict[str, Any] = {"deploymentConfiguration": configuration, "healthCheckGracePeriodSeconds": grace}
+        service = self.world.cluster.services.get(name)
+        if service is not None:
+            launch = FAMILIES[service.revision.definition.family][0]
+            if launch == "EC2":
+                more |= {"placementConstraints": constraint, "placementStrategy": strategy}
+            if provider is not None:
+                known = PROVIDER_STRATEGIES[launch]
+                more |= {"capacityProviderStrategy": known[provider % len(known)], "forceNewDeployment": True}
+        self.world.ecs("update_service", service=name, **more)
+
+    @rule(name=names, force=st.booleans())
+    def delete_service(self, name: str, force: bool) -> None:
+        self.world.ecs("delete_service", service=name, force=force)
+
+    @rule(name=names)
+    def stop_deployment(self, name: str) -> None:
+        self.world.ecs("stop_service_deployment", service=name)
+
+    @rule(name=names, count=st.integers(1, 4), minutes=st.sampled_from([1, 7, None]), on=st.booleans())
+    def protect(self, name: str, count: int, minutes: int | None, on: bool) -> None:
+        more = {"expiresInMinutes": minutes} if on and minutes else {}
+        self.world.ecs("update_task_protection", service=name, count=count, protectionEnabled=on, **more)
+
+    # tasks
+
+    @rule(family=families, count=st.integers(1, 5), provider=st.booleans())
+    def run_task(self, family: str, count: int, provider: bool) -> None:
+        launch, mode = FAMILIES[family][:2]
+        more: dict[str, Any] = {}
+        if provider:
+            more["capacityProviderStrategy"] = PROVIDER_STRATEGIES[launch][0]
+        else:
+            more["launchType"] = launch
+        if mode == "awsvpc":
+            more["networkConfiguration"] = {"awsvpcConfiguration": {"subnets": list(SUBNETS)}}
+        self.world.ecs("run_task", taskDefinition=family, count=count, **more)
+
+    @rule(family=families, count=st.integers(1, 3), fleet=fleets)
+    def start_task(self, family: str, count: int, fleet: str) -> None:
+        more: dict[str, Any] = {}
+        if FAMILIES[family][1] == "awsvpc":
+            more["networkConfiguration"] = {"awsvpcConfiguration": {"subnets": list(SUBNETS)}}
+        self.world.ecs("start_task", taskDefinition=family, auto_scaling_group=fleet, count=count, **more)
+
+    @rule(which=st.integers(0, 30), count=st.integers(1, 3))
+    def stop_tasks(self, which: int, count: int) -> None:
+        tasks = list(self.world.cluster.tasks)
+        for task in (tasks[which % len(tasks) :] if tasks else ["none"])[:count]:
+            self.world.ecs("stop_task", task=task)
+
+    # instances
+
+    @rule(fleet=fleets, count=st.integers(1, 3), status=st.sampled_from(["DRAINING", "ACTIVE"]))
+    def set_state(self, fleet: str, count: int, status: str) -> None:
+        names = list(self.world.registry.group(fleet).instances)[:count]
+        self.world.ecs("update_container_instances_state", containerInstances=names, status=status)
+
+    @rule(fleet=fleets, force=st.booleans())
+    def deregister(self, fleet: str, force: bool) -> None:
+        self.world.ecs("deregister_container_instance", auto_scaling_group=fleet, force=force)
+
+    @rule(which=st.integers(0, 9), value=st.sampled_from(["prod", "test", None]))
+    def attribute(self, which: int, value: str | None) -> None:
+        arns = self.world.region.ecs.list_container_instances()["containerInstanceArns"]
+        target = arns[which % len(arns)] if arns else "none"
+        if value is None:
+            self.world.ecs("delete_attributes", attributes=[{"name": "stack", "targetId": target}])
+        else:
+            self.world.ecs("put_attributes", attributes=[{"name": "stack", "value": value, "targetId": target}])
+
+    @rule(fleet=fleets, desired=st.integers(0, 5))
+    def set_capacity(self, fleet: str, desired: int) -> None:
+        self.world.attempt("autoscaling", "set_desired_capacity", AutoScalingGroupName=fleet, DesiredCapacity=desired)
+
+    # scaling, alarms, traffic
+
+    @rule(name=names, least=st.integers(0, 2), most=st.integers(1, 5), goal=st.sampled_from([20.0, 60.0]))
+    def track(self, name: str, least: int, most: int, goal: float) -> None:
+        resource = f"service/{CLUSTER}/{name}"
+        room = "application_autoscaling"
+        self.world.attempt(room, "register_scalable_target", ResourceId=resource, MinCapacity=least, MaxCapacity=most)
+        metric = {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}
+        self.world.attempt(
+            room,
+            "put_scaling_policy",
+            ResourceId=resource,
+            PolicyName="cpu",
+            PolicyType="TargetTrackingScaling",
+            TargetTrackingScalingPolicyConfiguration={
+                "TargetValue": goal,
+                "PredefinedMetricSpecification": metric,
+                "ScaleInCooldown": 60,
+                "ScaleOutCooldown": 30,
+            },
+        )
+
+    @rule(name=names)
+    def stop_tracking(self, name: str) -> None:
+        self.world.attempt(
+            "application_autoscaling", "deregister_scalable_target", ResourceId=f"service/{CLUSTER}/{name}"
+        )
+
+    @rule(value=st.sampled_from([1.0, 99.0]), make=st.booleans())
+    def measure(self, value: float, make: bool) -> None:
+        if make:
+            self.world.attempt(
+                "cloudwatch",
+                "put_metric_alarm",
+                AlarmName="high",
+                Namespace="App",
+                MetricName="errors",
+                Statistic="Average",
+                Period=60,
+                EvaluationPeriods=1,
+                Threshold=50.0,
+                ComparisonOperator="GreaterThanThreshold",
+            )
+        data = [{"MetricName": "errors", "Value": value}]
+        self.world.attempt("cloudwatch", "put_metric_data", Namespace="App", MetricData=data)
+
+    @rule(state=st.sampled_from(["OK", "ALARM", "INSUFFICIENT_DATA", None]))
+    def set_alarm(self, state: str | None) -> None:
+        if state is None:
+            self.world.attempt("cloudwatch", "delete_alarms", AlarmNames=["high"])
+        else:
+            self.world.attempt(
+                "cloudwatch", "set_alarm_state", AlarmName="high", StateValue=state, StateReason="by hand"
+            )
+
+    @rule(name=names, rate=st.integers(1, 12), for_s=st.integers(10, 1200))
+    def traffic(self, name: str, rate: int, for_s: int) -> None:
+        self.world.traffic(name, rate, for_s)
+
+    @rule(
+        name=names, kind=st.sampled_from(["ip", "instance"]), blue=st.sampled_from([0, 1, 100]), green=st.integers(0, 2)
+    )
+    def weigh(self, name: str, kind: str, blue: int, green: int) -> None:
+        actions = [self.world.forward(name, kind, blue, green)]
+        self.world.attempt("elbv2", "modify_listener", ListenerArn=f"lb-{name}:80", DefaultActions=actions)
+
+    # faults
+
+    @rule(name=names, count=st.integers(1, 3), code=st.sampled_from([0, 1, 3]))
+    def crash(self, name: str, count: int, code: int) -> None:
+        self.world.fault(task_crash={"service": name, "count": count, "exit_code": code})
+
+    @rule(fleet=fleets, count=st.integers(1, 2))
+    def lose_instance(self, fleet: str, count: int) -> None:
+        self.world.fault(instance_loss={"auto_scaling_group": fleet, "count": count})
+
+    @rule(fleet=fleets, count=st.integers(1, 2), lasts=st.integers(1, 400))
+    def cut_off(self, fleet: str, count: int, lasts: int) -> None:
+        self.world.fault(lasts, agent_disconnected={"auto_scaling_group": fleet, "count": count})
+
+    @rule(zone=st.sampled_from(ZONES), lasts=st.integers(1, 400), every=st.booleans())
+    def no_capacity(self, zone: str, lasts: int, every: bool) -> None:
+        self.world.fault(lasts, fargate_capacity_unavailable={"zones": [] if every else [zone]})
+
+    # what holds after each
+
+    @invariant()
+    @precondition(lambda self: hasattr(self, "watch"))
+    def laws(self) -> None:
+        machine_laws.check(self.world, at_once=True)
+
+    def teardown(self) -> None:
+        # what was broken on the way is told, not what follows from it
+        if hasattr(self, "watch") and sys.exc_info()[0] is None:
+            finish(self.world, self.watch)
+
+
+HEALTH = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
+
+
+def test_whatever_is_done() -> None:
+    run_state_machine_as_test(
+        Machine, settings=settings(max_examples=12, stateful_step_count=50, suppress_health_check=HEALTH)
+    )
+
+
+@pytest.mark.slow
+def test_whatever_is_done_for_long() -> None:
+    run_state_machine_as_test(
+        Machine, settings=settings(max_examples=40, stateful_step_count=250, suppress_health_check=HEALTH)
+    )
