@@ -67,6 +67,7 @@ class Names:
     capacity_providers: list[str] = field(default_factory=list)
     subnets: list[str] = field(default_factory=list)
     behaviour: list[str] = field(default_factory=list)
+    queues: list[str] = field(default_factory=list)
     incomplete: bool = False
 
 
@@ -95,6 +96,7 @@ def read_names(data: dict[str, Any]) -> Names:
     names.launch_templates = list(_named(data, "launchTemplates", "LaunchTemplateName"))
     names.auto_scaling_groups = list(_named(data, "autoScalingGroups", "AutoScalingGroupName"))
     names.capacity_providers = list(_named(data, "capacityProviders", "name"))
+    names.queues = list(_named(data, "queues", "QueueName"))
     network = data.get("network")
     names.subnets = list(_named(network, "subnets", "SubnetId")) if isinstance(network, dict) else []
     behaviour = data.get("behaviour")

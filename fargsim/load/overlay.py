@@ -35,8 +35,10 @@ NATURAL_KEYS = (
     "Key",
     "key",
     "containerName",
+    "QueueName",
     "to",
     "service",
+    "queue",
 )
 """Keys that name an element of a list, in the order in which they are tried."""
 

@@ -16,6 +16,7 @@ from fargsim.load.names import FARGATE_PROVIDERS, Names, tail, unknown
 from fargsim.load.scaling import scaling_faults
 from fargsim.load.shifts import rules_of, shift_reference_faults
 from fargsim.load.surroundings import surroundings_faults
+from fargsim.load.work import work_faults
 from fargsim.model.balancing import Action, forwards_to
 from fargsim.model.base import Issue, Path
 from fargsim.model.scenario import Scenario
@@ -45,6 +46,7 @@ def reference_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
     yield from shift_reference_faults(scenario, names)
     yield from _scaling(scenario, names)
     yield from _traffic(scenario, names, launches)
+    yield from work_faults(scenario, names)
     for n, job in enumerate(scenario.jobs):
         yield from launches.launch_faults(job.run_task, ("jobs", n, "run_task"))
     yield from _timeline(scenario, names, launches)
@@ -137,7 +139,7 @@ def _capacity(scenario: Scenario, names: Names) -> Iterator[Issue]:
     groups = {g.auto_scaling_group_name: g for g in scenario.auto_scaling_groups}
     for n, group in enumerate(scenario.auto_scaling_groups):
         path: Path = ("autoScalingGroups", n)
-        template = group.launch_template.launch_template_name
+        template = group.template.launch_template_name
         if template not in names.launch_templates:
             at = (*path, "LaunchTemplate", "LaunchTemplateName")
             yield Issue(at, unknown("launch template", template, names.launch_templates))
@@ -146,7 +148,7 @@ def _capacity(scenario: Scenario, names: Names) -> Iterator[Issue]:
         yield from _subnet_faults(group.subnets, names, (*path, "VPCZoneIdentifier"), each=False)
     for n, provider in enumerate(scenario.capacity_providers):
         path = ("capacityProviders", n)
-        settings = provider.auto_scaling_group_provider
+        settings = provider.asg
         name = tail(settings.auto_scaling_group_arn)
         if name not in names.auto_scaling_groups:
             at = (*path, "autoScalingGroupProvider", "autoScalingGroupArn")

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from fargsim.model.base import Own
 from fargsim.model.distribution import Distribution
 from fargsim.model.health import HealthBehaviour
-from fargsim.model.quantity import Bytes, Share, VCpu
+from fargsim.model.quantity import Bytes, DurationUs, Share, VCpu
 
 
 class Image(Own):
@@ -90,6 +90,39 @@ class RequestBehaviour(Own):
     cancel_on_timeout: bool = False
 
 
+class MessageBehaviour(Own):
+    """How a task works through the messages of a queue.
+
+    Each of its `workers` takes a message (long polling: as soon as there is one), holds it for `wait` without using CPU, then needs `cpu`
+    core-time, shared equally with the task's other messages in that phase, and deletes it.
+
+    Parameters
+    ----------
+    queue
+        Name of the queue.
+    memory
+        What a message holds while a worker has it.
+    error_rate
+        Share of the receives that fail by chance; the message comes back when its visibility time-out has passed.
+    poison_rate
+        Share of the messages that fail at every receive.
+    heartbeat
+        How often a worker extends the visibility time-out of its message (ChangeMessageVisibility); ``None`` never does.
+    finish_on_stop
+        Whether the task, told to stop, works on what it holds until it is done or killed. Otherwise it exits as `stop` says.
+    """
+
+    queue: str = Field(min_length=1)
+    cpu: Distribution
+    wait: Distribution | None = None
+    workers: int = Field(default=1, ge=1, le=10_000)
+    memory: Bytes = 0
+    error_rate: Share = 0.0
+    poison_rate: Share = 0.0
+    heartbeat: DurationUs | None = Field(default=None, gt=0)
+    finish_on_stop: bool = False
+
+
 class Listen(Own):
     """Where the application listens and what it answers.
 
@@ -137,6 +170,8 @@ class Behaviour(ContainerBehaviour):
     ----------
     request
         What a request costs; only for services with traffic.
+    message
+        Which queue its tasks take messages from, and what one costs.
     idle_cpu
         CPU in use while no request is in the task.
     crash
@@ -152,13 +187,20 @@ class Behaviour(ContainerBehaviour):
     listen: Listen | None = None
     calls: Calls | None = None
     request: RequestBehaviour | None = None
+    message: MessageBehaviour | None = None
     idle_cpu: VCpu = 0.0
     crash: Distribution | None = None
     speed: float = Field(default=1.0, gt=0, le=100)
     containers: dict[str, ContainerBehaviour] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _jobs_have_no_requests(self) -> Self:
-        if self.request is not None and self.run is not None:
-            raise ValueError("a task either serves requests (request) or runs to its end (run), not both")
+    def _one_kind_of_work(self) -> Self:
+        kinds = {
+            "serves requests (request)": self.request,
+            "works on messages (message)": self.message,
+            "runs to its end (run)": self.run,
+        }
+        given = [words for words, value in kinds.items() if value is not None]
+        if len(given) > 1:
+            raise ValueError(f"a task either {' or '.join(given)}, not both")
         return self

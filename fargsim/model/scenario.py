@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
-from fargsim.model.alarms import CustomMetric, MetricAlarm
 from fargsim.model.access import ImageRegistry, Repository, Role, Surroundings
+from fargsim.model.alarms import CustomMetric, MetricAlarm
 from fargsim.model.balancing import LoadBalancer, TargetGroup
 from fargsim.model.base import Issue, Own, raise_faults
 from fargsim.model.behaviour import Behaviour
@@ -22,6 +22,7 @@ from fargsim.model.capacity import AutoScalingGroup, CapacityProvider, Cluster, 
 from fargsim.model.lifecycle import HookAnswer
 from fargsim.model.network import Network
 from fargsim.model.quantity import US_PER_S, DurationUs, format_duration
+from fargsim.model.queues import CreateQueue, Messages
 from fargsim.model.scaling import ScalableTarget, Slo
 from fargsim.model.service import CreateService
 from fargsim.model.taskdef import TaskDefinition
@@ -119,6 +120,8 @@ class Scenario(Own):
     alarms: tuple[MetricAlarm, ...] = ()
     metrics: tuple[CustomMetric, ...] = ()
     traffic: tuple[Traffic, ...] = ()
+    queues: tuple[CreateQueue, ...] = ()
+    messages: tuple[Messages, ...] = ()
     jobs: tuple[Jobs, ...] = ()
     timeline: tuple[TimelineEntry, ...] = ()
     hooks: dict[str, tuple[HookAnswer, ...]] = Field(default_factory=dict)

@@ -222,6 +222,8 @@ class Recorder:
         self.clusters = self._buffers["clusters"]
         self.target_groups = self._buffers["target_groups"]
         self.load_balancers = self._buffers["load_balancers"]
+        self.queues = self._buffers["queues"]
+        self.message_latencies = self._buffers["message_latencies"]
         self.events = self._buffers["events"]
         self.placements = self._buffers["placements"]
         self.placement_steps = self._buffers["placement_steps"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from fargsim.record.column import Table, flag, instant, real, text, whole
 from fargsim.record.schema_balancer import LOAD_BALANCERS, TARGET_GROUPS
 from fargsim.record.schema_containers import CONTAINERS
+from fargsim.record.schema_queues import MESSAGE_LATENCIES, QUEUES
 from fargsim.record.schema_shift import DEPLOYMENT_STAGES
 
 SCHEMA_VERSION = 1
@@ -415,6 +416,8 @@ TABLES: dict[str, Table] = {
         CLUSTERS,
         TARGET_GROUPS,
         LOAD_BALANCERS,
+        QUEUES,
+        MESSAGE_LATENCIES,
         EVENTS,
         PLACEMENTS,
         PLACEMENT_STEPS,

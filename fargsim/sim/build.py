@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fargsim.model.queues import dead_letters_first
 from fargsim.model.scenario import Scenario
 from fargsim.model.timeline import StopTask, TimelineEntry
 from fargsim.model.traffic import Jobs, Rate
@@ -55,6 +56,9 @@ def build(
     for cluster in scenario.clusters:
         plain = cluster.model_copy(update={"capacity_providers": (), "default_capacity_provider_strategy": ()})
         _call(region, "ecs.create_cluster", _arguments(plain))
+        if cluster.settings:  # the cluster "default" is there before
+            settings = [_arguments(setting) for setting in cluster.settings]
+            _call(region, "ecs.update_cluster_settings", {"cluster": cluster.cluster_name, "settings": settings})
     for template in scenario.launch_templates:
         _call(region, "autoscaling.create_launch_template", _arguments(template))
     for group in scenario.auto_scaling_groups:
@@ -70,6 +74,8 @@ def build(
                 "defaultCapacityProviderStrategy": strategy,
             }
             _call(region, "ecs.put_cluster_capacity_providers", providers)
+    for queue in dead_letters_first(scenario.queues):
+        _call(region, "sqs.create_queue", _arguments(queue))
     for target_group in scenario.target_groups:
         _call(region, "elbv2.create_target_group", _arguments(target_group))
     for balancer in scenario.load_balancers:
@@ -96,6 +102,8 @@ def build(
             until=scenario.duration,
             listener=traffic.listener,
         )
+    for messages in scenario.messages:
+        region.send_messages(messages.queue, messages.rate, name=messages.stream, until=scenario.duration)
     for jobs in scenario.jobs:
         if jobs.rate is None:
             ScheduledTasks(region, scenario.start, jobs)

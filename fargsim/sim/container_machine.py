@@ -252,6 +252,8 @@ class ContainerMachine:
             self._disk.leave(run)
         self._record(run)
         if signalled or self._stopping:
+            if run is self.serving:
+                self._kit.work.leave(self._task)
             self._signal()
             return
         policy = run.definition.restart_policy
@@ -319,6 +321,8 @@ class ContainerMachine:
             if wish is None
             else kit.streams.duration_us(f"stop/{family}/{run.name}", wish)
         )
+        if run is self.serving:
+            wanted = max(wanted, kit.work.done_in_us(task))
         limit = run.definition.stop_timeout
         if limit is None:
             limit = 30 if task.instance is None else task.instance.stop_timeout_s

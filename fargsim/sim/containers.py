@@ -103,6 +103,7 @@ def stop_containers(kit: Kit, task: TaskRun) -> Process:
         if does.stop is None
         else kit.streams.duration_us(f"stop/{definition.family}/{container.name}", does.stop)
     )
+    wanted = max(wanted, kit.work.done_in_us(task))
     limit_s = container.stop_timeout
     if limit_s is None:
         limit_s = 30 if task.instance is None else task.instance.stop_timeout_s

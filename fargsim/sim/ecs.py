@@ -53,6 +53,16 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs, SettingVerbs):
             }
         }
 
+    def update_cluster_settings(self, *, cluster: str, settings: list[dict[str, str]]) -> dict[str, Any]:
+        """Change settings of a cluster: ``containerInsights``.
+
+        Source: Amazon ECS API Reference, API_UpdateClusterSettings.html.
+        """
+        found = self._registry.cluster(cluster)
+        given = read(Cluster, {"clusterName": found.name, "settings": settings}).settings
+        found.spec = found.spec.model_copy(update={"settings": given})
+        return {"cluster": {"clusterName": found.name, "settings": settings, "status": "ACTIVE"}}
+
     def register_task_definition(self, **arguments: Any) -> dict[str, Any]:
         """Register a task definition as the next revision of its family.
 

@@ -102,6 +102,18 @@ class ResourceNotFound(AwsError):
     """CloudWatch: no such alarm."""
 
 
+class QueueDoesNotExist(AwsError):
+    """SQS: no such queue."""
+
+
+class QueueNameExists(AwsError):
+    """SQS: a queue of that name has other attributes."""
+
+
+class InvalidAttributeValue(AwsError):
+    """SQS: an attribute of a queue that is not valid."""
+
+
 class ListenerNotFoundException(AwsError):
     """Elastic Load Balancing: no such listener."""
 

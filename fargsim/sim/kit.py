@@ -16,6 +16,7 @@ from fargsim.sim.streams import Streams
 
 if TYPE_CHECKING:
     from fargsim.sim.surroundings import SurroundingsRun
+    from fargsim.sim.task_work import TaskWork
 
 US_PER_S = 1_000_000
 PERIOD_END = 10
@@ -68,6 +69,8 @@ class Kit:
     account: str = "123456789012"
     surroundings: SurroundingsRun = field(init=False)
     """What tasks find around them."""
+    work: TaskWork = field(init=False)
+    """The work that tasks find by themselves."""
     _us: dict[str, int] = field(default_factory=dict)
 
     @property

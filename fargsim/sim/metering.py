@@ -32,6 +32,7 @@ from fargsim.sim.service_datapoints import (
 from fargsim.sim.state import TaskRun
 from fargsim.sim.task_life import press
 from fargsim.sim.task_use import TaskUse, UseWindow
+from fargsim.sim.task_work import WorkUse
 
 if TYPE_CHECKING:
     from fargsim.sim.service_scheduler import ServiceRun
@@ -130,7 +131,7 @@ class ServiceMeter:
         """Take note that a task is RUNNING no more."""
         self._use.leave(task, self._kit.now, self._slot_of(task))
 
-    def dropped(self, task: TaskRun, use: SlotUse) -> None:
+    def dropped(self, task: TaskRun, use: SlotUse | WorkUse) -> None:
         """Take what a target did since the last sample, when it leaves its target group."""
         self._use.account(task, self._kit.now, use.busy_core_us, use.in_system_us)
 
@@ -142,12 +143,12 @@ class ServiceMeter:
         """Drop a task that has stopped."""
         self._use.forget(task)
 
-    def _slot_of(self, task: TaskRun) -> SlotUse | None:
+    def _slot_of(self, task: TaskRun) -> SlotUse | WorkUse:
         for group, target in task.targets:
             if group.bridge is not None and target.slot is not None:
                 group.bridge.advance(self._kit.now)
                 return group.bridge.plane.slot(target.slot)
-        return None
+        return self._kit.work.use(task)
 
     def sample(self) -> None:
         """Read every task's use since the last sample."""
@@ -171,7 +172,7 @@ class ServiceMeter:
                 if request is not None and (request.memory or request.disk_writes):
                     press(self._kit, task, held, worked)
             elif task.last_status == "RUNNING" and all(t.slot is None for _, t in task.targets):
-                self._use.account(task, now)
+                self._use.account(task, now, *self._kit.work.use(task))
 
     def _follow_resolution(self) -> None:
         """Open a window of 20 seconds when a deployment has asked for one, or close it."""

@@ -31,15 +31,20 @@ from fargsim.sim.contact import contact
 from fargsim.sim.ecs import Ecs
 from fargsim.sim.elbv2 import ElbV2
 from fargsim.sim.errors import InvalidParameterException
+from fargsim.sim.fargate_spot import FargateSpot
+from fargsim.sim.group_scaling import GroupScaling
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.launching import Launcher
 from fargsim.sim.metering import Metering
+from fargsim.sim.queue_work import Queues
 from fargsim.sim.records import record_instance, record_task
 from fargsim.sim.registry import Registry
 from fargsim.sim.retirement import Retirement
 from fargsim.sim.sources import source
+from fargsim.sim.sqs import Sqs
 from fargsim.sim.streams import Streams
 from fargsim.sim.surroundings import SurroundingsRun
+from fargsim.sim.task_work import TaskWork
 from fargsim.sim.traffic import UserLoop
 from fargsim.sim.zone_states import ZoneStates
 
@@ -116,6 +121,7 @@ class Region:
             recorder=Recorder(start_us),
         )
         self.kit.surroundings = SurroundingsRun(self.kit, around, facts)
+        self.kit.work = TaskWork(self.kit)
         self.registry = Registry(
             kit=self.kit,
             start=start,
@@ -131,11 +137,14 @@ class Region:
         launcher = Launcher(self.registry)
         self.ecs = Ecs(self.registry, launcher)
         self.elbv2 = ElbV2(self.registry)
+        self.queues = Queues(self.registry, self.metering, self.cloudwatch)
+        self.sqs = Sqs(self.kit, self.queues, start_us)
         self.balancer_metrics = BalancerMetrics(self.registry, self.metering, self.cloudwatch)
         self.codedeploy = CodeDeploy(self.registry)
-        self.autoscaling = AutoScaling(self.registry)
+        self.autoscaling = AutoScaling(self.registry, GroupScaling(self.kit, self.cloudwatch))
+        self.fargate_spot = FargateSpot(self.registry)
         self.application_autoscaling = ApplicationAutoScaling(self.registry, self.cloudwatch)
-        self.cluster_autoscaling = ClusterAutoScaling(self.registry, self.metering)
+        self.cluster_autoscaling = ClusterAutoScaling(self.registry, self.metering, self.cloudwatch)
         self.retirement = Retirement(self.kit, self.registry)
         self.ecs.create_cluster(clusterName="default")
         self._closed = False
@@ -188,6 +197,13 @@ class Region:
         arrivals = source(value, self.kit.streams[f"arrivals/{stream}"], self._start_us % DAY_US, end, self.kit.now)
         rule.attach(arrivals, request, stream, every)
 
+    def send_messages(
+        self, queue: str, rate: Rate | Mapping[str, Any], *, name: str | None = None, until: str | int = "1 d"
+    ) -> None:
+        """Send messages to a queue from now on, until an instant of the run, in an open loop."""
+        value = rate if isinstance(rate, Rate) else Rate.model_validate(rate)
+        self.sqs.send(queue, value, name, parse_duration_us(until) if isinstance(until, str) else until)
+
     def run(self, until: str | int, progress: Callable[[int], None] | None = None) -> None:
         """Let time pass until an instant of the run (a duration since its start, or microseconds)."""
         end = parse_duration_us(until) if isinstance(until, str) else int(until)
@@ -215,13 +231,15 @@ class Region:
                 group.settle(target)
         for cluster in self.registry.clusters.values():
             for task in list(cluster.tasks.values()):
+                kit.work.finish(task)
                 record_task(kit, task)
             for service in cluster.services.values():
                 service.finish()
         for asg in self.registry.groups.values():
-            for instance in list(asg.instances.values()):
+            for instance in asg.every_instance:
                 record_instance(kit, instance)
         self.metering.record_latencies()
+        self.queues.finish()
         return kit.recorder
 
 

@@ -65,6 +65,7 @@ def run(kit: Kit, task: TaskRun) -> Process:
     if machine is not None:
         yield from run_machine(kit, task, machine)
         return
+    kit.work.started(task, task.boot_done_at)
     watch_health(kit, task)
     ends = essential_exit(kit, task)
     reclaimed = spot_interruption(kit, task)
@@ -84,7 +85,9 @@ def run(kit: Kit, task: TaskRun) -> Process:
 def run_machine(kit: Kit, task: TaskRun, machine: ContainerMachine) -> Process:
     """Run containers that have lives of their own until they end the task or Fargate reclaims it."""
     machine.memory.held_before_running = machine.memory.byte_us()
-    machine.on_serving = lambda ready_at: _restarted(task, ready_at)
+    machine.on_serving = lambda ready_at: _restarted(kit, task, ready_at)
+    if machine.serving.alive and task.boot_done_at is not None:
+        kit.work.started(task, task.boot_done_at)
     if task.service is not None:
         task.service.task_started(task, machine.checked)
     machine.tell_health()
@@ -99,7 +102,8 @@ def run_machine(kit: Kit, task: TaskRun, machine: ContainerMachine) -> Process:
         take_end(task, Stop("SpotInterruption", RECLAIMED, drain=False))
 
 
-def _restarted(task: TaskRun, ready_at: int | None) -> None:
+def _restarted(kit: Kit, task: TaskRun, ready_at: int | None) -> None:
+    kit.work.restarted(task, ready_at)
     for group, target in task.targets:
         group.restarted(target, ready_at)
 
@@ -167,6 +171,8 @@ def wind_down(kit: Kit, task: TaskRun) -> Process:
     task.desired_status = "STOPPED"
     task.healthy = False
     machine = task.machine
+    if task.exit_code is not None or stop.kill:
+        kit.work.leave(task)  # what has ended works on nothing
     ran = task.started_at is not None or (machine is not None and machine.ran)
     try:
         while task.instance is not None and task.instance.reconnected is not None and not stop.kill:
@@ -185,6 +191,7 @@ def wind_down(kit: Kit, task: TaskRun) -> Process:
             release_reservation(kit, task)
             task.stopping_at = kit.now
             enter(kit, task, "STOPPING")
+            kit.work.stopping(task)
             yield from stop_containers(kit, task)
         elif task.pull_started_at is not None and not stop.kill:
             task.execution_stopped_at = kit.now
@@ -192,6 +199,7 @@ def wind_down(kit: Kit, task: TaskRun) -> Process:
         pass  # its instance is gone: nothing is left to wait for
     if machine is not None and stop.kill:
         machine.vanish()
+    kit.work.leave(task)
     for group, target in task.targets:
         group.drop(target)
     if ran and task.execution_stopped_at is None:

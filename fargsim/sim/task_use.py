@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from fargsim.kernel import SlotUse
 from fargsim.sim.state import TaskRun
+from fargsim.sim.task_work import WorkUse
 
 BYTES_PER_MIB = 2**20
 
@@ -107,7 +108,8 @@ class TaskUse:
         if seen.over:
             return
         behaviour, definition = task.revision.behaviour, task.revision.definition
-        per_request = behaviour.request.memory if behaviour.request else 0
+        does = behaviour.request or behaviour.message
+        per_request = does.memory if does else 0
         used, reserved = busy + behaviour.idle_cpu * there, definition.cpu_units / 1024 * there
         held, limit = float(behaviour.memory * there), definition.memory_mib * BYTES_PER_MIB * there
         if task.machine is not None:  # each container holds its own, and some leak
@@ -127,9 +129,9 @@ class TaskUse:
                 if limit:
                     window.memory.see(100 * held / limit)
 
-    def leave(self, task: TaskRun, now_us: int, use: SlotUse | None) -> None:
+    def leave(self, task: TaskRun, now_us: int, use: SlotUse | WorkUse) -> None:
         """Account a task that has just left RUNNING for the last time that counts."""
-        self.account(task, now_us, *((use.busy_core_us, use.in_system_us) if use is not None else ()))
+        self.account(task, now_us, use.busy_core_us, use.in_system_us)
         seen = self._seen.get(task.task_id)
         if seen is not None:
             seen.over = True
