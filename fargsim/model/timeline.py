@@ -12,11 +12,14 @@ from fargsim.model.balancing import ModifyListener, ModifyRule
 from fargsim.model.base import EcsShape, Own, PascalShape
 from fargsim.model.code_deploy import CreateDeployment, CreateDeploymentGroup, StopDeployment
 from fargsim.model.deployment_verbs import StopServiceDeployment, UpdateTaskProtection
-from fargsim.model.lifecycle import ContinueServiceDeployment
 from fargsim.model.faults import AzImpairment, AzOutage, FargatePlatformRevision, InstanceLoss, TaskHang
+from fargsim.model.group_options import StartInstanceRefresh
+from fargsim.model.group_verbs import CreateLaunchTemplateVersion, SetInstanceHealth, UpdateAutoScalingGroup
+from fargsim.model.lifecycle import ContinueServiceDeployment
 from fargsim.model.quantity import DurationUs
 from fargsim.model.scaling import ScalableTarget, ScalingPolicy, ScheduledAction
 from fargsim.model.service import CreateService, RunTask, UpdateService
+from fargsim.model.spot_faults import Ec2CapacityUnavailable, Ec2SpotReclaim, FargateSpotReclaim, InstanceImpaired
 from fargsim.model.task_verbs import DeregisterContainerInstance, StartTask, UpdateContainerInstancesState
 from fargsim.model.taskdef import TaskDefinition
 
@@ -93,6 +96,10 @@ class Fault(Own):
     az_outage: AzOutage | None = None
     az_impairment: AzImpairment | None = None
     fargate_platform_revision: FargatePlatformRevision | None = None
+    ec2_spot_reclaim: Ec2SpotReclaim | None = None
+    fargate_spot_reclaim: FargateSpotReclaim | None = None
+    ec2_capacity_unavailable: Ec2CapacityUnavailable | None = None
+    instance_impaired: InstanceImpaired | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -117,6 +124,10 @@ VERBS: dict[str, type[Any]] = {
     "elbv2.modify_listener": ModifyListener,
     "elbv2.modify_rule": ModifyRule,
     "autoscaling.set_desired_capacity": SetDesiredCapacity,
+    "autoscaling.update_auto_scaling_group": UpdateAutoScalingGroup,
+    "autoscaling.set_instance_health": SetInstanceHealth,
+    "autoscaling.start_instance_refresh": StartInstanceRefresh,
+    "autoscaling.create_launch_template_version": CreateLaunchTemplateVersion,
     "application_autoscaling.register_scalable_target": ScalableTarget,
     "application_autoscaling.put_scaling_policy": ScalingPolicy,
     "application_autoscaling.put_scheduled_action": ScheduledAction,
@@ -157,6 +168,16 @@ class TimelineEntry(Own):
     modify_listener: ModifyListener | None = Field(default=None, alias="elbv2.modify_listener")
     modify_rule: ModifyRule | None = Field(default=None, alias="elbv2.modify_rule")
     set_desired_capacity: SetDesiredCapacity | None = Field(default=None, alias="autoscaling.set_desired_capacity")
+    update_auto_scaling_group: UpdateAutoScalingGroup | None = Field(
+        default=None, alias="autoscaling.update_auto_scaling_group"
+    )
+    set_instance_health: SetInstanceHealth | None = Field(default=None, alias="autoscaling.set_instance_health")
+    start_instance_refresh: StartInstanceRefresh | None = Field(
+        default=None, alias="autoscaling.start_instance_refresh"
+    )
+    create_launch_template_version: CreateLaunchTemplateVersion | None = Field(
+        default=None, alias="autoscaling.create_launch_template_version"
+    )
     register_scalable_target: ScalableTarget | None = Field(
         default=None, alias="application_autoscaling.register_scalable_target"
     )
