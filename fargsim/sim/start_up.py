@@ -44,11 +44,11 @@ class StartFailed(Exception):
 def provision(kit: Kit, task: TaskRun) -> Process:
     """Create and attach the network interface (and on Fargate find a micro-VM)."""
     if task.fargate:
-        whole = lognormal_us(
-            kit.streams[f"provision/{task.revision.definition.family}"],
-            kit.parameters.number("provision_median_s"),
-            kit.parameters.number("provision_p95_s"),
-        )
+        median, p95 = (kit.parameters.number(f"provision_{name}_s") for name in ("median", "p95"))
+        spread = kit.parameters.number("fargate_latency_spread")
+        if spread != 1:
+            p95 = median * (p95 / median) ** spread
+        whole = lognormal_us(kit.streams[f"provision/{task.revision.definition.family}"], median, p95)
         whole = round(whole * kit.parameters.number("fargate_latency_scale"))
         attach = round(whole * kit.parameters.number("provision_eni_share"))
         yield from interface(kit, task)
