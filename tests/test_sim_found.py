@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sim_helpers import exact_region, network, register
+from sim_helpers import exact_region, fleet, messages, network, register
 
 from fargsim import Region
 from fargsim.sim.errors import ValidationException
@@ -48,3 +48,50 @@ def test_a_deleted_service_cannot_be_scaled():
         )
     region.run(until="10 min")
     assert not region.registry.cluster("default").tasks
+
+
+def daemons(region: Region, size: int) -> None:
+    fleet(region, size)
+    register(region, "agent", cpu=256, memory=256, fargate=False)
+    region.ecs.create_service(
+        serviceName="agent", taskDefinition="agent", launchType="EC2", schedulingStrategy="DAEMON"
+    )
+
+
+def test_a_daemon_service_can_be_updated_again_and_keeps_the_count_of_its_instances():
+    region = exact_region()
+    daemons(region, 2)
+    region.run(until="2 min")
+    for at in (4, 6):
+        region.ecs.update_service(service="agent", forceNewDeployment=True)
+        [service] = region.ecs.describe_services(services=["agent"])["services"]
+        assert service["desiredCount"] == 2
+        region.run(until=f"{at} min")
+    assert region.registry.service("default", "agent").rollouts.current.status == "SUCCESSFUL"
+
+
+def test_a_daemon_service_is_no_scalable_target():
+    region = exact_region()
+    daemons(region, 1)
+    with pytest.raises(ValidationException, match="daemon service"):
+        region.application_autoscaling.register_scalable_target(
+            ResourceId="service/default/agent", MinCapacity=1, MaxCapacity=3
+        )
+
+
+def test_a_daemon_service_is_steady_again_only_when_the_task_on_a_new_instance_is_healthy():
+    region = exact_region()
+    daemons(region, 1)
+    region.run(until="3 min")
+    agent = region.registry.service("default", "agent")
+    assert agent.actions.steady
+    region.autoscaling.set_desired_capacity(AutoScalingGroupName="asg", DesiredCapacity=2)
+    while len(agent.tasks) == 1:
+        region.run(until=region.now_us + 1_000_000)
+    assert not agent.actions.steady
+    region.run(until="10 min")
+    assert agent.actions.steady
+    assert [text for _, text in messages(region, "agent")][-2:] == [
+        "has started 1 tasks",
+        "has reached a steady state.",
+    ]

@@ -50,6 +50,8 @@ class ApplicationAutoScaling:
         key = (service.cluster.name, service.name)
         if service.deleted:
             raise ValidationException(f"ECS service doesn't exist: service/{'/'.join(key)}")
+        if service.spec.scheduling_strategy == "DAEMON":
+            raise ValidationException(f"service/{'/'.join(key)} is a daemon service: it has no desired count to scale")
         for policy in spec.policies:
             self._check(policy, service)
         for action in spec.scheduled_actions:

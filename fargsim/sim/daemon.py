@@ -150,6 +150,7 @@ class DaemonController:
         if rows and service.at_rest and not deployment.resolving and not service.actions.throttle.holds(self._kit.now):
             self._start(deployment, rows[: service.actions.launches()])
             service.desired = int(np.count_nonzero(self._wanted(service.revision)))
+            service.actions.disturbed()
         service.attend(self._kit.now)
 
     # the loop

@@ -175,7 +175,7 @@ class ServiceRun:
             # what does not belong to a revision holds for all of them at once
             own = {key: getattr(deployment.spec, key) for key in REVISION_KEYS}
             deployment.spec = spec.model_copy(update=own)
-        if spec.desired_count != self.desired:
+        if spec.scheduling_strategy != "DAEMON" and spec.desired_count != self.desired:
             self.set_desired(spec.desired_count)
         if new_deployment:
             self.deploy(revision)
