@@ -57,6 +57,7 @@ SERVED: list[tuple[str, str, Write]] = [
     ("p50\nms", "latency_p50_ms", milliseconds),
     ("p95\nms", "latency_p95_ms", milliseconds),
     ("p99\nms", "latency_p99_ms", milliseconds),
+    ("failed\nrequests", "failed_requests", count),
     ("errors\n%", "error_rate", percent),
 ]
 WORKED: list[tuple[str, str, Write]] = [
@@ -65,6 +66,14 @@ WORKED: list[tuple[str, str, Write]] = [
     ("task\nhours", "task_hours", tenths),
     ("instance\nhours", "instance_hours", tenths),
     ("not\nplaced", "placement_failures", count),
+]
+MESSAGES: list[tuple[str, str, Write]] = [
+    ("messages\ndone", "messages_done", count),
+    ("p50\ns", "message_completion_p50_s", milliseconds),
+    ("p95\ns", "message_completion_p95_s", milliseconds),
+    ("oldest\ns", "message_oldest_s", milliseconds),
+    ("dead\nletters", "messages_dead_lettered", count),
+    ("messages\nleft", "messages_left", count),
 ]
 RUNNING: list[tuple[str, str, Write]] = [
     ("tasks\nmean", "running_tasks_mean", tenths),
@@ -94,11 +103,13 @@ class Column:
 def columns(comparison: Comparison) -> list[Column]:
     """Return the columns that a comparison has something to say in.
 
-    Cost, latency and errors where any variant had a request; cost, tasks and hours where none had. Running tasks
-    always.
+    Cost, latency and errors where any variant had a request; cost, tasks and hours where none had; messages where there were queues.
+    Running tasks always.
     """
+    messages = any("messages_sent" in variant.values for variant in comparison.variants)
     requests = any(variant.values["requests"].mean > 0 for variant in comparison.variants)
-    return [_column(comparison, *figure) for figure in (*COST, *(SERVED if requests else WORKED), *RUNNING)]
+    work = [*(SERVED if requests else [] if messages else WORKED), *(MESSAGES if messages else [])]
+    return [_column(comparison, *figure) for figure in (*COST, *work, *RUNNING)]
 
 
 def judged(comparison: Comparison) -> bool:

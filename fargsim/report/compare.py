@@ -11,7 +11,7 @@ import pandas as pd
 from fargsim.record.result import Result
 from fargsim.report.facts import facts_of, slo_words
 from fargsim.report.student import Estimate, estimate
-from fargsim.report.summary import COUNTS, SUMMARY_KEYS, Summary, summarize
+from fargsim.report.summary import COUNTS, MESSAGE_KEYS, SUMMARY_KEYS, Summary, summarize
 
 SAME_COST = 1e-9
 """Costs whose relative difference is below this are the same: nothing but the order of additions tells them apart."""
@@ -90,9 +90,10 @@ class Comparison:
             "replication": pd.Series([run.replication for run in self.runs], dtype="int64"),
             "seed": pd.Series([run.seed for run in self.runs], dtype="Int64"),
         }
-        for key in SUMMARY_KEYS:
+        messages = MESSAGE_KEYS if any(key in run.summary for run in self.runs for key in MESSAGE_KEYS) else ()
+        for key in (*SUMMARY_KEYS, *messages):
             dtype = "boolean" if key == "slo_met" else "Int64" if key in COUNTS else "float64"
-            columns[key] = pd.Series([run.summary[key] for run in self.runs], dtype=dtype)
+            columns[key] = pd.Series([run.summary.get(key) for run in self.runs], dtype=dtype)
         return pd.DataFrame(columns)
 
 
@@ -151,8 +152,8 @@ def compare_runs(runs: Sequence[Run], slo: Mapping[str, float]) -> Comparison:
 
 def _variant(name: str, runs: Sequence[Run]) -> Variant:
     values = {}
-    for key in SUMMARY_KEYS:
-        numbers = [float(value) for run in runs if (value := run.summary[key]) is not None]
+    for key in (*SUMMARY_KEYS, *MESSAGE_KEYS):
+        numbers = [float(value) for run in runs if (value := run.summary.get(key)) is not None]
         if key != "slo_met" and len(numbers) == len(runs):
             values[key] = estimate(numbers)
     verdicts = [run.summary["slo_met"] for run in runs]

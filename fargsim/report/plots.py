@@ -9,6 +9,7 @@ from fargsim.record.result import Result
 from fargsim.report.facts import facts_of
 from fargsim.report.plot_cost import plot_cost
 from fargsim.report.plot_gantt import plot_gantt
+from fargsim.report.plot_queues import plot_queues
 from fargsim.report.plot_time import plot_cpu, plot_latency, plot_traffic
 from fargsim.report.style import Picture
 
@@ -19,6 +20,7 @@ PLOTS: Mapping[str, Callable[[Result], Picture]] = MappingProxyType(
         "cpu": plot_cpu,
         "cost": lambda result: plot_cost([result]),
         "gantt": plot_gantt,
+        "queues": plot_queues,
     }
 )
 """What :func:`plot` can draw of one run, in the order of a report."""
@@ -33,7 +35,7 @@ def plot(result: Result, kind: str) -> Picture:
         The run.
     kind
         ``traffic`` (requests, errors, running tasks over time), ``latency`` (percentiles over time), ``cpu``
-        (utilisation over time), ``cost`` (by line item) or ``gantt`` (task states).
+        (utilisation over time), ``cost`` (by line item), ``gantt`` (task states) or ``queues`` (depth and age over time).
 
     Returns
     -------
@@ -50,11 +52,17 @@ def plot(result: Result, kind: str) -> Picture:
     return PLOTS[kind](result)
 
 
+def _kinds(result: Result) -> list[str]:
+    """Return what is drawn of a run by itself; queues only where there are some."""
+    without = {"cost"} | ({"queues"} if result.tables["queues"].empty else set())
+    return [kind for kind in PLOTS if kind not in without]
+
+
 def draw_run(result: Result) -> dict[str, bytes]:
     """Draw every plot of one run but its costs, as PNG by file name: ``VARIANT-KIND.png``; without a variant, ``KIND.png``."""
     variant = facts_of(result).variant
     prefix = f"{variant}-" if variant else ""
-    return {f"{prefix}{kind}.png": draw(result).png() for kind, draw in PLOTS.items() if kind != "cost"}
+    return {f"{prefix}{kind}.png": PLOTS[kind](result).png() for kind in _kinds(result)}
 
 
 def draw_all(results: Sequence[Result], ready: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
@@ -81,7 +89,7 @@ def draw_all(results: Sequence[Result], ready: Mapping[str, bytes] | None = None
             continue
         drawn.add(variant)
         prefix = f"{variant}-" if variant else ""
-        names = [f"{prefix}{kind}.png" for kind in PLOTS if kind != "cost"]
+        names = [f"{prefix}{kind}.png" for kind in _kinds(result)]
         if ready is not None and all(name in ready for name in names):
             pictures |= {name: ready[name] for name in names}
         else:

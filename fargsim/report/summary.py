@@ -18,6 +18,7 @@ Summary = dict[str, int | float | bool | None]
 
 SUMMARY_KEYS = (
     "requests",
+    "failed_requests",
     "error_rate",
     "latency_mean_ms",
     "latency_p50_ms",
@@ -47,8 +48,33 @@ SUMMARY_KEYS = (
     "gib_hours_reserved",
     "gib_hours_used",
 )
+MESSAGE_KEYS = (
+    "messages_sent",
+    "messages_done",
+    "messages_dead_lettered",
+    "messages_left",
+    "message_receives",
+    "message_completion_mean_s",
+    "message_completion_p50_s",
+    "message_completion_p95_s",
+    "message_completion_p99_s",
+    "message_oldest_s",
+)
+"""Keys of a run with queues, behind the others."""
 COUNTS = frozenset(
-    {"requests", "tasks_started", "tasks_stopped", "running_tasks_max", "placement_failures", "scaling_actions"}
+    {
+        "requests",
+        "tasks_started",
+        "tasks_stopped",
+        "running_tasks_max",
+        "placement_failures",
+        "scaling_actions",
+        "messages_sent",
+        "messages_done",
+        "messages_dead_lettered",
+        "messages_left",
+        "message_receives",
+    }
 )
 """Keys whose values are whole numbers."""
 ERRORS = (
@@ -64,7 +90,7 @@ Number = TypeVar("Number", int, float)
 
 
 def summarize(result: Result) -> Summary:
-    """Return the summary of a run, its keys in the order of :data:`SUMMARY_KEYS`.
+    """Return the summary of a run, its keys in the order of :data:`SUMMARY_KEYS`; with queues those of :data:`MESSAGE_KEYS` follow.
 
     Parameters
     ----------
@@ -89,13 +115,18 @@ def summarize(result: Result) -> Summary:
     values: Summary = {**_requests(services), **_latency(services, tables["latencies"])}
     values["slo_met"] = slo_met(values, facts.slo)
     values.update(_tasks(tasks, facts))
-    values["instance_hours"] = _hours(tables["instances"], "running_at", ("terminated_at",), facts)
+    instances = tables["instances"]
+    hours = _hours(instances, "running_at", ("terminated_at",), facts)
+    if "stopped_at" in instances:  # in a warm pool
+        hours -= _hours(instances, "stopped_at", ("restarted_at", "terminated_at"), facts)
+    values["instance_hours"] = hours
     values["cpu_utilization_mean"] = _cpu_utilization(tasks, facts)
     values["memory_utilization_mean"] = _memory_utilization(services)
     values["placement_failures"] = int((tables["placements"]["outcome"] == "failed").sum())
     values["scaling_actions"] = int((tables["scaling"]["desired_after"] != tables["scaling"]["desired_before"]).sum())
     values.update(_costs(tables, values))
-    return {key: values[key] for key in SUMMARY_KEYS}
+    found = {key: values[key] for key in SUMMARY_KEYS}
+    return found if tables["queues"].empty else {**found, **_messages(tables["queues"], tables["message_latencies"])}
 
 
 def slo_met(summary: Mapping[str, int | float | bool | None], slo: Mapping[str, float]) -> bool | None:
@@ -177,7 +208,11 @@ def running_spans_us(tasks: pd.DataFrame, facts: Facts) -> tuple[Ints, Ints]:
 def _requests(services: pd.DataFrame) -> Summary:
     errors = int(services[list(ERRORS)].to_numpy().sum())
     ended = errors + int(services["requests_served"].sum())
-    return {"requests": int(services["requests_arrived"].sum()), "error_rate": errors / ended if ended else None}
+    return {
+        "requests": int(services["requests_arrived"].sum()),
+        "failed_requests": errors,
+        "error_rate": errors / ended if ended else None,
+    }
 
 
 def _latency(services: pd.DataFrame, latencies: pd.DataFrame) -> Summary:
@@ -186,6 +221,31 @@ def _latency(services: pd.DataFrame, latencies: pd.DataFrame) -> Summary:
     mean = float((some["latency_mean_ms"] * some["requests_served"]).sum()) / served if served else None
     p50, p95, p99 = latency_quantiles_ms(latencies, [0.5, 0.95, 0.99])
     return {"latency_mean_ms": mean, "latency_p50_ms": p50, "latency_p95_ms": p95, "latency_p99_ms": p99}
+
+
+def _messages(queues: pd.DataFrame, latencies: pd.DataFrame) -> Summary:
+    done = queues[queues["deleted"] > 0]
+    number = int(done["deleted"].sum())
+    # a dead-letter queue keeps what is moved there
+    own = queues[queues["queue"].isin(queues.loc[queues["sent"] > 0, "queue"])]
+    last = own.sort_values("period_start_at", kind="stable").groupby("queue").tail(1)
+    times = latency_quantiles_ms(latencies.rename(columns={"messages": "requests"}), [0.5, 0.95, 0.99])
+    p50, p95, p99 = (None if x is None else x / 1000 for x in times)
+    values: Summary = {
+        "messages_sent": int(queues["sent"].sum()),
+        "messages_done": number,
+        "messages_dead_lettered": int(queues["dead_lettered"].sum()),
+        "messages_left": int((last["visible"] + last["in_flight"]).sum()),
+        "message_receives": int(queues["received"].sum()),
+        "message_completion_mean_s": float((done["completion_mean_s"] * done["deleted"]).sum()) / number
+        if number
+        else None,
+        "message_completion_p50_s": p50,
+        "message_completion_p95_s": p95,
+        "message_completion_p99_s": p99,
+        "message_oldest_s": float(own["oldest_age_s"].max()) if len(own) else None,
+    }
+    return {key: values[key] for key in MESSAGE_KEYS}
 
 
 def _tasks(tasks: pd.DataFrame, facts: Facts) -> Summary:
