@@ -52,12 +52,14 @@ def life_us(instances: pd.DataFrame, since: str, end_us: int) -> tuple[Ints, Int
 
 def _add_instance_time(ledger: Ledger, tasks: pd.DataFrame, instances: pd.DataFrame, terms: BillingTerms) -> None:
     start, end, billed = life_us(instances, "running_at", terms.end_us)
-    rows = np.flatnonzero(billed).astype(np.int64)
+    rows, low, high = start_row(billed), start[billed], end[billed]
+    if "stopped_at" in instances:
+        start, billed, (rows, low, high) = _around_stops(instances, start, end, billed)
     if len(rows) == 0:
         return
-    pieces = split_hours(start[rows], end[rows])
+    pieces = split_hours(low, high)
     length = pieces.high_us - pieces.low_us
-    length = length + np.where(pieces.last, padding_us(end[rows] - start[rows], MIN_EC2_S)[pieces.row], 0)
+    length = length + np.where(pieces.last, padding_us(high - low, MIN_EC2_S)[pieces.row], 0)
     hours = length / HOUR_US
     grid = grid_of(float(hours.sum()))
     hours = on_grid(hours, grid)
@@ -104,6 +106,36 @@ def _add_instance_time(ledger: Ledger, tasks: pd.DataFrame, instances: pd.DataFr
                 instance_row=piece_instance[rest],
                 kind=covered_as,
             )
+
+
+def start_row(which: Bools) -> Ints:
+    """Return the numbers of the rows that are meant."""
+    return np.flatnonzero(which).astype(np.int64)
+
+
+def _around_stops(
+    instances: pd.DataFrame, start: Ints, end: Ints, billed: Bools
+) -> tuple[Ints, Bools, tuple[Ints, Ints, Ints]]:
+    """Leave out the time in which an instance was stopped in a warm pool: EC2 bills what is running.
+
+    Returns
+    -------
+    start, billed
+        Of the time in which tasks may be on it: since it was started again, if it was stopped.
+    rows, low, high
+        Every span that is billed, those before a stop last.
+
+    Source: Amazon EC2 Auto Scaling User Guide, ec2-auto-scaling-warm-pools.html.
+    """
+    stopped, again = instants_us(instances, "stopped_at"), instants_us(instances, "restarted_at")
+    before = billed & (stopped != NAT_US) & (stopped < end)
+    back = before & (again != NAT_US) & (again < end)
+    since = np.where(back, again, start)
+    serving = billed & (~before | back)
+    rows = np.concatenate([start_row(serving), start_row(before)])
+    low = np.concatenate([since[serving], start[before]])
+    high = np.concatenate([end[serving], stopped[before]])
+    return since, serving, (rows, low, high)
 
 
 def _sweep_dust(idle: Floats, used: Floats, at: Ints) -> None:

@@ -76,6 +76,7 @@ class AutoScalingGroupRun:
         self.capacity.back.append(self._capacity_back)
         self._retrying = False
         self._rebalancing = False
+        self._settling: dict[str, list[Callable[[], None]]] = {}
         self.warm_pool: WarmPool | None = None
         for _ in range(self.desired):
             self._launch(at_once=spec.registered)
@@ -276,13 +277,9 @@ class AutoScalingGroupRun:
         lifetime = self.spec.max_instance_lifetime
         if lifetime:
             kit.at(instance.launched_at + lifetime * US_PER_S, lambda: self.replace(instance, "maximum lifetime"))
-        self._tell()
+        self._settled(instance)
         if not instance.there_before:
             self._rebalance()
-
-    def _tell(self) -> None:
-        for act in list(self.on_change):
-            act()
 
     # zones
 
@@ -301,7 +298,7 @@ class AutoScalingGroupRun:
         if added is None:
             return
         self._rebalancing = True
-        self._when_settled(added, self._balanced)
+        self.when_settled(added, self._balanced)
 
     def _balanced(self) -> None:
         self._rebalancing = False
@@ -311,16 +308,18 @@ class AutoScalingGroupRun:
     def _markets(self) -> tuple[Any, ...]:
         return tuple(dict.fromkeys(i.market for i in self._serving.values())) or ("on-demand",)
 
-    def _when_settled(self, instance: InstanceRun, act: Callable[[], None]) -> None:
+    def when_settled(self, instance: InstanceRun, act: Callable[[], None]) -> None:
         """Act once, when an instance is in service or gone."""
+        if instance.in_service_at is not None or instance.gone():
+            act()
+        else:
+            self._settling.setdefault(instance.instance_id, []).append(act)
 
-        def look() -> None:
-            if instance.in_service_at is not None or instance.gone():
-                self.on_change.remove(look)
-                act()
-
-        self.on_change.append(look)
-        look()
+    def _settled(self, instance: InstanceRun) -> None:
+        for act in self._settling.pop(instance.instance_id, ()):
+            act()
+        for look in list(self.on_change):
+            look()
 
     # leaving
 
@@ -343,7 +342,7 @@ class AutoScalingGroupRun:
                 instance.status_reason = reason
                 self.take_away(instance)
 
-        self._when_settled(added, swap)
+        self.when_settled(added, swap)
 
     def lose(self, instance: InstanceRun, reason: str) -> None:
         """Let an instance vanish with all its tasks; the group replaces it."""
@@ -393,7 +392,7 @@ class AutoScalingGroupRun:
         instance.lifecycle_state = "Terminated"
         self.instances.pop(instance.instance_id, None)
         record_instance(self._kit, instance)
-        self._tell()
+        self._settled(instance)
 
     def _out_of_service(self, instance: InstanceRun) -> None:
         if self._serving.pop(instance.instance_id, None) is not None:

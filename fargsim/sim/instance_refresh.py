@@ -119,13 +119,7 @@ class InstanceRefresh:
     def _wake(self, added: InstanceRun) -> None:
         """Look again when a new instance has warmed up."""
 
-        def in_service() -> None:
-            if added.in_service_at is not None or added.terminated_at is not None:
-                self._group.on_change.remove(in_service)
-                if self._warmup_us:
-                    self._kit.at(self._kit.now + self._warmup_us, self._look)
-
-        self._group.on_change.append(in_service)
+        self._group.when_settled(added, lambda: self._kit.at(self._kit.now + self._warmup_us, self._look))
 
     def _watch_for_ever(self, *, stuck: bool) -> None:
         """Fail after an hour in which every instance that is left was protected; look again each minute meanwhile."""

@@ -94,6 +94,8 @@ def record_instance(kit: Kit, instance: InstanceRun) -> None:
             instance.root_volume_gib,
             instance.launched_at,
             instance.running_at,
+            instance.stopped_at,
+            instance.restarted_at,
             instance.registered_at,
             instance.draining_at,
             instance.terminated_at,

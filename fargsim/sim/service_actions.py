@@ -66,7 +66,8 @@ class ServiceActions:
                 wait = self._kit.us("scheduler_tick_s")
                 if outcome.event:
                     service.events.once(outcome.event, outcome.event_name, "ERROR")
-                    wait = self.placement.failed()
+                    full = outcome.reason == "PROVISIONING"
+                    wait = self.placement.queue_full() if full else self.placement.failed()
                     if watch is not None:
                         watch.saw("never_ran")
                 service.attend(now + wait)
