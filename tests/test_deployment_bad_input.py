@@ -21,11 +21,11 @@ CONFIGURATIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "a threshold of none": (
         {"deploymentCircuitBreaker": {**BREAKER, "thresholdConfiguration": {"type": "COUNT", "value": 0}}},
-        ("thresholdConfiguration.value", "greater than or equal to 1"),
+        ("thresholdConfiguration.value", "must be at least 1, not 0"),
     ),
     "a threshold of another kind": (
         {"deploymentCircuitBreaker": {**BREAKER, "thresholdConfiguration": {"type": "PERCENT", "value": 5}}},
-        ("thresholdConfiguration.type", "'BOUNDED_PERCENT', 'UNBOUNDED_PERCENT' or 'COUNT'"),
+        ("thresholdConfiguration.type", "one of BOUNDED_PERCENT, UNBOUNDED_PERCENT, COUNT"),
     ),
     "a breaker that says half": (
         {"deploymentCircuitBreaker": {"enable": True}},
@@ -37,7 +37,7 @@ CONFIGURATIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "early success of more than all": (
         {"minimumHealthyPercent": 50, "earlySuccessCriteria": {**EARLY, "healthyPercent": 101}},
-        ("earlySuccessCriteria.healthyPercent", "less than or equal to 100"),
+        ("earlySuccessCriteria.healthyPercent", "legal: 0 to 100"),
     ),
     "early success of another strategy": (
         {"strategy": "BLUE_GREEN", "minimumHealthyPercent": 50, "earlySuccessCriteria": EARLY},
@@ -45,16 +45,16 @@ CONFIGURATIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "a clean-up of another kind": (
         {"minimumHealthyPercent": 50, "earlySuccessCriteria": {**EARLY, "sourceServiceRevisionCleanup": "LATER"}},
-        ("sourceServiceRevisionCleanup", "'BLOCKING' or 'DEFERRED'"),
+        ("sourceServiceRevisionCleanup", "one of BLOCKING, DEFERRED"),
     ),
     "bounds that exclude each other": (
         {"minimumHealthyPercent": 120, "maximumPercent": 110},
         ("minimumHealthyPercent is 120", "at most maximumPercent, 110"),
     ),
-    "a negative bound": ({"minimumHealthyPercent": -1}, ("minimumHealthyPercent", "greater than or equal to 0")),
+    "a negative bound": ({"minimumHealthyPercent": -1}, ("minimumHealthyPercent", "legal: 0 to 10000")),
     "a bake time of more than a day": (
         {"bakeTimeInMinutes": 1441},
-        ("bakeTimeInMinutes", "less than or equal to 1440"),
+        ("bakeTimeInMinutes", "legal: 0 to 1440"),
     ),
     "alarms without names": ({"alarms": {"enable": True, "rollback": True}}, ("alarms.alarmNames", "required")),
 }

@@ -414,7 +414,7 @@ def test_a_fault_of_one_variant_says_whose_it_is_and_points_into_it(tmp_path: Pa
         (6, 37, "seed"),
     ]
     assert [f[4] for f in found][::2] == [
-        "must be at least 0, not -2 (variant b)",
+        "must be at least 0, not -2 (legal: 0 to 5000) (variant b)",
         "must be at least 0, not -1 (variant c)",
     ]
     common = changed("seed" if "seed:" in SCENARIO else "duration: 24 h", "duration: 24", text)

@@ -273,9 +273,14 @@ def test_fargate_needs_a_definition_that_says_so(tmp_path: Path) -> None:
             "task",
             {"ephemeralStorage": {"sizeInGiB": 300}},
             "ephemeralStorage.sizeInGiB",
-            "must be at most 200, not 300",
+            "must be at most 200, not 300 (legal: 21 to 200)",
         ),
-        ("task", {"ephemeralStorage": {"sizeInGiB": 20}}, "ephemeralStorage.sizeInGiB", "must be at least 21, not 20"),
+        (
+            "task",
+            {"ephemeralStorage": {"sizeInGiB": 20}},
+            "ephemeralStorage.sizeInGiB",
+            "must be at least 21, not 20 (legal: 21 to 200)",
+        ),
         (
             "container",
             {"privileged": True},
@@ -323,7 +328,7 @@ def test_fargate_needs_a_definition_that_says_so(tmp_path: Path) -> None:
             "container",
             {"healthCheck": {"command": ["x"], "interval": 4}},
             "containerDefinitions[0].healthCheck.interval",
-            "must be at least 5, not 4",
+            "must be at least 5, not 4 (legal: 5 to 300)",
         ),
         (
             "container",

@@ -280,7 +280,7 @@ def test_requests_per_target_by_the_name_or_the_dimension_that_aws_writes() -> N
         ({"Statistic": None, "ExtendedStatistic": "p101"}, "ExtendedStatistic must be p0 to p100"),
         ({"Statistic": None}, "give either Statistic or ExtendedStatistic"),
         ({"Namespace": None}, "MetricName and Namespace belong together"),
-        ({"ComparisonOperator": "Above"}, "ComparisonOperator: Input should be 'GreaterThanThreshold'"),
+        ({"ComparisonOperator": "Above"}, "ComparisonOperator: must be one of GreaterThanThreshold, "),
         ({"AlarmActions": ["no-such-policy"]}, "neither an ARN nor the name of one scaling policy"),
     ],
 )

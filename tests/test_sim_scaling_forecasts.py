@@ -80,7 +80,7 @@ def test_refusals_under_the_names_of_aws() -> None:
     aas = region.application_autoscaling
     with pytest.raises(ValidationException, match=r"MaxCapacity \(1\) is below MinCapacity \(2\)"):
         aas.register_scalable_target(ResourceId=WEB, MinCapacity=2, MaxCapacity=1)
-    with pytest.raises(ValidationException, match="TargetValue: Input should be greater than 0"):
+    with pytest.raises(ValidationException, match="TargetValue: must be more than 0"):
         track(region, target=0)
     with pytest.raises(ValidationException, match="the step that begins at 20 leaves a gap to the one that ends at 10"):
         steps(region, "s", (0, 10, 1), (20, None, 2))

@@ -13,11 +13,10 @@ from fargsim.load.issue import LocatedIssue
 from fargsim.load.node import Node, locate
 from fargsim.load.shape import legal_keys
 from fargsim.model.base import Faults, Path
-from fargsim.model.quantity import DURATION_UNITS_US, SIZE_UNITS_BYTES, format_duration
+from fargsim.model.fault_words import word
 from fargsim.model.scenario import Scenario
 
 _QUANTILE_KEY = re.compile(r"p\d{1,2}(?:\.\d+)?")
-_QUANTITY_UNIT = re.compile(r"[\d.eE+\- ]+(\D.*)")
 
 
 def translate(
@@ -120,87 +119,4 @@ def _messages(
         legal = ", ".join(legal_keys(path[:-1], model)) or "none"
         hint = f" did you mean '{meant}'?" if meant else ""
         return [((), f"unknown key '{path[-1]}':{hint} legal keys are {legal}")]
-    return [((), _MESSAGES[kind](error["input"], context) if kind in _MESSAGES else str(error["msg"]))]
-
-
-def shown(value: Any) -> str:
-    """Return a value as a message shows it: short, and a list or mapping by its kind."""
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return "a list"
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = f"'{value}'" if isinstance(value, str) else str(value)
-    return text if len(text) <= 80 else f"{text[:76]}...{text[-1] if text[-1] == chr(39) else ''}"
-
-
-def _bound(value: Any, bound: Any) -> str:
-    """Return a bound in the unit in which the value was written."""
-    if isinstance(value, str) and isinstance(bound, int | float):
-        found = _QUANTITY_UNIT.fullmatch(value.strip())
-        unit = found.group(1).strip() if found else ""
-        if unit in DURATION_UNITS_US:
-            return format_duration(int(bound)) if bound else f"0 {unit}"
-        if unit in SIZE_UNITS_BYTES:
-            return f"{bound} B"
-        if unit.startswith("/"):
-            return f"{bound:g} /s"
-    return f"{bound:g}" if isinstance(bound, float) else str(bound)
-
-
-def _limit(words: str, key: str) -> Callable[[Any, Mapping[str, Any]], str]:
-    return lambda value, context: f"must be {words} {_bound(value, context[key])}, not {shown(value)}"
-
-
-def _kind(words: str) -> Callable[[Any, Mapping[str, Any]], str]:
-    return lambda value, context: f"must be {words}, not {shown(value)}"
-
-
-def _literal(value: Any, context: Mapping[str, Any]) -> str:
-    legal = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-    close = difflib.get_close_matches(str(value).upper(), [x.upper() for x in legal], n=1)
-    meant = next((x for x in legal if close and x.upper() == close[0]), None)
-    hint = f" (did you mean {meant}?)" if meant else ""
-    many = f"one of {', '.join(legal)}" if len(legal) > 1 else legal[0]
-    return f"must be {many}, not {shown(value)}{hint}"
-
-
-def _length(words: str, key: str) -> Callable[[Any, Mapping[str, Any]], str]:
-    def say(value: Any, context: Mapping[str, Any]) -> str:
-        what = "elements" if isinstance(value, list | tuple | dict) else "characters"
-        many = len(value) if isinstance(value, list | tuple | dict | str) else context.get("actual_length")
-        return f"must have {words} {context[key]} {what if context[key] != 1 else what[:-1]}, not {many}"
-
-    return say
-
-
-_MESSAGES: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
-    "literal_error": _literal,
-    "greater_than": _limit("more than", "gt"),
-    "greater_than_equal": _limit("at least", "ge"),
-    "less_than": _limit("less than", "lt"),
-    "less_than_equal": _limit("at most", "le"),
-    "too_short": _length("at least", "min_length"),
-    "too_long": _length("at most", "max_length"),
-    "string_too_short": _length("at least", "min_length"),
-    "string_too_long": _length("at most", "max_length"),
-    "string_pattern_mismatch": lambda value, context: f"{shown(value)} does not match the pattern {context['pattern']}",
-    "int_type": _kind("a whole number"),
-    "int_from_float": _kind("a whole number"),
-    "int_parsing": _kind("a whole number"),
-    "int_parsing_size": _kind("a smaller whole number"),
-    "float_type": _kind("a number"),
-    "float_parsing": _kind("a number"),
-    "finite_number": _kind("a finite number"),
-    "bool_type": _kind("true or false"),
-    "bool_parsing": _kind("true or false"),
-    "string_type": _kind("a text"),
-    "dict_type": _kind("a mapping"),
-    "model_type": _kind("a mapping"),
-    "model_attributes_type": _kind("a mapping"),
-    "list_type": _kind("a list"),
-    "tuple_type": _kind("a list"),
-}
+    return [((), word(error, model))]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from fargsim.model.base import Issue
+from fargsim.model.fault_words import word
 from fargsim.sim.errors import AwsError, InvalidParameterException
 from fargsim.sim.host_ports import network_bindings
 from fargsim.sim.kit import Kit
@@ -30,12 +32,28 @@ def read(shape: type[Shape], arguments: Mapping[str, Any], error: type[AwsError]
     try:
         return shape.model_validate(dict(arguments))
     except ValidationError as fault:
-        texts = []
-        for one in fault.errors():
-            where = ".".join(str(part) for part in one["loc"])
-            text = one["msg"].removeprefix("Value error, ")
-            texts.append(f"{where}: {text}" if where else text)
-        raise error("; ".join(texts)) from None
+        raise error("; ".join(_texts(fault, shape))) from None
+
+
+def _texts(fault: ValidationError, shape: type[BaseModel]) -> list[str]:
+    """Say what is wrong, field by field."""
+    errors = fault.errors(include_url=False)
+    places = [one["loc"] for one in errors]
+    texts = []
+    for one in errors:
+        where = one["loc"]
+        if one["type"] == "too_short" and any(len(p) > len(where) and p[: len(where)] == where for p in places):
+            # an element that is at fault itself is not counted
+            continue
+        if one["type"] == "missing":
+            text = "is required"
+        elif one["type"] == "extra_forbidden":
+            text = "is not a parameter of this call"
+        else:
+            text = word(dict(one), shape)
+        at = Issue(where, text).dotted()
+        texts.append(f"{at}: {text}" if at else text)
+    return texts
 
 
 def instant(start: datetime, at_us: int | None) -> datetime | None:
