@@ -49,12 +49,19 @@ class InstanceMarketOptions(PascalShape):
     spot_options: Json = None
 
 
+class CreditSpecification(PascalShape):
+    """What a burstable instance does when it has spent its CPU credits; T3, T3a and T4g are ``unlimited`` by default."""
+
+    cpu_credits: Literal["standard", "unlimited"]
+
+
 class LaunchTemplateData(PascalShape):
     """What an instance is launched with."""
 
     instance_type: str
     block_device_mappings: tuple[BlockDeviceMapping, ...] = ()
     instance_market_options: InstanceMarketOptions | None = None
+    credit_specification: CreditSpecification | None = None
     image_id: str | None = None
     user_data: str | None = None
     security_group_ids: tuple[str, ...] = ()

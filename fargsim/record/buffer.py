@@ -218,6 +218,7 @@ class Recorder:
         self.task_states = self._buffers["task_states"]
         self.containers = self._buffers["containers"]
         self.instances = self._buffers["instances"]
+        self.cpu_credits = self._buffers["cpu_credits"]
         self.services = self._buffers["services"]
         self.clusters = self._buffers["clusters"]
         self.target_groups = self._buffers["target_groups"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from fargsim.record.column import Table, flag, instant, real, text, whole
 from fargsim.record.schema_balancer import LOAD_BALANCERS, TARGET_GROUPS
 from fargsim.record.schema_containers import CONTAINERS
+from fargsim.record.schema_credits import CPU_CREDITS
 from fargsim.record.schema_queues import MESSAGE_LATENCIES, QUEUES
 from fargsim.record.schema_shift import DEPLOYMENT_STAGES
 
@@ -414,6 +415,7 @@ TABLES: dict[str, Table] = {
         TASK_STATES,
         CONTAINERS,
         INSTANCES,
+        CPU_CREDITS,
         SERVICES,
         CLUSTERS,
         TARGET_GROUPS,

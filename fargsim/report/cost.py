@@ -17,6 +17,7 @@ import pandas as pd
 
 from fargsim.report.cost_around import add_around
 from fargsim.report.cost_commitments import apply_commitments
+from fargsim.report.cost_credits import add_credits
 from fargsim.report.cost_ec2 import add_ec2
 from fargsim.report.cost_fargate import add_fargate
 from fargsim.report.cost_ledger import COST_COLUMNS, Ledger
@@ -53,6 +54,7 @@ COMPUTE_ITEMS = (
     "ec2 instance",
     "ec2 spot instance",
     "managed instances fee",
+    "cpu credits",
     "savings plan",
     "reserved instance",
 )
@@ -93,6 +95,7 @@ _NEEDED = {
         "running_at",
         "terminated_at",
     ),
+    "cpu_credits": ("period_start_at", "instance_id", "instance_type", "charged_credits"),
     "services": ("period_start_at", "period_s", "cluster", "service", "requests_arrived", "requests_active_mean"),
 }
 
@@ -103,7 +106,7 @@ def bill(tables: Mapping[str, pd.DataFrame], terms: BillingTerms) -> pd.DataFram
     Parameters
     ----------
     tables
-        ``tasks``, ``instances`` and ``services`` of a result; one that is missing counts as empty.
+        ``tasks``, ``instances``, ``cpu_credits`` and ``services`` of a result; one that is missing counts as empty.
     terms
         Region, prices, balancers, gateways, assumptions.
 
@@ -121,12 +124,13 @@ def bill(tables: Mapping[str, pd.DataFrame], terms: BillingTerms) -> pd.DataFram
     CatalogError
         For a price that the catalogue does not hold.
     """
-    tasks, instances, services = (_table(tables, name) for name in _NEEDED)
+    tasks, instances, credits, services = (_table(tables, name) for name in _NEEDED)
     ledger = Ledger(tasks, instances)
     if len(tasks):
         add_fargate(ledger, tasks, terms)
     if len(instances):
         add_ec2(ledger, tasks, instances, terms)
+        add_credits(ledger, credits, instances, terms)
     add_network(ledger, tasks, instances, services, terms)
     add_around(ledger, tasks, services, terms)
     apply_commitments(ledger, terms)

@@ -202,6 +202,8 @@ class AutoScalingGroupRun:
         if at_once:
             instance.there_before = True
             instance.running_at = self._kit.now
+            if instance.credits is not None:
+                instance.credits.begin()
             self._enter_service(instance)
             register(self._kit, instance)
         else:

@@ -13,6 +13,7 @@ from fargsim.catalog.instances import awsvpc_task_limit, instance_type, register
 from fargsim.policy.capabilities import registered
 from fargsim.policy.mixed_instances import Market
 from fargsim.policy.views import HostPort
+from fargsim.sim.cpu_credits import credits_of
 from fargsim.sim.host_ports import DynamicPorts
 from fargsim.sim.images import ImageCache, cleanup_of
 from fargsim.sim.kit import Kit
@@ -99,6 +100,10 @@ class InstanceRun:
         self.reconnected: simpy.Event | None = None
         """While its agent is cut off: happens when it is back."""
         self._freed: simpy.Event | None = None
+        self.cpu_factor = 1.0
+        """The share of its vCPUs that its CPU credits allow."""
+        specification = template.credit_specification
+        self.credits = credits_of(kit, self, facts, None if specification is None else specification.cpu_credits)
 
     def gone(self) -> bool:
         """Whether it has been terminated."""

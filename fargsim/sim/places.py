@@ -50,6 +50,8 @@ def release_reservation(kit: Kit, task: TaskRun) -> None:
 def free_place(kit: Kit, task: TaskRun) -> None:
     """Give a stopped task's resources back to its host, or its vCPUs to the account."""
     if task.instance is not None:
+        if task.instance.credits is not None:
+            task.instance.credits.settle()
         del task.instance.tasks[task.task_id]
         for port, (_, _, protocol) in zip(task.dynamic_ports, task.revision.needs.dynamic_ports, strict=False):
             if port is not None:

@@ -78,6 +78,8 @@ def record_task(kit: Kit, task: TaskRun) -> None:
 
 def record_instance(kit: Kit, instance: InstanceRun) -> None:
     """Keep an instance: at its end, or at the end of the run."""
+    if instance.credits is not None:
+        instance.credits.end()
     kit.recorder.instances.append(
         (
             instance.instance_id,

@@ -28,6 +28,7 @@ from fargsim.sim.cluster_autoscaling import ClusterAutoScaling
 from fargsim.sim.code_deploy import CodeDeploy
 from fargsim.sim.collector import calm_collector
 from fargsim.sim.contact import contact
+from fargsim.sim.cpu_credits import CreditMeter
 from fargsim.sim.ecs import Ecs
 from fargsim.sim.elbv2 import ElbV2
 from fargsim.sim.errors import InvalidParameterException
@@ -137,6 +138,7 @@ class Region:
         launcher = Launcher(self.registry)
         self.ecs = Ecs(self.registry, launcher)
         self.elbv2 = ElbV2(self.registry)
+        self.credits = CreditMeter(self.kit, self.metering, self.cloudwatch)
         self.queues = Queues(self.registry, self.metering, self.cloudwatch)
         self.sqs = Sqs(self.kit, self.queues, start_us)
         self.balancer_metrics = BalancerMetrics(self.registry, self.metering, self.cloudwatch)

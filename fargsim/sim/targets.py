@@ -422,6 +422,8 @@ def task_cores(task: TaskRun) -> float:
 
     A Fargate task and an EC2 task with task-level cpu have that and no more. An EC2 task without it may burst into the idle capacity
     of its instance; that sharing is not modelled yet, so it gets the cpu its containers reserve, or one core where they reserve none.
+    An instance whose CPU credits run low gives each task the same part of that.
     """
     units = task.revision.definition.cpu_units
-    return units / 1024 if units else 1.0
+    cores = units / 1024 if units else 1.0
+    return cores if task.instance is None else cores * task.instance.cpu_factor
