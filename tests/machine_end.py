@@ -97,15 +97,17 @@ def all_is_well(world: World, watch: Watch) -> None:
     for service in world.services():
         world.ecs("update_task_protection", service=service.name, count=50, protectionEnabled=False)
         family = service.revision.definition.family
-        change: dict[str, Any] = {
-            "taskDefinition": family,
-            "deploymentConfiguration": {"minimumHealthyPercent": 50, "maximumPercent": 200},
-        }
-        if FAMILIES[family][0] == "EC2":
+        daemon = service.spec.scheduling_strategy == "DAEMON"
+        strategy = service.spec.deployment_configuration.strategy
+        configuration: dict[str, Any] = {"minimumHealthyPercent": 50, "maximumPercent": 100 if daemon else 200}
+        if strategy != "ROLLING":
+            configuration |= {"strategy": strategy, "bakeTimeInMinutes": 1}
+        change: dict[str, Any] = {"taskDefinition": family, "deploymentConfiguration": configuration}
+        if service.spec.placement_constraints:
             change["placementConstraints"] = []
-        if service.spec.scheduling_strategy == "REPLICA":
+        if not daemon:
             change["desiredCount"] = WANTED
-        assert world.ecs("update_service", service=service.name, **change) is not None
+        assert world.ecs("update_service", service=service.name, **change) is not None, world.refusal
     pass_time(world, watch, 2 * QUIET_S)
     for _ in range(20):
         # Spot goes on being reclaimed
@@ -117,9 +119,8 @@ def all_is_well(world: World, watch: Watch) -> None:
 def arrived(world: World, service: ServiceRun) -> None:
     """A service has what it wants, unless all instances that could take its tasks are full."""
     newest = len(world.registry.revisions[service.revision.definition.family])
-    short = service.healthy < service.desired
-    if short and FAMILIES[service.revision.definition.family][0] == "EC2":
-        said = [message for _, message in service.events.newest()]
+    if not service.actions.steady and not any(t.fargate for t in service.tasks.values()):
+        said = [message for _, message in service.events.newest()[:20]]
         assert any("unable to place" in message for message in said) or service.pending, said[:5]
         return
     assert service.actions.steady, (service.name, service.events.newest()[:6])

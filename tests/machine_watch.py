@@ -148,7 +148,11 @@ class Watch:
             if standing in ("healthy", "undecided", "pending") and task.started_at is not None:
                 assert task not in service.protection, "what is protected stays"
             stop(task, reason, code)
-            if standing == "healthy" and code == "ServiceSchedulerInitiated":
+            bound = service.spec.deployment_configuration.strategy == "ROLLING"
+            if service.spec.scheduling_strategy == "DAEMON":
+                # where none is wanted any more, none counts
+                bound = task.instance is not None and task.instance.status == "ACTIVE" and "constraints" not in reason
+            if standing == "healthy" and code == "ServiceSchedulerInitiated" and bound:
                 assert service.healthy >= lower(service), "stops leave the lower bound"
 
         actions.start, actions.stop = started, stopped  # type: ignore[method-assign]

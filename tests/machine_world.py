@@ -85,6 +85,15 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]] = 
 SOUND = ("good", "checked", "slow", "errors", "depends", "drags its feet")
 """Kinds of revision whose tasks stay healthy once they are there."""
 
+HOOKS: dict[str, list[dict[str, str]]] = {
+    "approve": [
+        {"status": "IN_PROGRESS", "after": "2 s", "call_back_delay": "7 s"},
+        {"status": "SUCCEEDED", "after": "3 s"},
+    ],
+    "refuse": [{"status": "FAILED", "after": "4 s"}],
+}
+"""Functions behind lifecycle hooks, and what they answer."""
+
 # family: launch type, network mode, task size, port mapping, more of the container
 FAMILIES: dict[str, tuple[str, str, tuple[int, int], dict[str, Any], dict[str, Any]]] = {
     "fg": ("FARGATE", "awsvpc", (256, 512), {"containerPort": 80}, {}),
@@ -92,6 +101,7 @@ FAMILIES: dict[str, tuple[str, str, tuple[int, int], dict[str, Any], dict[str, A
     "pt": ("EC2", "bridge", (512, 512), {"containerPort": 80, "hostPort": 8080}, {}),
     "ni": ("EC2", "awsvpc", (256, 512), {"containerPort": 80}, {}),
     "ho": ("EC2", "host", (128, 256), {"containerPort": 80}, {}),
+    "bo": ("BOTH", "awsvpc", (256, 512), {"containerPort": 80}, {}),
     "gp": (
         "EC2",
         "bridge",
@@ -127,6 +137,7 @@ class World:
         """Instants at which requests come, by service name: drawn apart from the region, from the same seed."""
         self.faults_end_us = 0
         self.answered = self.refused = 0
+        self.refusal = ""
         self.on_service: Callable[[ServiceRun], None] = lambda service: None
         self._streams = Streams(seed)
         for name, (kind, desired, most) in FLEETS.items():
@@ -141,6 +152,8 @@ class World:
             self.register(family, "good")
         for name in NAMES:
             self._balancer(name)
+        for function, answers in HOOKS.items():
+            self.region.answer_hook(function, answers)
 
     # what is there from the start
 
@@ -185,7 +198,14 @@ class World:
                 )
         elbv2.create_load_balancer(
             Name=f"lb-{name}",
-            Listeners=[{"Protocol": "HTTP", "Port": 80, "DefaultActions": [self.forward(name, "ip", 100, 0)]}],
+            Listeners=[
+                {
+                    "Protocol": "HTTP",
+                    "Port": 80,
+                    "DefaultActions": [self.forward(name, "ip", 100, 0)],
+                    "Rules": [{"Priority": 10, "Actions": [self.forward(name, "ip", 0, 100)]}],
+                }
+            ],
         )
 
     @staticmethod
@@ -210,6 +230,7 @@ class World:
             answer: dict[str, Any] = getattr(getattr(self.region, room), verb)(**arguments)
         except AwsError as refusal:
             self.refused += 1
+            self.refusal = f"{verb}: {refusal.code}: {refusal}"
             event(f"{verb}: {refusal.code}")
             return None
         self.answered += 1
@@ -222,7 +243,7 @@ class World:
 
     def register(self, family: str, kind: str) -> None:
         """Register the next revision of a family."""
-        _, mode, (cpu, memory), port, more = FAMILIES[family]
+        launch, mode, (cpu, memory), port, more = FAMILIES[family]
         behaviour, container, others = KINDS[kind]
         number = len(self.registry.revisions.get(family, ())) + 1
         does = {"image": {"size": "60 MiB"}, "request": REQUEST, **behaviour}
@@ -232,7 +253,7 @@ class World:
             cpu=str(cpu),
             memory=str(memory),
             networkMode=mode,
-            requiresCompatibilities=[FAMILIES[family][0]],
+            requiresCompatibilities=["EC2", "FARGATE"] if launch == "BOTH" else [launch],
             containerDefinitions=[
                 {"name": "app", "image": "app:1", "portMappings": [port], **more, **container},
                 *others,
@@ -249,9 +270,19 @@ class World:
         """The services that are not deleted."""
         return [s for s in self.cluster.services.values() if not s.deleted]
 
+    def some(self, name: str) -> str:
+        """Return the name of a service that there is, where there is any."""
+        there = [service.name for service in self.services()]
+        return there[NAMES.index(name) % len(there)] if there else name
+
+    def free(self, name: str) -> str:
+        """Return a name that no service has, where there is any."""
+        left = [n for n in NAMES if n not in self.cluster.services or self.cluster.services[n].deleted]
+        return left[NAMES.index(name) % len(left)] if left else name
+
     def create(self, name: str, family: str, back: int, **more: Any) -> None:
         """Create a service, and have it watched."""
-        fargate = FAMILIES[family][0] == "FARGATE"
+        fargate = FAMILIES[family][0] != "EC2" and more.get("schedulingStrategy") != "DAEMON"
         if FAMILIES[family][1] == "awsvpc":
             more.setdefault("networkConfiguration", network())
         if "capacityProviderStrategy" not in more:
@@ -260,10 +291,18 @@ class World:
         if answer is not None:
             self.on_service(self.registry.service(CLUSTER, name))
 
-    def balanced(self, name: str, family: str) -> list[dict[str, Any]]:
-        """The load balancer of a service of this family, for CreateService."""
+    def balanced(self, name: str, family: str, shifts: bool = False) -> list[dict[str, Any]]:
+        """The load balancer of a service of this family, for CreateService; with a second target group where traffic shifts."""
         kind = "ip" if FAMILIES[family][1] == "awsvpc" else "instance"
-        return [{"targetGroupArn": f"{name}-{kind}-blue", "containerName": "app", "containerPort": 80}]
+        found: dict[str, Any] = {"targetGroupArn": f"{name}-{kind}-blue", "containerName": "app", "containerPort": 80}
+        if shifts:
+            found["advancedConfiguration"] = {
+                "alternateTargetGroupArn": f"{name}-{kind}-green",
+                "productionListenerRule": f"lb-{name}:80",
+                "testListenerRule": f"lb-{name}:80/10",
+                "roleArn": "arn:aws:iam::123456789012:role/ecsInfrastructureRole",
+            }
+        return [found]
 
     def traffic(self, name: str, rate_per_s: int, for_s: int) -> None:
         """Send requests to a service's listener for a while."""

@@ -17,69 +17,23 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from machine_choices import (
+    CONSTRAINTS,
+    PROVIDER_STRATEGIES,
+    STRATEGIES,
+    WAITS,
+    ZONES,
+    configurations,
+    counts,
+    families,
+    fleets,
+    names,
+    shifting,
+)
 from machine_end import finish
 from machine_watch import Watch
-from machine_world import CLUSTER, FAMILIES, FLEETS, KINDS, NAMES, S, World
+from machine_world import CLUSTER, FAMILIES, KINDS, S, World
 from sim_helpers import SUBNETS
-
-ZONES = tuple(SUBNETS.values())
-names = st.sampled_from(NAMES)
-families = st.sampled_from(sorted(FAMILIES))
-fleets = st.sampled_from(sorted(FLEETS))
-counts = st.integers(0, 5)
-WAITS = st.one_of(
-    st.integers(1, 3 * S),
-    st.integers(1, 40 * S),
-    st.sampled_from([1, S, 5 * S, 60 * S, 61 * S, 120 * S]),
-    st.integers(1, 900 * S),
-)
-BOUNDS = st.sampled_from([(100, 200), (50, 100), (0, 100), (50, 150), (75, 125), (100, 150), (100, 100), (0, 200)])
-STRATEGIES: tuple[list[dict[str, str]], ...] = (
-    [],
-    [{"type": "random"}],
-    [{"type": "binpack", "field": "memory"}],
-    [{"type": "spread", "field": "attribute:ecs.availability-zone"}, {"type": "binpack", "field": "cpu"}],
-    [{"type": "spread", "field": "attribute:stack"}],
-)
-CONSTRAINTS: tuple[list[dict[str, str]], ...] = (
-    [],
-    [{"type": "distinctInstance"}],
-    [{"type": "memberOf", "expression": "attribute:stack == prod"}],
-    [{"type": "memberOf", "expression": "attribute:ecs.instance-type == m5.large"}],
-)
-PROVIDER_STRATEGIES: dict[str, tuple[list[dict[str, Any]], ...]] = {
-    "FARGATE": (
-        [{"capacityProvider": "FARGATE", "weight": 1, "base": 1}, {"capacityProvider": "FARGATE_SPOT", "weight": 2}],
-        [{"capacityProvider": "FARGATE_SPOT", "weight": 1}],
-    ),
-    "EC2": (
-        [{"capacityProvider": "cp-m", "weight": 1}],
-        [{"capacityProvider": "cp-m", "weight": 1}, {"capacityProvider": "cp-g", "weight": 1}],
-        [{"capacityProvider": "cp-g", "weight": 1}],
-    ),
-}
-
-
-@st.composite
-def configurations(draw: st.DrawFn) -> dict[str, Any]:
-    """A DeploymentConfiguration."""
-    low, high = draw(BOUNDS)
-    found: dict[str, Any] = {"minimumHealthyPercent": low, "maximumPercent": high}
-    if draw(st.booleans()):
-        breaker: dict[str, Any] = {"enable": True, "rollback": draw(st.booleans())}
-        if draw(st.booleans()):
-            breaker["thresholdConfiguration"] = {"type": "COUNT", "value": draw(st.integers(1, 4))}
-            breaker["resetOnHealthyTask"] = draw(st.booleans())
-        found["deploymentCircuitBreaker"] = breaker
-    if draw(st.booleans()):
-        found["alarms"] = {"alarmNames": ["high"], "enable": True, "rollback": draw(st.booleans())}
-    if draw(st.booleans()):
-        found["bakeTimeInMinutes"] = draw(st.integers(0, 3))
-    if draw(st.sampled_from([True, False, False])):
-        cleanup = draw(st.sampled_from(["BLOCKING", "DEFERRED"]))
-        criteria = {"enable": True, "healthyPercent": max(low, 60), "sourceServiceRevisionCleanup": cleanup}
-        found["earlySuccessCriteria"] = criteria
-    return found
 
 
 class Machine(RuleBasedStateMachine):
@@ -149,6 +103,7 @@ class Machine(RuleBasedStateMachine):
         constraint: list[dict[str, str]],
         provider: int | None,
     ) -> None:
+        name = self.world.free(name)
         world, launch = self.world, FAMILIES[family][0]
         more: dict[str, Any] = {"desiredCount": desired, "deploymentConfiguration": configuration}
         if launch == "EC2":
@@ -160,13 +115,60 @@ class Machine(RuleBasedStateMachine):
             more |= {"loadBalancers": world.balanced(name, family), "healthCheckGracePeriodSeconds": grace}
         world.create(name, family, back, **more)
 
+    @rule(name=names, family=families, back=st.integers(0, 1), desired=counts, configuration=shifting())
+    def create_shifted(self, name: str, family: str, back: int, desired: int, configuration: dict[str, Any]) -> None:
+        """Create a service whose deployments shift traffic."""
+        name = self.world.free(name)
+        self.world.create(
+            name,
+            family,
+            back,
+            desiredCount=desired,
+            deploymentConfiguration=configuration,
+            loadBalancers=self.world.balanced(name, family, shifts=True),
+        )
+
+    @rule(name=names, configuration=shifting(), action=st.sampled_from([None, None, "CONTINUE", "ROLLBACK"]))
+    def steer(self, name: str, configuration: dict[str, Any], action: str | None) -> None:
+        """Change how traffic shifts, or end a pause."""
+        name = self.world.some(name)
+        if action is not None:
+            self.world.ecs("continue_service_deployment", service=name, action=action)
+            return
+        service = self.world.cluster.services.get(name)
+        family = "fg" if service is None else service.revision.definition.family
+        balancers = self.world.balanced(name, family, shifts=True)
+        self.world.ecs("update_service", service=name, deploymentConfiguration=configuration, loadBalancers=balancers)
+
+    @rule(
+        name=names,
+        family=st.sampled_from(["br", "ni", "bo", "pt"]),
+        low=st.sampled_from([0, 50]),
+        constraint=st.sampled_from(CONSTRAINTS),
+        balanced=st.booleans(),
+    )
+    def create_daemon(self, name: str, family: str, low: int, constraint: list[dict[str, str]], balanced: bool) -> None:
+        name = self.world.free(name)
+        more: dict[str, Any] = {"loadBalancers": self.world.balanced(name, family)} if balanced else {}
+        self.world.create(
+            name,
+            family,
+            0,
+            schedulingStrategy="DAEMON",
+            deploymentConfiguration={"minimumHealthyPercent": low, "maximumPercent": 100},
+            placementConstraints=[c for c in constraint if c["type"] == "memberOf"],
+            **more,
+        )
+
     @rule(name=names, desired=counts)
     def scale(self, name: str, desired: int) -> None:
+        name = self.world.some(name)
         self.world.ecs("update_service", service=name, desiredCount=desired)
 
     @rule(name=names, family=families, back=st.integers(0, 3), force=st.booleans())
     def deploy(self, name: str, family: str, back: int, force: bool) -> None:
         """Deploy a revision, mostly one of the service's own family."""
+        name = self.world.some(name)
         service = self.world.cluster.services.get(name)
         own = family if service is None else service.revision.definition.family
         revision = self.world.revision(own, back)
@@ -175,6 +177,7 @@ class Machine(RuleBasedStateMachine):
     @rule(name=names, kind=st.sampled_from(sorted(KINDS)))
     def roll_out(self, name: str, kind: str) -> None:
         """Register a revision for a service and deploy it."""
+        name = self.world.some(name)
         service = self.world.cluster.services.get(name)
         if service is not None:
             family = service.revision.definition.family
@@ -198,6 +201,7 @@ class Machine(RuleBasedStateMachine):
         strategy: list[dict[str, str]] | None,
         provider: int | None,
     ) -> None:
+        name = self.world.some(name)
         more: dict[str, Any] = {"deploymentConfiguration": configuration, "healthCheckGracePeriodSeconds": grace}
         service = self.world.cluster.services.get(name)
         if service is not None:
@@ -211,14 +215,17 @@ class Machine(RuleBasedStateMachine):
 
     @rule(name=names, force=st.booleans())
     def delete_service(self, name: str, force: bool) -> None:
+        name = self.world.some(name)
         self.world.ecs("delete_service", service=name, force=force)
 
     @rule(name=names)
     def stop_deployment(self, name: str) -> None:
+        name = self.world.some(name)
         self.world.ecs("stop_service_deployment", service=name)
 
     @rule(name=names, count=st.integers(1, 4), minutes=st.sampled_from([1, 7, None]), on=st.booleans())
     def protect(self, name: str, count: int, minutes: int | None, on: bool) -> None:
+        name = self.world.some(name)
         more = {"expiresInMinutes": minutes} if on and minutes else {}
         self.world.ecs("update_task_protection", service=name, count=count, protectionEnabled=on, **more)
 
@@ -277,6 +284,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(name=names, least=st.integers(0, 2), most=st.integers(1, 5), goal=st.sampled_from([20.0, 60.0]))
     def track(self, name: str, least: int, most: int, goal: float) -> None:
+        name = self.world.some(name)
         resource = f"service/{CLUSTER}/{name}"
         room = "application_autoscaling"
         self.world.attempt(room, "register_scalable_target", ResourceId=resource, MinCapacity=least, MaxCapacity=most)
@@ -297,6 +305,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(name=names)
     def stop_tracking(self, name: str) -> None:
+        name = self.world.some(name)
         self.world.attempt(
             "application_autoscaling", "deregister_scalable_target", ResourceId=f"service/{CLUSTER}/{name}"
         )
@@ -330,12 +339,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule(name=names, rate=st.integers(1, 12), for_s=st.integers(10, 1200))
     def traffic(self, name: str, rate: int, for_s: int) -> None:
+        name = self.world.some(name)
         self.world.traffic(name, rate, for_s)
 
     @rule(
         name=names, kind=st.sampled_from(["ip", "instance"]), blue=st.sampled_from([0, 1, 100]), green=st.integers(0, 2)
     )
     def weigh(self, name: str, kind: str, blue: int, green: int) -> None:
+        name = self.world.some(name)
         actions = [self.world.forward(name, kind, blue, green)]
         self.world.attempt("elbv2", "modify_listener", ListenerArn=f"lb-{name}:80", DefaultActions=actions)
 
@@ -343,6 +354,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(name=names, count=st.integers(1, 3), code=st.sampled_from([0, 1, 3]))
     def crash(self, name: str, count: int, code: int) -> None:
+        name = self.world.some(name)
         self.world.fault(task_crash={"service": name, "count": count, "exit_code": code})
 
     @rule(fleet=fleets, count=st.integers(1, 2))
@@ -356,6 +368,20 @@ class Machine(RuleBasedStateMachine):
     @rule(zone=st.sampled_from(ZONES), lasts=st.integers(1, 400), every=st.booleans())
     def no_capacity(self, zone: str, lasts: int, every: bool) -> None:
         self.world.fault(lasts, fargate_capacity_unavailable={"zones": [] if every else [zone]})
+
+    @rule(zone=st.sampled_from(ZONES), lasts=st.integers(1, 700))
+    def darken(self, zone: str, lasts: int) -> None:
+        self.world.fault(lasts, az_outage={"zone": zone})
+
+    @rule(zone=st.sampled_from(ZONES), lasts=st.integers(1, 400), share=st.sampled_from([0.3, 1.0]))
+    def impair(self, zone: str, lasts: int, share: float) -> None:
+        self.world.fault(lasts, az_impairment={"zone": zone, "share": share})
+
+    @rule(name=names, count=st.integers(1, 3), lasts=st.integers(0, 200))
+    def hang(self, name: str, count: int, lasts: int) -> None:
+        name = self.world.some(name)
+        if name in self.world.cluster.services:
+            self.world.fault(lasts, task_hang={"service": name, "count": count})
 
     # what holds after each
 

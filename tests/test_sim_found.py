@@ -95,3 +95,21 @@ def test_a_daemon_service_is_steady_again_only_when_the_task_on_a_new_instance_i
         "has started 1 tasks",
         "has reached a steady state.",
     ]
+
+
+def test_a_daemon_service_that_another_one_follows_holds_no_places():
+    region = exact_region()
+    daemons(region, 1)
+    region.run(until="1 s")  # its place is held until it is looked at for the first time
+    [arn] = region.ecs.list_container_instances()["containerInstanceArns"]
+
+    def free() -> int:
+        [instance] = region.ecs.describe_container_instances(containerInstances=[arn])["containerInstances"]
+        return next(r["integerValue"] for r in instance["remainingResources"] if r["name"] == "CPU")
+
+    region.ecs.put_attributes(attributes=[{"name": "stack", "value": "prod", "targetId": arn}])
+    assert free() == 2048 - 256
+    region.ecs.delete_service(service="agent")
+    region.ecs.create_service(serviceName="agent", taskDefinition="agent", launchType="EC2")
+    region.run(until="1 min")
+    assert free() == 2048

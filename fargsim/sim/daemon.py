@@ -71,7 +71,9 @@ class DaemonController:
         return tuple(registry.target_group(b.target_group_arn) for b in spec.load_balancers)
 
     def finish(self) -> None:
-        """Write down what is under way when the run ends: nothing but the deployments, which the service writes down."""
+        """Hold no places any more; what is under way are the deployments, which the service writes down."""
+        for row in list(self._held):
+            self._let_go(row)
 
     def target_groups(self, task: TaskRun) -> tuple[TargetGroupRun, ...]:
         """Return the target groups of the task's service revision."""

@@ -390,3 +390,4 @@ class ServiceRun:
         self.actions.disturbed()
         for tell in self._listens_to:
             tell.remove(self._capacity_changed)
+        self.cluster.capacity_changed()  # a daemon service has held places
