@@ -6,6 +6,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from shift_helpers import front
+from shift_helpers import service as service_behind_both
 from sim_helpers import SUBNETS, exact_region, fleet, messages, network, register, seconds
 
 from fargsim import Region
@@ -274,3 +276,20 @@ def test_a_service_that_loses_it_by_another_change_has_none_meanwhile() -> None:
     region.ecs.update_service(service="web", deploymentConfiguration={"maximumPercent": 200})
     region.run(until="20 min")
     assert where(region) == {A: 1, B: 1}
+
+
+def test_a_blue_green_service_is_balanced_too_when_no_deployment_is_under_way() -> None:
+    region = exact_region()
+    register(region)
+    front(region)
+    take_capacity(region, B, seconds_=300)
+    configuration = {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0}
+    service_behind_both(region, configuration, networkConfiguration=network("subnet-a", "subnet-b"))
+    region.run(until="4 min")
+    assert where(region) == {A: 2}
+    region.run(until="15 min")
+    assert where(region) == {A: 1, B: 1}
+    assert named(region)[-1][1] == "SERVICE_REBALANCING_COMPLETED"
+    region.ecs.update_service(service="web", forceNewDeployment=True)
+    region.run(until="30 min")
+    assert sum(where(region).values()) == 2

@@ -104,8 +104,9 @@ class ShiftController(RollingController):
         low, high = configuration.minimum_healthy_percent, configuration.maximum_percent
         throttled = actions.throttle.holds(now) or actions.placement.waits()
         launches = 0 if throttled else actions.launches()
+        surplus = service.rebalancing.surplus()
         step = side_by_side(
-            [Side(self._view(d), self._desired(d)) for d in service.deployments],
+            [Side(self._view(d), self._desired(d) + (surplus if d is service.primary else 0)) for d in service.deployments],
             minimum_healthy_percent=100 if low is None else low,
             maximum_percent=200 if high is None else high,
             count_stopping=self._kit.parameters.flag("count_stopping_in_max"),
@@ -120,6 +121,7 @@ class ShiftController(RollingController):
             service.attend(now + self._kit.us("scheduler_tick_s"))
         if shift is not None:
             shift.look()
+        service.rebalancing.step()
         if service.primary.rollout_state == "COMPLETED":
             service.rollouts.retire()
             if step.complete and len(service.deployments) == 1:
