@@ -17,7 +17,7 @@ METRICS = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
 
 
 def test_the_keys_are_those_of_the_design_in_its_order():
-    text = """requests error_rate latency_mean_ms latency_p50_ms latency_p95_ms latency_p99_ms slo_met
+    text = """requests failed_requests error_rate latency_mean_ms latency_p50_ms latency_p95_ms latency_p99_ms slo_met
     tasks_started tasks_stopped task_hours running_tasks_mean running_tasks_max instance_hours cpu_utilization_mean
     memory_utilization_mean placement_failures scaling_actions cost_usd cost_compute_usd
     cost_per_million_requests_usd cost_reserved_usd cost_used_usd cost_idle_usd vcpu_hours_paid vcpu_hours_reserved
@@ -35,6 +35,7 @@ def test_every_key_is_defined_on_the_page():
 def test_a_run_without_anything():
     assert summarize(Story().result()) == {
         "requests": 0,
+        "failed_requests": 0,
         "error_rate": None,
         "latency_mean_ms": None,
         "latency_p50_ms": None,
@@ -83,6 +84,7 @@ def test_requests_and_error_rate_count_every_way_to_end():
     )
     summary = summarize(story.result())
     assert summary["requests"] == 160
+    assert summary["failed_requests"] == 15
     assert summary["error_rate"] == 15 / 150  # ten are still in flight: they are no error and no success
     assert summary["latency_mean_ms"] == (60 * 10 + 75 * 20) / 135
 

@@ -220,6 +220,10 @@ def rolling_step(view: ServiceView) -> Step:
             start(revision.deployment, lacking)
         judging = bool(revision.pending or revision.undecided or starts.get(revision.deployment))
         number, for_room = _unhealthy_to_stop(revision, target, lacking, judging, view)
+        if old and revision.failed and may_grow and not room and view.launches > 0:
+            # nobody replaces them, they serve nobody, and they hold the places that the newest deployment needs
+            places = view.desired - wanted[primary.deployment] - (view.stopping if view.count_stopping else 0)
+            number = max(number, min(revision.unhealthy, max(0, places)))
         if number:
             stops.append(StopTasks(revision.deployment, number, unhealthy=True))
         if old and for_room and may_grow:

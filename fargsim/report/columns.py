@@ -57,9 +57,11 @@ SERVED: list[tuple[str, str, Write]] = [
     ("p50\nms", "latency_p50_ms", milliseconds),
     ("p95\nms", "latency_p95_ms", milliseconds),
     ("p99\nms", "latency_p99_ms", milliseconds),
-    ("failed\nrequests", "failed_requests", count),
     ("errors\n%", "error_rate", percent),
 ]
+MANY_ERRORS = 0.01
+"""From this share of failed requests on in any variant, their number is worth more than the price of a million."""
+FAILED: tuple[str, str, Write] = ("failed\nrequests", "failed_requests", count)
 WORKED: list[tuple[str, str, Write]] = [
     ("compute\nUSD", "cost_compute_usd", dollars),
     ("tasks\nstarted", "tasks_started", count),
@@ -103,12 +105,16 @@ class Column:
 def columns(comparison: Comparison) -> list[Column]:
     """Return the columns that a comparison has something to say in.
 
-    Cost, latency and errors where any variant had a request; cost, tasks and hours where none had; messages where there were queues.
+    Cost, latency and errors where any variant had a request; cost, tasks and hours where none had; messages where there were queues. Where a variant
+    fails many requests, their number stands in the place of the price of a million.
     Running tasks always.
     """
     messages = any("messages_sent" in variant.values for variant in comparison.variants)
     requests = any(variant.values["requests"].mean > 0 for variant in comparison.variants)
-    work = [*(SERVED if requests else [] if messages else WORKED), *(MESSAGES if messages else [])]
+    rates = [variant.values.get("error_rate") for variant in comparison.variants]
+    failing = any(rate is not None and rate.mean >= MANY_ERRORS for rate in rates)
+    served = [*SERVED[1:], FAILED] if failing else SERVED
+    work = [*(served if requests else [] if messages else WORKED), *(MESSAGES if messages else [])]
     return [_column(comparison, *figure) for figure in (*COST, *work, *RUNNING)]
 
 

@@ -171,6 +171,10 @@ class DeploymentWatch:
                 self._kit.at(now + self.bake_us(), lambda: self._service.attend(self._kit.now))
         return now >= self.baking_since + self.bake_us()
 
+    def skip_bake(self) -> None:
+        """Let the bake time be over already, as that of a service which has run before the simulation begins."""
+        self.baking_since = self._kit.now - self.bake_us()
+
     def close(self) -> None:
         """Watch no longer."""
         if self._source is not None and self._changed in self._source.on_change:

@@ -161,6 +161,8 @@ class ServiceRun:
         deployment = self.primary
         deployment.wanted = self.desired
         deployment.resolving = False
+        if deployment.watch is not None:
+            deployment.watch.skip_bake()
         for _ in range(self.desired):
             outcome = self._launcher.launch_for_service(self, deployment, settled=True)
             if not isinstance(outcome, TaskRun):
