@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fargsim.model.capacity import ManagedScaling
+from fargsim.model.group_options import GroupTargetTracking, InstancesDistribution
 from fargsim.model.placement import CapacityProviderStrategyItem
 from fargsim.policy.alarms import AlarmState, evaluate
 from fargsim.policy.capacity_provider import next_provider, provider_to_shrink
+from fargsim.policy.group_tracking import GroupLoad, track_group
 from fargsim.policy.managed_scaling import (
     GroupMemory,
     GroupView,
@@ -26,8 +30,10 @@ from fargsim.policy.managed_scaling import (
     target_size,
     tasks_per_instance,
 )
+from fargsim.policy.mixed_instances import next_market, on_demand_share, surplus_market
 from fargsim.policy.needs import TaskNeeds
-from fargsim.policy.scaling_group import HOUR_US, GroupInstance, launch_zone, terminations
+from fargsim.policy.scaling_group import HOUR_US, GroupInstance, launch_zone, refresh_batch, terminations
+from fargsim.policy.spot import BANDS, band_rank, hazard_per_hour
 
 
 def items(*pairs: tuple[int, int]) -> list[CapacityProviderStrategyItem]:
@@ -282,3 +288,69 @@ def test_termination_balances_zones_leaves_the_protected_and_draws_lots() -> Non
     assert [terminations(equal, 1, NOW, [d])[0] for d in (0.0, 0.3, 0.5, 0.99)] == [0, 1, 2, 3]
     with pytest.raises(ValueError, match="legal are Default"):
         terminations(equal, 1, NOW, [0.0], ("Lambda",))
+
+
+# --- mixed groups, Spot, refresh, CPU tracking
+
+
+@given(st.integers(0, 60), st.integers(0, 20), st.integers(0, 100))
+def test_a_mixed_group_that_grows_and_shrinks_one_by_one_keeps_its_plan(size: int, base: int, percent: int) -> None:
+    plan = InstancesDistribution(on_demand_base_capacity=base, on_demand_percentage_above_base_capacity=percent)
+    on_demand = spot = 0
+    for n in range(1, size + 1):
+        if next_market(on_demand, spot, plan) == "on-demand":
+            on_demand += 1
+        else:
+            spot += 1
+        assert on_demand == on_demand_share(n, plan)
+    for n in range(size - 1, -1, -1):
+        if surplus_market(on_demand, spot, plan) == "on-demand":
+            on_demand -= 1
+        else:
+            spot -= 1
+        assert min(on_demand, spot) >= 0
+        assert on_demand == on_demand_share(n, plan)
+
+
+@given(st.integers(1, 40), st.integers(0, 100), st.integers(100, 200), st.integers(0, 40), st.integers(0, 40))
+def test_a_refresh_never_goes_below_its_least_nor_above_its_most_by_more_than_one(
+    desired: int, least: int, most: int, healthy: int, launching: int
+) -> None:
+    ahead, away = refresh_batch(desired, healthy, launching, least, most)
+    assert ahead == 0 or ahead + healthy + launching <= max(desired + 1, desired * most // 100)
+    assert away == 0 or healthy - away >= min(-(-desired * least // 100), desired - 1)
+    assert healthy < desired or launching or ahead or away, "it always goes on"
+
+
+def test_hazards_follow_the_bands_and_an_unknown_type_stands_behind_all() -> None:
+    hazards = [hazard_per_hour(band) for band in BANDS]
+    assert hazards == sorted(hazards)
+    assert [band_rank(b) for b in (*BANDS, None)] == list(range(6))
+    # a month of 730 hours loses the middle of the band
+    assert 1 - math.exp(-730 * hazard_per_hour("5-10%")) == pytest.approx(0.075)
+    assert 1 - math.exp(-730 * hazard_per_hour(None, unknown_percent=40)) == pytest.approx(0.4)
+
+
+def tracked(
+    metric: float | None, warm: int, desired: int, high: AlarmState, low: AlarmState, **more: bool
+) -> int | None:
+    spec = GroupTargetTracking.model_validate(
+        {
+            "PredefinedMetricSpecification": {"PredefinedMetricType": "ASGAverageCPUUtilization"},
+            "TargetValue": 50,
+            "DisableScaleIn": more.get("fixed", False),
+        }
+    )
+    found = track_group(spec, GroupLoad(metric, warm, desired, 1, 10, high, low))
+    return None if found is None else found.capacity
+
+
+def test_a_group_on_cpu_adds_rounded_up_and_removes_rounded_down() -> None:
+    assert tracked(60, 3, 3, "ALARM", "OK") == 4
+    assert tracked(60, 3, 5, "ALARM", "OK") is None, "what warms up counts as there"
+    assert tracked(100, 9, 9, "ALARM", "OK") == 10
+    assert tracked(20, 4, 4, "OK", "ALARM") == 2
+    assert tracked(20, 3, 4, "OK", "ALARM") is None, "nothing goes while something warms up"
+    assert tracked(20, 4, 4, "OK", "ALARM", fixed=True) is None
+    assert tracked(0, 4, 4, "OK", "ALARM") == 1
+    assert tracked(None, 4, 4, "ALARM", "OK") is None

@@ -65,6 +65,8 @@ class RevisionView:
         Whether the deployment has failed: it starts nothing.
     stopping
         Tasks that are being stopped and have not stopped yet.
+    draining
+        Tasks of `unhealthy` that serve well, but stand on an instance that drains: the bounds say when they may be stopped.
     resolving
         Whether its first task has yet to establish the digests of the images: no other one starts before.
     """
@@ -80,6 +82,7 @@ class RevisionView:
     protected_unjudged: int = 0
     stopping: int = 0
     resolving: bool = False
+    draining: int = 0
 
     @property
     def alive(self) -> int:
@@ -204,7 +207,9 @@ def rolling_step(view: ServiceView) -> Step:
         wanted[primary.deployment] += start(primary.deployment, view.desired - wanted[primary.deployment])
     may_grow = not primary.failed and wanted[primary.deployment] < view.desired
 
-    # 3. what is unhealthy is replaced by its own revision, the replacement first where there is room
+    # 3. what is unhealthy is replaced by its own revision, the replacement first where there is room. Below 100 % tasks on a draining
+    # instance go at once as far as the lower bound lets them: Amazon ECS Developer Guide, container-instance-draining.html
+    spare = max(0, healthy + sum(r.draining for r in view.revisions) - view.bounds.lower)
     for revision in (*others, primary):
         old = revision is not primary
         if old and healthy >= view.bounds.lower:
@@ -224,6 +229,8 @@ def rolling_step(view: ServiceView) -> Step:
             # nobody replaces them, they serve nobody, and they hold the places that the newest deployment needs
             places = view.desired - wanted[primary.deployment] - (view.stopping if view.count_stopping else 0)
             number = max(number, min(revision.unhealthy, max(0, places)))
+        number = max(number, min(revision.draining, spare))
+        spare -= min(number, spare)
         if number:
             stops.append(StopTasks(revision.deployment, number, unhealthy=True))
         if old and for_room and may_grow:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from fargsim.model.capacity import ManagedScaling
+from fargsim.model.group_options import InstancesDistribution
 from fargsim.model.placement import CapacityProviderStrategyItem
 from fargsim.model.scaling import TargetTracking
 from fargsim.policy.alarms import Alarm, evaluate, tracking_alarms
@@ -36,6 +37,7 @@ from fargsim.policy.managed_scaling import (
     scale_group,
     target_size,
 )
+from fargsim.policy.mixed_instances import next_market
 from fargsim.policy.needs import TaskNeeds
 from fargsim.policy.placement import NoPlacement, Place, compile_placement, place, service_event
 from fargsim.policy.service_metrics import utilization_percent
@@ -248,6 +250,23 @@ def test_c14_334_to_34_instances_takes_about_ten_minutes() -> None:
             steps.append((at_s, size))
         at_s += 30
     assert steps == [(0, 167), (150, 84), (300, 42), (450, 34)]
+
+
+def test_c15_target_80_keeps_a_fifth_to_spare() -> None:
+    """capacity-cluster-speed-up-ec2.html."""
+    for needed in (8, 40, 400):
+        size = target_size(ManagedScaling(target_capacity=80), Reservation(needed, needed, 100.0, 0))
+        assert (size - needed) / size == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("size", "on_demand", "spot"), [(10, 10, 0), (20, 15, 5), (30, 20, 10), (40, 25, 15)])
+def test_c16_a_mixed_group_with_a_base_of_ten_and_half_above(size: int, on_demand: int, spot: int) -> None:
+    """Amazon EC2 Auto Scaling User Guide, ec2-auto-scaling-mixed-instances-groups.html."""
+    plan = InstancesDistribution(on_demand_base_capacity=10, on_demand_percentage_above_base_capacity=50)
+    bought: list[str] = []
+    for _ in range(size):
+        bought.append(next_market(bought.count("on-demand"), bought.count("spot"), plan))
+    assert (bought.count("on-demand"), bought.count("spot")) == (on_demand, spot)
 
 
 # --- auto scaling and metrics

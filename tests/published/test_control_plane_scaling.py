@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from fargsim.model.group_options import GroupTargetTracking
 from fargsim.model.scaling import PredictiveScaling, StepScaling
+from fargsim.policy.group_tracking import GroupLoad, track_group
 from fargsim.policy.predictive_scaling import floor_for
 from fargsim.policy.step_scaling import StepMemory, StepView, choose, round_percent, step, wanted_capacity
 from fargsim.policy.target_tracking import Limits, ScalingView, SetDesired, wanted_tasks
@@ -24,6 +26,12 @@ def desired(decision: object) -> int:
 def test_s4_a_removal_of_one_and_a_half_is_one() -> None:
     """EC2 Auto Scaling User Guide, as-scaling-target-tracking.html; services round the same way."""
     assert wanted_tasks(45, 6, 60) == 6 - 1  # 4.5
+    spec = GroupTargetTracking.model_validate(
+        {"PredefinedMetricSpecification": {"PredefinedMetricType": "ASGAverageCPUUtilization"}, "TargetValue": 60}
+    )
+    resized = track_group(spec, GroupLoad(45, 6, 6, 0, 10, "OK", "ALARM"))
+    assert resized is not None
+    assert resized.capacity == 6 - 1
 
 
 def test_s6_rounding_of_percent_changes() -> None:
