@@ -389,9 +389,9 @@ def test_a_task_stopped_while_it_waits_for_a_migration():
         (waits(("dbx", "START")), [side("db")], "'dbx', which is not one of app, db"),
         ({}, [side(f"c{n}") for n in range(10)], "at most 10"),
         ({"startTimeout": 121}, [], "startTimeout must be at most 120 s on Fargate, not 121"),
-        ({"startTimeout": 1}, [], "greater than or equal to 2"),
-        ({"restartPolicy": {"enabled": True, "restartAttemptPeriod": 59}}, [], "greater than or equal to 60"),
-        ({"healthCheck": {**CHECK, "interval": 301}}, [], "less than or equal to 300"),
+        ({"startTimeout": 1}, [], "at least 2"),
+        ({"restartPolicy": {"enabled": True, "restartAttemptPeriod": 59}}, [], "legal: 60 to 1800"),
+        ({"healthCheck": {**CHECK, "interval": 301}}, [], "legal: 5 to 300"),
     ],
 )
 def test_what_registration_refuses(container, others, says):

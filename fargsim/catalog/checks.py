@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from fargsim.catalog.sizes import ephemeral_storage_fault, fargate_size_fault
 from fargsim.model.access import ImageName
-from fargsim.model.base import Issue
-from fargsim.model.taskdef import TaskDefinition
+from fargsim.model.base import Issue, Path
+from fargsim.model.taskdef import ContainerDefinition, TaskDefinition
 
+_NOT_ON_FARGATE = {
+    "disable_networking": "disableNetworking",
+    "dns_search_domains": "dnsSearchDomains",
+    "dns_servers": "dnsServers",
+    "docker_security_options": "dockerSecurityOptions",
+    "extra_hosts": "extraHosts",
+    "links": "links",
+    "privileged": "privileged",
+}
 TIMEOUT_MOST_S = 120
 """Longest ``startTimeout`` and ``stopTimeout`` on Fargate: Amazon ECS API Reference, API_ContainerDefinition.html."""
 
@@ -14,7 +23,8 @@ TIMEOUT_MOST_S = 120
 def task_definition_faults(definition: TaskDefinition) -> list[Issue]:
     """Return what RegisterTaskDefinition would refuse, with the legal values.
 
-    Source: Amazon ECS API Reference, API_RegisterTaskDefinition.html; Amazon ECS Developer Guide, task-cpu-memory-error.html.
+    Source: Amazon ECS API Reference, API_RegisterTaskDefinition.html; Amazon ECS Developer Guide, task-cpu-memory-error.html,
+    fargate-tasks-services.html (parameters that are not valid for Fargate).
 
     Examples
     --------
@@ -56,8 +66,30 @@ def task_definition_faults(definition: TaskDefinition) -> list[Issue]:
     for at, container in enumerate(definition.container_definitions):
         for key, value in (("startTimeout", container.start_timeout), ("stopTimeout", container.stop_timeout)):
             if value is not None and value > TIMEOUT_MOST_S:
-                message = f"{key} must be at most {TIMEOUT_MOST_S} s on Fargate, not {value}"
+                message = (
+                    f"{key} must be at most {TIMEOUT_MOST_S} s on Fargate, not {value} (legal: 2 to {TIMEOUT_MOST_S})"
+                )
                 found.append(Issue(("containerDefinitions", at, key), message))
+        found += _container_faults(container, ("containerDefinitions", at))
+    if definition.placement_constraints:
+        found.append(Issue(("placementConstraints",), "Fargate takes no placement constraints"))
+    if definition.ipc_mode is not None:
+        found.append(Issue(("ipcMode",), "ipcMode is not possible on Fargate"))
+    if definition.inference_accelerators:
+        found.append(Issue(("inferenceAccelerators",), "inference accelerators are not possible on Fargate"))
+    return found
+
+
+def _container_faults(container: ContainerDefinition, path: Path) -> list[Issue]:
+    """Return what Fargate refuses of a container."""
+    keys = [(*path, key) for name, key in _NOT_ON_FARGATE.items() if getattr(container, name)]
+    found = [Issue(key, f"{key[-1]} is not possible on Fargate") for key in keys]
+    for n, resource in enumerate(container.resource_requirements):
+        found.append(Issue((*path, "resourceRequirements", n, "type"), f"{resource.type} is not possible on Fargate"))
+    parameters = container.linux_parameters if isinstance(container.linux_parameters, dict) else {}
+    for key in ("maxSwap", "swappiness"):
+        if parameters.get(key) is not None:
+            found.append(Issue((*path, "linuxParameters", key), f"{key} is not possible on Fargate"))
     return found
 
 

@@ -10,20 +10,10 @@ from fargsim.load.launch import constraint_faults
 from fargsim.load.names import unknown
 from fargsim.model.base import Issue, Path
 from fargsim.model.scenario import Scenario
-from fargsim.model.taskdef import ContainerDefinition, TaskDefinition
+from fargsim.model.taskdef import TaskDefinition
 
 if TYPE_CHECKING:
     from fargsim.model.capacity import LaunchTemplate
-
-_NOT_ON_FARGATE = {
-    "disable_networking": "disableNetworking",
-    "dns_search_domains": "dnsSearchDomains",
-    "dns_servers": "dnsServers",
-    "docker_security_options": "dockerSecurityOptions",
-    "extra_hosts": "extraHosts",
-    "links": "links",
-    "privileged": "privileged",
-}
 
 
 def fact_faults(scenario: Scenario) -> Iterator[Issue]:
@@ -56,37 +46,12 @@ def fact_faults(scenario: Scenario) -> Iterator[Issue]:
 
 
 def definition_faults(definition: TaskDefinition, path: Path = ()) -> Iterator[Issue]:
-    """Yield what AWS refuses about a task definition although its shape is right.
-
-    Source: Amazon ECS Developer Guide, fargate-tasks-services.html (parameters that are not valid for Fargate).
-    """
+    """Yield what AWS refuses about a task definition although its shape is right."""
     from fargsim.catalog.checks import task_definition_faults
 
     for issue in task_definition_faults(definition):
         yield Issue((*path, *issue.path), issue.message)
     yield from constraint_faults(definition.placement_constraints, (*path, "placementConstraints"))
-    if "FARGATE" not in definition.requires_compatibilities:
-        return
-    if definition.placement_constraints:
-        yield Issue((*path, "placementConstraints"), "Fargate takes no placement constraints")
-    if definition.ipc_mode is not None:
-        yield Issue((*path, "ipcMode"), "ipcMode is not possible on Fargate")
-    if definition.inference_accelerators:
-        yield Issue((*path, "inferenceAccelerators"), "inference accelerators are not possible on Fargate")
-    for n, container in enumerate(definition.container_definitions):
-        yield from _fargate_container(container, (*path, "containerDefinitions", n))
-
-
-def _fargate_container(container: ContainerDefinition, path: Path) -> Iterator[Issue]:
-    for name, key in _NOT_ON_FARGATE.items():
-        if getattr(container, name):
-            yield Issue((*path, key), f"{key} is not possible on Fargate")
-    for n, resource in enumerate(container.resource_requirements):
-        yield Issue((*path, "resourceRequirements", n, "type"), f"{resource.type} is not possible on Fargate")
-    parameters = container.linux_parameters if isinstance(container.linux_parameters, dict) else {}
-    for key in ("maxSwap", "swappiness"):
-        if parameters.get(key) is not None:
-            yield Issue((*path, "linuxParameters", key), f"{key} is not possible on Fargate")
 
 
 def fargate_ready(definition: TaskDefinition) -> bool:

@@ -119,8 +119,8 @@ class ContainerDefinition(EcsShape):
     name: str = Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_-]+$")
     image: str = Field(min_length=1)
     cpu: int = Field(default=0, ge=0)
-    memory: int | None = Field(default=None, ge=4)
-    memory_reservation: int | None = Field(default=None, ge=4)
+    memory: int | None = Field(default=None, ge=6)
+    memory_reservation: int | None = Field(default=None, ge=6)
     port_mappings: tuple[PortMapping, ...] = ()
     essential: bool = True
     depends_on: tuple[ContainerDependency, ...] = ()
@@ -163,8 +163,10 @@ class ContainerDefinition(EcsShape):
     @model_validator(mode="after")
     def _memory_order(self) -> Self:
         if self.memory is not None and self.memory_reservation is not None and self.memory < self.memory_reservation:
+            # the guide says greater; the API says, and takes, what is equal
             raise ValueError(
-                f"memory ({self.memory} MiB) must not be below memoryReservation ({self.memory_reservation} MiB)"
+                f"Invalid setting for container '{self.name}'. 'memory' must be greater than or equal to 'memoryReservation': "
+                f"{self.memory} MiB is less than {self.memory_reservation} MiB"
             )
         return self
 
@@ -210,8 +212,10 @@ class TaskDefinition(EcsShape):
 
     family: str = Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_-]+$")
     container_definitions: tuple[ContainerDefinition, ...] = Field(min_length=1, max_length=10)
-    cpu: Annotated[int, BeforeValidator(_cpu_units), Field(ge=128, le=196608)] | None = None
-    memory: Annotated[int, BeforeValidator(_memory_mib), Field(ge=6)] | None = None
+    cpu: (
+        Annotated[int, BeforeValidator(_cpu_units, json_schema_input_type=int | str), Field(ge=128, le=196608)] | None
+    ) = None
+    memory: Annotated[int, BeforeValidator(_memory_mib, json_schema_input_type=int | str), Field(ge=6)] | None = None
     network_mode: NetworkMode | None = None
     requires_compatibilities: tuple[Literal["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES"], ...] = ()
     placement_constraints: tuple[MemberOf, ...] = Field(default=(), max_length=10)

@@ -17,7 +17,7 @@ from fargsim.sim.ecs_tasks import TaskVerbs
 from fargsim.sim.errors import ClientException, InvalidParameterException
 from fargsim.sim.images import images_of
 from fargsim.sim.registry import FARGATE_PROVIDERS, tail
-from fargsim.sim.service_checks import check_providers
+from fargsim.sim.service_checks import check_expressions, check_providers
 from fargsim.sim.shapes import read
 from fargsim.sim.state import ClusterRun, ProviderRun, Revision
 
@@ -69,12 +69,16 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs, SettingVerbs):
         Raises
         ------
         ClientException
-            A size that Fargate does not have, a contradiction inside the definition, an unknown key.
+            A size that Fargate does not have, a contradiction inside the definition, an expression that does not parse, an unknown key.
         """
         definition = read(TaskDefinition, arguments, ClientException)
         faults = task_definition_faults(definition)
         if faults:
-            raise ClientException("; ".join(issue.message for issue in faults))
+            said = ((), ("executionRoleArn",))  # in AWS's own words, which need no path
+            raise ClientException(
+                "; ".join(i.message if i.path in said else f"{i.dotted()}: {i.message}" for i in faults)
+            )
+        check_expressions(definition.placement_constraints, ClientException)
         known = self._registry.revisions.setdefault(definition.family, [])
         number = len(known) + 1
         behaviour = self._kit.surroundings.permitted(definition, self._registry.behaviour(definition.family, number))

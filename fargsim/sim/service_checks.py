@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fargsim.model.base import Issue
 from fargsim.model.capacity import Cluster
-from fargsim.model.placement import CapacityProviderStrategyItem
+from fargsim.model.placement import CapacityProviderStrategyItem, PlacementConstraint
 from fargsim.model.service import CreateService, RunTask, UpdateService, daemon_faults
 from fargsim.model.shift_rules import shift_faults, shifts
+from fargsim.model.taskdef import MemberOf
 from fargsim.policy.cluster_query import QueryError, parse
 from fargsim.policy.rebalancing import why_not_rebalanced
-from fargsim.sim.errors import ClientException, InvalidParameterException
+from fargsim.sim.errors import AwsError, ClientException, InvalidParameterException
 from fargsim.sim.registry import FARGATE_PROVIDERS, Registry
 from fargsim.sim.state import ClusterRun, Revision
 from fargsim.sim.traffic_shift import routes_of
@@ -87,14 +89,25 @@ def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService |
         raise InvalidParameterException(
             f"A task may have {CONSTRAINTS_MAX} placement constraints, those of its task definition included, not {number}."
         )
-    expressions = [c.expression for c in spec.placement_constraints]
-    expressions += [c.expression for c in definition.placement_constraints]
-    for expression in expressions:
-        if expression is not None:
+    check_expressions(spec.placement_constraints)
+
+
+def check_expressions(
+    constraints: Sequence[PlacementConstraint | MemberOf], error: type[AwsError] = InvalidParameterException
+) -> None:
+    """Check that the expressions of placement constraints are of the cluster query language.
+
+    Raises
+    ------
+    AwsError
+        Of the class `error`, with the column of the fault.
+    """
+    for n, constraint in enumerate(constraints):
+        if constraint.expression is not None:
             try:
-                parse(expression)
+                parse(constraint.expression)
             except QueryError as fault:
-                raise InvalidParameterException(f"Invalid expression: {fault}") from None
+                raise error(f"placementConstraints[{n}].expression: Invalid expression: {fault}") from None
 
 
 def check_daemon(cluster: ClusterRun, spec: CreateService) -> None:
