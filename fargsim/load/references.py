@@ -16,7 +16,7 @@ from fargsim.load.names import FARGATE_PROVIDERS, Names, tail, unknown
 from fargsim.load.scaling import scaling_faults
 from fargsim.load.shifts import rules_of, shift_reference_faults
 from fargsim.load.surroundings import surroundings_faults
-from fargsim.load.work import work_faults
+from fargsim.load.work import credit_faults, work_faults
 from fargsim.model.balancing import Action, forwards_to
 from fargsim.model.base import Issue, Path
 from fargsim.model.scenario import Scenario
@@ -47,6 +47,7 @@ def reference_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
     yield from _scaling(scenario, names)
     yield from _traffic(scenario, names, launches)
     yield from work_faults(scenario, names)
+    yield from credit_faults(scenario)
     for n, job in enumerate(scenario.jobs):
         yield from launches.launch_faults(job.run_task, ("jobs", n, "run_task"))
     yield from _timeline(scenario, names, launches)

@@ -1,4 +1,4 @@
-"""Rules of queues of messages: every queue that is named is there, and what is put together works.
+"""Rules of queues of messages and of CPU credits: what is named is there, and what is put together works.
 
 Sources: Amazon SQS API Reference, API_SetQueueAttributes.html, API_ChangeMessageVisibility.html.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fargsim.catalog.instances import instance_types
 from fargsim.load.names import Names, tail, unknown
 from fargsim.model.base import Issue, Path
 from fargsim.model.quantity import format_duration
@@ -73,3 +74,17 @@ def _redrive(queue: CreateQueue, queues: dict[str, CreateQueue], names: Names, p
         seen.append(other.queue_name)
         further = other.redrive_policy
         other = None if further is None else queues.get(further.queue)
+
+
+def credit_faults(scenario: Scenario) -> Iterator[Issue]:
+    """Yield launch templates that say something about CPU credits of a type that has none.
+
+    Source: Amazon EC2 API Reference, API_CreditSpecificationRequest.html.
+    """
+    known = instance_types()
+    for n, template in enumerate(scenario.launch_templates):
+        data = template.launch_template_data
+        facts = known.get(data.instance_type)
+        if data.credit_specification is not None and facts is not None and not facts.burstable:
+            message = f"{data.instance_type} has no CPU credits: CreditSpecification is for t3, t3a and t4g"
+            yield Issue(("launchTemplates", n, "LaunchTemplateData", "CreditSpecification"), message)
