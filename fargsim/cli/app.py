@@ -181,6 +181,45 @@ def rerun(
 
 
 @app.command()
+def verify(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]",
+            help="Folder of the published experiments. [default: scenarios/published]",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write validation.md and its pictures there.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+    force: Force = False,
+) -> None:
+    """Simulate what is published and compare: measured experiments, worked examples, limits; exit 1 if one is out of tolerance."""
+    with faults_shown(str(folder or "scenarios/published")):
+        from contextlib import nullcontext
+
+        from fargsim.record.folder import output_folder
+
+        with output_folder(output, force=force) if output else nullcontext() as fresh:
+            from fargsim.cli import verify as shown
+            from fargsim.study.verify import published_folder
+            from fargsim.study.verify import verify as verify_all
+
+            found = verify_all(published_folder(folder), shown.tell())
+            if fresh is not None:
+                shown.write(found, fresh)
+        if as_json:
+            _print_json(shown.as_json(found))
+        else:
+            shown.show(found)
+        if not found.ok:
+            raise typer.Exit(FAILED)
+
+
+@app.command()
 def explain(
     folder: Annotated[
         Path, typer.Argument(metavar="RESULT", help="A folder that run wrote, or one of its runs.", show_default=False)

@@ -85,12 +85,13 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One panel of a picture."""
+    """One panel of a picture; `log` draws its numbers on a logarithmic scale."""
 
     title: str
     xlabel: str
     ylabel: str
     curves: tuple[Curve, ...]
+    log: bool = False
 
 
 @dataclass(frozen=True, slots=True)
