@@ -56,7 +56,7 @@ def clock(at_us: int) -> str:
 
 
 def story(result: Result) -> list[Line]:
-    """Tell a run: deployments, scaling, instances, every state of every task, and the service events in ECS's words.
+    """Tell a run: deployments and their stages, scaling, instances, every state of every task, and the service events in ECS's words.
 
     Lines are in the order of time. What shares an instant is told causes first: decisions, instances, tasks, then
     the events that report them; within one table, in the order in which it was recorded.
@@ -133,6 +133,16 @@ def _deployments(tables: Tables) -> Told:
             yield row["completed_at"], subject, f"deployment IN_PROGRESS -> {row['rollout_state']}", str(reason)
 
 
+def _stages(tables: Tables) -> Told:
+    for row in _rows(tables["deployment_stages"]):
+        step = "" if row["step"] is None else f" (step {row['step']})"
+        share = f"{row['task_definition']} has {row['production_percent']:g} % of production traffic"
+        yield row["began_at"], f"service {row['service']}", f"stage {row['stage']}{step}", share
+        if row["ended_at"] is not None and row["result"] != "SUCCEEDED":
+            reason = str(row["reason"] or "")
+            yield row["ended_at"], f"service {row['service']}", f"stage {row['stage']}{step} -> {row['result']}", reason
+
+
 def _alarms(tables: Tables) -> Told:
     for row in _rows(tables["alarms"]):
         yield row["at"], f"alarm {row['alarm']}", f"{row['state_before']} -> {row['state_after']}", str(row["reason"])
@@ -200,6 +210,7 @@ def _events(tables: Tables) -> Told:
 
 TELLERS: tuple[Callable[[Tables], Told], ...] = (
     _deployments,
+    _stages,
     _alarms,
     _scaling,
     _instances,
