@@ -62,41 +62,6 @@ def tracking(metric: str) -> dict[str, Any]:
 
 ON_EC2 = {"taskDefinition": "ec2", "launchType": "EC2", "networkConfiguration": None}
 CASES: dict[str, tuple[Callable[[Region], Any], str, tuple[str, ...]]] = {
-    "memory below the reservation": (
-        task_definition(
-            containerDefinitions=[{"name": "app", "image": "app:1", "memory": 256, "memoryReservation": 257}]
-        ),
-        "ClientException",
-        ("containerDefinitions[0]", "'memory' must be greater than or equal to 'memoryReservation'", "256", "257"),
-    ),
-    "less memory than Docker takes": (
-        task_definition(containerDefinitions=[{"name": "app", "image": "app:1", "memory": 5}]),
-        "ClientException",
-        ("containerDefinitions[0].memory: must be at least 6, not 5",),
-    ),
-    "a definition's expression that does not parse": (
-        task_definition(
-            requiresCompatibilities=["EC2"],
-            placementConstraints=[{"type": "memberOf", "expression": "attribute:a === b"}],
-        ),
-        "ClientException",
-        ("placementConstraints[0].expression", "column 17"),
-    ),
-    "a definition's constraint on Fargate": (
-        task_definition(placementConstraints=[{"type": "memberOf", "expression": "attribute:a exists"}]),
-        "ClientException",
-        ("placementConstraints: Fargate takes no placement constraints",),
-    ),
-    "a privileged container on Fargate": (
-        task_definition(containerDefinitions=[{"name": "app", "image": "app:1", "privileged": True}]),
-        "ClientException",
-        ("containerDefinitions[0].privileged",),
-    ),
-    "a fault below a container is the only one": (
-        task_definition(containerDefinitions=[{"name": "app", "image": "app:1", "stopTimeout": 121}]),
-        "ClientException",
-        ("containerDefinitions[0].stopTimeout", "legal: 2 to 120"),
-    ),
     "unknown cluster": (create(cluster="prod"), "ClusterNotFoundException", ("prod", "default")),
     "run_task: unknown cluster": (
         lambda r: r.ecs.run_task(**fargate(cluster="prod")),

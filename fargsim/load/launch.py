@@ -118,6 +118,7 @@ class Launches:
         definition = self.definition(spec.task_definition)
         if definition is not None:
             yield from self._definition_fits(spec, definition, kind, path)
+            yield from _platform(spec, definition, kind, (*path, "platformVersion"))
         yield from self._network(spec.network_configuration, path)
         network = spec.network_configuration
         if kind == "EC2" and network is not None and network.awsvpc_configuration.assign_public_ip == "ENABLED":
@@ -208,6 +209,23 @@ class Launches:
         yield from self._strategy(update.capacity_provider_strategy or (), update.cluster, path)
         yield from constraint_faults(update.placement_constraints or (), (*path, "placementConstraints"))
         yield from self._network(update.network_configuration, path)
+
+
+def _platform(spec: CreateService | RunTask, definition: TaskDefinition, kind: str, path: Path) -> Iterator[Issue]:
+    from fargsim.catalog.platforms import platform_fault, platform_unknown
+
+    version = spec.platform_version
+    if version is None:
+        return
+    if kind == "EC2":
+        yield Issue(path, "The platform version must be null when specifying an EC2 launch type.")
+        return
+    windows = definition.operating_system_family != "LINUX"
+    storage = None if definition.ephemeral_storage is None else definition.ephemeral_storage.size_in_gi_b
+    fault = platform_unknown(version, windows=windows)
+    fault = fault or platform_fault(version, definition.cpu_units, storage_gib=storage, windows=windows)
+    if kind == "FARGATE" and fault is not None:
+        yield Issue(path, fault)
 
 
 def _container_fits(name: str, port: int, definition: TaskDefinition, path: Path) -> Iterator[Issue]:

@@ -53,6 +53,8 @@ class TaskVerbs(InstanceVerbs):
                 return self._again(former, cluster, spec)
         revision = self._launcher.overrides.apply(self._registry.revision(spec.task_definition), spec.overrides)
         check_network(self._registry, cluster, spec, revision)
+        if spec.group is not None and spec.group.startswith("service:"):
+            raise InvalidParameterException(f"group: the groups of services are theirs alone, not '{spec.group}'.")
         outcomes = list(self._launcher.run_task(cluster, spec, revision))
         if spec.client_token is not None:
             self._launcher.calls[cluster.name, spec.client_token] = (spec, outcomes)

@@ -54,6 +54,14 @@ class UnsupportedFeatureException(AwsError):
     """The feature is not supported here."""
 
 
+class PlatformUnknownException(AwsError):
+    """No such platform version of Fargate."""
+
+
+class PlatformTaskDefinitionIncompatibilityException(AwsError):
+    """The platform version cannot run the task definition."""
+
+
 class AttributeLimitExceededException(AwsError):
     """More than 10 custom attributes on one resource."""
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fargsim.catalog.platforms import platform_fault, platform_unknown
 from fargsim.model.base import Issue
 from fargsim.model.capacity import Cluster
 from fargsim.model.placement import CapacityProviderStrategyItem, PlacementConstraint
 from fargsim.model.service import CreateService, RunTask, UpdateService, daemon_faults
 from fargsim.model.shift_rules import shift_faults, shifts
-from fargsim.model.taskdef import MemberOf
+from fargsim.model.taskdef import MemberOf, TaskDefinition
 from fargsim.policy.cluster_query import QueryError, parse
 from fargsim.policy.rebalancing import why_not_rebalanced
-from fargsim.sim.errors import AwsError, ClientException, InvalidParameterException
+from fargsim.sim.errors import (
+    AwsError,
+    ClientException,
+    InvalidParameterException,
+    PlatformTaskDefinitionIncompatibilityException,
+    PlatformUnknownException,
+)
 from fargsim.sim.registry import FARGATE_PROVIDERS, Registry
 from fargsim.sim.state import ClusterRun, Revision
 from fargsim.sim.traffic_shift import routes_of
@@ -60,7 +67,7 @@ def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService |
 
     Raises
     ------
-    InvalidParameterException, ClientException
+    InvalidParameterException, ClientException, PlatformUnknownException, PlatformTaskDefinitionIncompatibilityException
         As the ECS API does.
     """
     fargate = uses_fargate(cluster, spec)
@@ -82,6 +89,8 @@ def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService |
         raise InvalidParameterException(
             "Network Configuration is not valid for the given networkMode of this task definition."
         )
+    if spec.platform_version is not None:
+        check_platform(spec.platform_version, definition, fargate)
     registry.zones_of_subnets(spec.network_configuration)
     check_providers(registry, cluster.spec, spec.capacity_provider_strategy)
     number = len(spec.placement_constraints) + len(definition.placement_constraints)
@@ -90,6 +99,28 @@ def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService |
             f"A task may have {CONSTRAINTS_MAX} placement constraints, those of its task definition included, not {number}."
         )
     check_expressions(spec.placement_constraints)
+
+
+def check_platform(version: str, definition: TaskDefinition, fargate: bool) -> None:
+    """Check a platform version of Fargate.
+
+    Raises
+    ------
+    InvalidParameterException, PlatformUnknownException, PlatformTaskDefinitionIncompatibilityException
+        As CreateService and RunTask do.
+    """
+    if not fargate:
+        raise InvalidParameterException("The platform version must be null when specifying an EC2 launch type.")
+    windows = definition.operating_system_family != "LINUX"
+    unknown = platform_unknown(version, windows=windows)
+    if unknown is not None:
+        raise PlatformUnknownException(f"platformVersion: {unknown}.")
+    storage = definition.ephemeral_storage
+    fault = platform_fault(
+        version, definition.cpu_units, storage_gib=None if storage is None else storage.size_in_gi_b, windows=windows
+    )
+    if fault is not None:
+        raise PlatformTaskDefinitionIncompatibilityException(f"platformVersion: {fault}.")
 
 
 def check_expressions(
