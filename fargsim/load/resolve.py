@@ -13,9 +13,11 @@ from fargsim.load.issue import LocatedIssue, ScenarioError
 from fargsim.load.node import Mapping, locate
 from fargsim.load.trace import read_counts_or_steps, read_instants
 from fargsim.model.base import Path
+from fargsim.model.behaviour import Behaviour
 from fargsim.model.network import Subnet
 from fargsim.model.scenario import Scenario
 from fargsim.model.traffic import Counts, Rate
+from fargsim.model.utilization import PercentFrom, PercentTrace
 
 
 def resolve(scenario: Scenario, root: Mapping, folder: FilePath, *, allow_outside: bool) -> Scenario:
@@ -39,6 +41,13 @@ def resolve(scenario: Scenario, root: Mapping, folder: FilePath, *, allow_outsid
                     issues += error.issues
             items.append(item if rate is item.rate else item.model_copy(update={"rate": rate}))
         changed[section] = tuple(items)
+    behaviours = {}
+    for key, behaviour in scenario.behaviour.items():
+        try:
+            behaviours[key] = _read_utilization(behaviour, root, ("behaviour", key, "utilization"), folder, allow_outside)
+        except ScenarioError as error:
+            issues += error.issues
+    changed["behaviour"] = behaviours
     if issues:
         raise ScenarioError(issues)
     subnets = declared_subnets(scenario)
@@ -63,6 +72,22 @@ def _read_rate(rate: Rate, root: Mapping, path: Path, folder: FilePath, allow_ou
     assert rate.trace is not None
     figures = read_counts_or_steps(rate.trace, found)
     return rate.model_copy(update={"trace": None, "counts" if isinstance(figures, Counts) else "steps": figures})
+
+
+def _read_utilization(
+    behaviour: Behaviour, root: Mapping, path: Path, folder: FilePath, allow_outside: bool
+) -> Behaviour:
+    does = behaviour.utilization
+    if does is None:
+        return behaviour
+    read = {}
+    for what, level in (("cpu", does.cpu), ("memory", does.memory)):
+        if level is not None and level.trace is not None:
+            file = level.trace.model_copy(update={"kind": "rate"})
+            rate = _read_rate(Rate(trace=file), root, (*path, what), folder, allow_outside)
+            steps = tuple(PercentFrom.model_construct(at=s.at, percent=s.rate) for s in rate.steps or ())
+            read[what] = PercentTrace.model_construct(steps=steps)
+    return behaviour.model_copy(update={"utilization": does.model_copy(update=read)}) if read else behaviour
 
 
 def used_subnets(scenario: Scenario) -> list[str]:

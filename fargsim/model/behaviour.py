@@ -10,6 +10,7 @@ from fargsim.model.base import Own
 from fargsim.model.distribution import Distribution
 from fargsim.model.health import HealthBehaviour
 from fargsim.model.quantity import Bytes, DurationUs, Share, VCpu
+from fargsim.model.utilization import UtilizationBehaviour
 
 
 class Image(Own):
@@ -172,6 +173,8 @@ class Behaviour(ContainerBehaviour):
         What a request costs; only for services with traffic.
     message
         Which queue its tasks take messages from, and what one costs.
+    utilization
+        What its tasks use over time, as it was measured.
     idle_cpu
         CPU in use while no request is in the task.
     crash
@@ -188,6 +191,7 @@ class Behaviour(ContainerBehaviour):
     calls: Calls | None = None
     request: RequestBehaviour | None = None
     message: MessageBehaviour | None = None
+    utilization: UtilizationBehaviour | None = None
     idle_cpu: VCpu = 0.0
     crash: Distribution | None = None
     speed: float = Field(default=1.0, gt=0, le=100)
@@ -198,6 +202,7 @@ class Behaviour(ContainerBehaviour):
         kinds = {
             "serves requests (request)": self.request,
             "works on messages (message)": self.message,
+            "follows a trace (utilization)": self.utilization,
             "runs to its end (run)": self.run,
         }
         given = [words for words, value in kinds.items() if value is not None]

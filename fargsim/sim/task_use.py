@@ -67,6 +67,7 @@ class _Seen:
     busy_us: float = 0.0
     inside_us: float = 0.0
     held_byte_us: float = 0.0
+    work_byte_us: float = 0.0
     over: bool = False
 
 
@@ -86,13 +87,17 @@ class TaskUse:
         self._sample_us = sample_us
         self._seen: dict[str, _Seen] = {}
 
-    def account(self, task: TaskRun, now_us: int, busy_us: float = 0.0, inside_us: float = 0.0) -> None:
+    def account(
+        self, task: TaskRun, now_us: int, busy_us: float = 0.0, inside_us: float = 0.0, held_byte_us: float = 0.0
+    ) -> None:
         """Take what a task has done since it was accounted last.
 
         Parameters
         ----------
         busy_us, inside_us
             Its core-time and its requests' time so far, since it started.
+        held_byte_us
+            Memory it has held so far beside what its behaviour says, byte-microseconds.
         """
         if task.started_at is None:
             return
@@ -102,7 +107,8 @@ class TaskUse:
             if task.machine is not None:
                 seen.held_byte_us = task.machine.memory.held_before_running
         there, busy, inside = now_us - seen.at_us, busy_us - seen.busy_us, inside_us - seen.inside_us
-        seen.at_us, seen.busy_us, seen.inside_us = now_us, busy_us, inside_us
+        of_work = held_byte_us - seen.work_byte_us
+        seen.at_us, seen.busy_us, seen.inside_us, seen.work_byte_us = now_us, busy_us, inside_us, held_byte_us
         for window in self.windows:
             window.inside_us += inside
         if seen.over:
@@ -115,7 +121,7 @@ class TaskUse:
         if task.machine is not None:  # each container holds its own, and some leak
             total = task.machine.memory.byte_us()
             held, seen.held_byte_us = total - seen.held_byte_us, total
-        held += per_request * inside
+        held += per_request * inside + of_work
         counts = 2 * there >= self._sample_us
         for window in self.windows:
             window.used_cpu_us += used
@@ -131,7 +137,8 @@ class TaskUse:
 
     def leave(self, task: TaskRun, now_us: int, use: SlotUse | WorkUse) -> None:
         """Account a task that has just left RUNNING for the last time that counts."""
-        self.account(task, now_us, use.busy_core_us, use.in_system_us)
+        held = use.held_byte_us if isinstance(use, WorkUse) else 0.0
+        self.account(task, now_us, use.busy_core_us, use.in_system_us, held)
         seen = self._seen.get(task.task_id)
         if seen is not None:
             seen.over = True
@@ -140,7 +147,7 @@ class TaskUse:
         """Count the requests of a task whose container is restarted in place from nothing again."""
         seen = self._seen.get(task.task_id)
         if seen is not None:
-            seen.busy_us = seen.inside_us = 0.0
+            seen.busy_us = seen.inside_us = seen.work_byte_us = 0.0
 
     def forget(self, task: TaskRun) -> None:
         """Drop a task that has stopped."""

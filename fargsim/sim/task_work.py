@@ -15,10 +15,14 @@ from fargsim.sim.targets import task_cores
 
 
 class WorkUse(NamedTuple):
-    """What a task has done since its container that works was started: core-time and time of what it held, microseconds."""
+    """What a task has done since its container that works was started.
+
+    Core-time, time of the messages it held (microseconds), and memory it held beside them (byte-microseconds).
+    """
 
     busy_core_us: float = 0.0
     in_system_us: float = 0.0
+    held_byte_us: float = 0.0
 
 
 NOTHING_DONE = WorkUse()
@@ -63,8 +67,10 @@ class TaskWork:
     """
 
     def __init__(self, kit: Kit) -> None:
+        from fargsim.sim.utilization_work import UtilizationWork
+
         self._kit = kit
-        self.places: dict[str, Workplace] = {}
+        self.places: dict[str, Workplace] = {"utilization": UtilizationWork(kit)}
         self._stations: dict[str, Station] = {}
         self._lives: dict[str, int] = {}
 

@@ -1,0 +1,122 @@
+"""Tasks that use CPU and memory as a trace says: no requests, no chance, integrals of steps.
+
+A load that is shared is divided anew when a task begins or ends; nothing happens in between.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import pairwise
+
+from fargsim.model.utilization import PercentTrace, UtilizationBehaviour
+from fargsim.sim.kit import Kit
+from fargsim.sim.state import TaskRun
+from fargsim.sim.task_work import WorkUse
+
+
+class Steps:
+    """Percentages over time, with their integrals.
+
+    >>> from fargsim.model.utilization import PercentTrace
+    >>> steps = Steps(PercentTrace.model_validate({"steps": [{"at": "10 us", "percent": 50}, {"at": "20 us", "percent": 200}]}))
+    >>> steps.integral(0, 30, 1.0, 1.0)  # 10 at a half, 10 at no more than the whole
+    15.0
+    """
+
+    def __init__(self, trace: PercentTrace) -> None:
+        steps = trace.steps or ()
+        self._at = [0, *(s.at for s in steps)]
+        self._level = [0.0, *(s.percent / 100 for s in steps)]
+
+    def integral(self, from_us: int, to_us: int, scale: float, most: float) -> float:
+        """Return the integral of the level times `scale`, never above `most`, over a span; microseconds."""
+        first, last = bisect_right(self._at, from_us) - 1, bisect_right(self._at, to_us) - 1
+        edges = [from_us, *self._at[first + 1 : last + 1], to_us]
+        levels = self._level[first : last + 1]
+        return sum(min(level * scale, most) * (b - a) for level, (a, b) in zip(levels, pairwise(edges), strict=True))
+
+
+class _Load:
+    """A trace and the tasks of one group that share it, or each follow it."""
+
+    def __init__(self, kit: Kit, does: UtilizationBehaviour) -> None:
+        self._kit = kit
+        self._cpu = Steps(does.cpu)
+        self._memory = None if does.memory is None else Steps(does.memory)
+        self._tasks = does.tasks
+        self.followers: dict[str, _Follower] = {}
+        self._settled_at = kit.now
+
+    def settle(self) -> None:
+        """Add up what everybody has used since the last time."""
+        now, begin = self._kit.now, self._settled_at
+        self._settled_at = now
+        if now <= begin or not self.followers:
+            return
+        share = 1.0 if self._tasks is None else self._tasks / len(self.followers)
+        used: dict[tuple[float, float], float] = {}
+        held = None if self._memory is None else self._memory.integral(begin, now, share, float("inf"))
+        for one in self.followers.values():
+            kind = (one.reserved, one.cores)
+            if kind not in used:
+                used[kind] = self._cpu.integral(begin, now, share * one.reserved, one.cores)
+            one.busy_core_us += used[kind]
+            if held is not None:
+                one.held_byte_us += held * one.memory_bytes
+
+
+class _Follower:
+    """A task that follows a trace."""
+
+    def __init__(self, load: _Load, task: TaskRun, cores: float) -> None:
+        load.settle()
+        definition = task.revision.definition
+        self.cores = cores
+        self.reserved = definition.cpu_units / 1024 if definition.cpu_units else cores
+        self.memory_bytes = definition.memory_mib * 2**20
+        self.busy_core_us = self.held_byte_us = 0.0
+        self._load = load
+        self._name = task.task_id
+        load.followers[self._name] = self
+
+    def use(self) -> WorkUse:
+        self._load.settle()
+        return WorkUse(self.busy_core_us, 0.0, self.held_byte_us)
+
+    def set_cores(self, cores: float) -> None:
+        self._load.settle()
+        self.cores = cores
+
+    def take_no_more(self) -> None:
+        """Leave the load to the others; nothing is held."""
+        self._load.settle()
+        self._load.followers.pop(self._name, None)
+
+    def done_in_us(self) -> int:
+        return 0
+
+    def leave(self) -> WorkUse:
+        self.take_no_more()
+        return WorkUse(self.busy_core_us, 0.0, self.held_byte_us)
+
+
+class UtilizationWork:
+    """The loads of the region, by cluster, task group and what is said of it."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+        self._loads: dict[tuple[str, str, int], _Load] = {}
+
+    def wanted(self, task: TaskRun) -> bool:
+        """Whether a task follows a trace."""
+        return task.revision.behaviour.utilization is not None
+
+    def join(self, task: TaskRun, cores: float) -> _Follower:
+        """Let a task follow its trace from now on."""
+        does = task.revision.behaviour.utilization
+        assert does is not None
+        # revisions that share a behaviour share the load; another behaviour is another load
+        key = (task.cluster.name, task.group, id(does))
+        if key not in self._loads:
+            self._loads[key] = _Load(self._kit, does)
+        return _Follower(self._loads[key], task, cores)
