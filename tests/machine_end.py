@@ -102,7 +102,11 @@ def all_is_well(world: World, watch: Watch) -> None:
         configuration: dict[str, Any] = {"minimumHealthyPercent": 50, "maximumPercent": 100 if daemon else 200}
         if strategy != "ROLLING":
             configuration |= {"strategy": strategy, "bakeTimeInMinutes": 1}
+        shifts = strategy != "ROLLING"
         change: dict[str, Any] = {"taskDefinition": family, "deploymentConfiguration": configuration}
+        if shifts and service.spec.load_balancers:
+            # a rollback may have brought back those of before, which knew of no second target group
+            change["loadBalancers"] = world.balanced(service.name, family, shifts=True)
         if service.spec.placement_constraints:
             change["placementConstraints"] = []
         if not daemon:
@@ -177,8 +181,10 @@ def counted(world: World, found: dict[str, Any], arrived_at_all: int) -> None:
     assert sum(c.arrived for c in counters) == arrived_at_all
     served = sum(c.served for c in counters)
     tasks, services = found["tasks"], found["services"]
-    assert tasks.requests_served.sum() == sum(c.served for c in counters)
-    assert services.requests_served.sum() <= served
+    assert tasks.requests_served.sum() == served
+    assert services.requests_served.sum() == served
+    assert services.requests_arrived.sum() <= arrived_at_all, "a group without any service belongs to no row"
+    assert found["latencies"].requests.sum() == served
     columns = ["served", "failed", "refused_503", "no_target_503", "cut_502", "timeout_504"]
     for _, rows in services.groupby("service"):
         for column in columns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sim_helpers import exact_region, fleet, messages, network, register
+from sim_helpers import behind, exact_region, fleet, messages, network, register, target_group
 
 from fargsim import Region
 from fargsim.sim.errors import ValidationException
@@ -113,3 +113,26 @@ def test_a_daemon_service_that_another_one_follows_holds_no_places():
     region.ecs.create_service(serviceName="agent", taskDefinition="agent", launchType="EC2")
     region.run(until="1 min")
     assert free() == 2048
+
+
+def test_requests_count_once_when_a_service_comes_back_with_another_target_group():
+    region = exact_region()
+    register(region, behaviour={"request": {"cpu": "10 ms"}})
+    for name in ("one", "two"):
+        target_group(region, name, delay=5)
+    for name, at in (("one", 0), ("two", 600), ("one", 1200)):
+        region.run(until=f"{at} s")
+        if at:
+            region.ecs.delete_service(service="web", force=True)
+            region.run(until=f"{at + 90} s")
+        web(region, 1, loadBalancers=behind(name))
+        if at < 1200:
+            region.send_traffic("web", {"constant": "2 /s"}, until="30 min")
+    region.run(until="40 min")
+    planes = [g.bridge.plane.counters() for g in region.registry.target_groups.values() if g.bridge is not None]
+    tables = region.finish()
+    services = tables.services.frame()
+    assert services.requests_arrived.sum() == sum(c.arrived for c in planes)
+    assert services.requests_served.sum() == sum(c.served for c in planes) == tables.tasks.frame().requests_served.sum()
+    assert tables.latencies.frame().requests.sum() == services.requests_served.sum()
+    assert (services.requests_served >= 0).all()

@@ -121,11 +121,10 @@ class ServiceMeter:
 
     def go_on_from(self, former: ServiceMeter) -> None:
         """Count on where the meter of a deleted service of the same name stands, so that no request is counted twice or never."""
-        groups = self._service.groups_with_requests()
-        if groups and groups == former._service.groups_with_requests():
-            self._counters, self._histogram = former._counters, former._histogram
-            for window in self._windows.values():
-                window.counters = former._counters
+        self._service.count_on(former._service)
+        self._counters, self._histogram = former._counters, former._histogram
+        for window in self._windows.values():
+            window.counters = former._counters
 
     def left_running(self, task: TaskRun) -> None:
         """Take note that a task is RUNNING no more."""

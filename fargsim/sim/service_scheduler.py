@@ -121,6 +121,10 @@ class ServiceRun:
         self.groups = groups
         self._groups_so_far |= dict.fromkeys(groups)
 
+    def count_on(self, former: ServiceRun) -> None:
+        """Count the requests of the target groups, too, that a deleted service of the same name has had."""
+        self._groups_so_far = former._groups_so_far | self._groups_so_far
+
     @property
     def at_rest(self) -> bool:
         """Whether no change of a user's is still to be noticed."""
