@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from deployment_helpers import BREAKER, MISSING, history, revisions_alive, said
-from shift_helpers import QUICK, shifting, stages, weights
+from shift_helpers import QUICK, behind_both, shifting, stages, weights
 from sim_helpers import messages, seconds
 
 from fargsim import Region
@@ -292,3 +292,56 @@ def test_a_network_load_balancer_takes_ten_minutes_at_each_shift() -> None:
     rows = {name: end - begin for name, begin, end, _, _ in stages(region)}
     assert rows["TEST_TRAFFIC_SHIFT"] == rows["PRODUCTION_TRAFFIC_SHIFT 1"] == 600
     assert rows["BAKE_TIME"] == 300
+
+
+def test_a_service_that_is_deleted_shifts_nothing_any_more() -> None:
+    region = shifting(CANARY)
+    region.run(until="300 s")
+    region.ecs.delete_service(service="web", force=True)
+    region.run(until="1 h")
+    assert weights(region) == {"blue": 97.5, "green": 2.5}
+    assert stages(region)[-1][-1] == "STOPPED"
+    assert revisions_alive(region) == {}
+
+
+def test_the_stage_under_way_is_written_down_when_the_run_ends() -> None:
+    region = shifting(CANARY)
+    region.run(until="300 s")
+    frame = region.finish().deployment_stages.frame()
+    last = frame.iloc[-1]
+    assert (last.stage, last.result, last.production_percent) == ("PRODUCTION_TRAFFIC_SHIFT", "IN_PROGRESS", 2.5)
+    assert frame.ended_at.isna().tolist() == [False] * (len(frame) - 1) + [True]
+
+
+def test_alarms_of_the_clean_up_come_too_late() -> None:
+    region = with_alarm({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0, **ALARM})
+    t = 228.0
+    region.run(until=f"{t} s")
+    assert region.registry.service("default", "web").primary.stage == "CLEAN_UP"
+    alarm(region, "ALARM")
+    region.run(until="1 h")
+    assert history(region)[1][0] == "SUCCESSFUL"
+    assert weights(region) == {"green": 100}
+
+
+def test_an_alarm_that_the_scheduler_sees_as_the_bake_time_ends_rolls_back() -> None:
+    region = with_alarm({**BLUE_GREEN, **ALARM})
+    region.run(until="230 s")
+    t = scaled_up(region)
+    region.kit.at(round((t + 299.5) * 1_000_000), lambda: alarm(region, "ALARM"))
+    region.run(until="1 h")
+    assert history(region)[1][0] == "ROLLBACK_SUCCESSFUL"
+    assert weights(region) == {"blue": 100}
+    assert revisions_alive(region) == {1: 2}
+
+
+def test_a_service_that_rolled_can_shift_from_its_next_deployment_on() -> None:
+    balanced = [{"targetGroupArn": "blue", "containerName": "app", "containerPort": 80}]
+    region = shifting({}, loadBalancers=balanced)
+    region.run(until="1 h")
+    assert weights(region) == {"blue": 1}
+    region.ecs.update_service(service="web", deploymentConfiguration=BLUE_GREEN, loadBalancers=behind_both())
+    region.run(until="2 h")
+    assert history(region)[-1] == ("SUCCESSFUL", "")
+    assert weights(region) == {"green": 100}
+    assert region.registry.target_group("green").healthy == 2

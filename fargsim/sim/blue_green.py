@@ -99,7 +99,10 @@ class ShiftController(RollingController):
         service, actions, shift = self.service, self.service.actions, self.shift_run
         now = self._kit.now
         if shift is not None and not shift.over:
-            shift.start()
+            if service.deleted:
+                shift.stop("STOPPED", "the service was deleted")
+            else:
+                shift.start()
         configuration = service.spec.deployment_configuration
         low, high = configuration.minimum_healthy_percent, configuration.maximum_percent
         throttled = actions.throttle.holds(now) or actions.placement.waits()

@@ -189,12 +189,14 @@ class Shift:
         self.scaled_up = True
         yield from self._stage("SCALE_UP", self._until(self._whole), hooks=False, limit_us=plan.scale_up_us)
         yield from self._stage("POST_SCALE_UP")
+        yield from self._halt()
         controller.shift(self, test=100.0)
         yield from self._stage("TEST_TRAFFIC_SHIFT", self._settle())
         yield from self._stage("POST_TEST_TRAFFIC_SHIFT")
         for number, step in enumerate(plan.steps, 1):
             self._step = number
             yield from self._stage("PRE_PRODUCTION_TRAFFIC_SHIFT")
+            yield from self._halt()
             controller.shift(self, production=step.green_percent)
             yield from self._stage("PRODUCTION_TRAFFIC_SHIFT", self._settle(step.bake_us))
         self._step = None
@@ -217,6 +219,7 @@ class Shift:
         yield from self._clean_up()
 
     def _clean_up(self) -> Process:
+        yield from self._halt()
         self.cleaning = True
         self._controller.past_return(self.deployment)
         yield from self._stage(
@@ -227,8 +230,7 @@ class Shift:
         self, name: str, work: Process | None = None, *, hooks: bool = True, limit_us: int | None = STAGE_US
     ) -> Process:
         """Go through a stage: its hooks, then its work."""
-        if self._controller.condemned(self.deployment):
-            yield self._kit.env.event()  # it has failed at this very instant: the scheduler's next look gives it up
+        yield from self._halt()
         self.stage = self.deployment.stage = name
         self._since = self._kit.now
         self._entered += 1
@@ -241,6 +243,11 @@ class Shift:
         if work is not None:
             yield from work
         self._leave("SUCCEEDED", "")
+
+    def _halt(self) -> Process:
+        """Go no further if the deployment has just failed: the scheduler's next look gives it up."""
+        if self._controller.condemned(self.deployment):
+            yield self._kit.env.event()
 
     def _wait(self, us: int) -> Process:
         if us > 0:
