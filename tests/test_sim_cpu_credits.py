@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sim_helpers import START, exact_region, fleet, register
+from sim_helpers import START, behind, exact_region, fleet, register, target_group
 
 from fargsim import Region
 from fargsim.model.capacity import LaunchTemplateData
@@ -188,3 +188,42 @@ def test_credits_are_conserved(pieces: list[tuple[int, float]], mode: Any) -> No
     borrowed = credits.surplus + credits.charged
     assert used == pytest.approx(100 + earned - credits.balance - dropped + borrowed, abs=1e-6)
     assert terminated(credits).charged == credits.charged + credits.surplus
+
+
+def test_requests_feel_it_too() -> None:
+    """A t3.small without credits: 1 vCPU of requests on a task of 2 vCPU gets no more than the baseline of 0.4 in the end."""
+    region = exact_region()
+    region.autoscaling.create_launch_template(
+        LaunchTemplateName="t",
+        LaunchTemplateData={"InstanceType": "t3.small", "CreditSpecification": {"CpuCredits": "standard"}},
+    )
+    region.autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName="asg", MinSize=0, MaxSize=2, DesiredCapacity=1, LaunchTemplate={"LaunchTemplateName": "t"},
+        AvailabilityZones=["us-east-1a"], registered_at_start=True,
+    )  # fmt: skip
+    does = {"request": {"cpu": "100 ms", "workers": 4, "queue": 5}}
+    register(region, cpu=2048, memory=256, fargate=False, behaviour=does)
+    target_group(region, kind="instance")
+    region.ecs.create_service(
+        serviceName="web", taskDefinition="web", desiredCount=1, launchType="EC2", loadBalancers=behind()
+    )
+    region.send_traffic("web", {"constant": "10 /s", "process": "regular"})
+    region.run("30 min")
+    services, credits = region.kit.recorder.services.frame(), rows(region)
+    assert services["cpu_utilization"].iloc[-1] == pytest.approx(20, abs=1), "0.4 of 2 vCPU"
+    assert services["requests_served"].iloc[-1] == pytest.approx(4 * 60, abs=6)
+    assert services["requests_refused_503"].iloc[-1] > 300
+    assert credits["used_credits"].iloc[-1] == pytest.approx(0.4, abs=0.02)
+    # what the task reports as CPU used is what the credits were spent on
+    assert region.finish().tasks.frame()["cpu_core_s"].sum() == pytest.approx(60 * credits["used_credits"].sum())
+
+
+def test_what_a_stopped_task_used_is_booked() -> None:
+    region = region_of(1.0)
+    region.run("125 s")
+    [arn] = region.ecs.list_tasks()["taskArns"]
+    region.ecs.stop_task(task=arn)
+    region.run("10 min")
+    cpu = region.finish().tasks.frame()["cpu_core_s"].sum()
+    assert cpu > 90
+    assert 60 * rows(region)["used_credits"].sum() == pytest.approx(cpu)
