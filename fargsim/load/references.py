@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fargsim.load.capacity import capacity_faults
 from fargsim.load.deployments import deployment_faults
 from fargsim.load.launch import Launches
 from fargsim.load.names import FARGATE_PROVIDERS, Names, tail, unknown
@@ -40,6 +41,7 @@ def reference_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
     yield from _network(scenario, names)
     yield from surroundings_faults(scenario)
     yield from _capacity(scenario, names)
+    yield from capacity_faults(scenario, names)
     for n, service in enumerate(scenario.services):
         yield from launches.service_faults(service, ("services", n))
     yield from deployment_faults(scenario)
@@ -142,7 +144,7 @@ def _capacity(scenario: Scenario, names: Names) -> Iterator[Issue]:
         path: Path = ("autoScalingGroups", n)
         template = group.template.launch_template_name
         if template not in names.launch_templates:
-            at = (*path, "LaunchTemplate", "LaunchTemplateName")
+            at = (*path, *group.template_path, "LaunchTemplateName")
             yield Issue(at, unknown("launch template", template, names.launch_templates))
         if tail(group.cluster) not in names.clusters:
             yield Issue((*path, "cluster"), unknown("cluster", tail(group.cluster), names.clusters))
@@ -151,7 +153,12 @@ def _capacity(scenario: Scenario, names: Names) -> Iterator[Issue]:
         path = ("capacityProviders", n)
         settings = provider.asg
         name = tail(settings.auto_scaling_group_arn)
-        if name not in names.auto_scaling_groups:
+        managed = provider.managed_instances_provider
+        if managed is not None:
+            at = (*path, "managedInstancesProvider", "instanceLaunchTemplate", "networkConfiguration", "subnets")
+            subnets = managed.instance_launch_template.network_configuration.subnets
+            yield from _subnet_faults(subnets, names, at)
+        elif name not in names.auto_scaling_groups:
             at = (*path, "autoScalingGroupProvider", "autoScalingGroupArn")
             yield Issue(at, unknown("Auto Scaling group", name, names.auto_scaling_groups))
         if provider.cluster is not None and tail(provider.cluster) not in names.clusters:
@@ -312,7 +319,7 @@ def _named_groups(entry: TimelineEntry) -> Iterator[tuple[Path, str]]:
             found = getattr(entry.fault, fault)
             if found is not None and found.auto_scaling_group is not None:
                 yield ("fault", fault), found.auto_scaling_group
-    for verb in ("start_task", "update_container_instances_state", "deregister_container_instance"):
+    for verb in ("start_task", "update_container_instances_state", "deregister_container_instance", "put_attributes"):
         some = getattr(entry, verb)
         if some is not None and some.auto_scaling_group is not None:
             yield (f"ecs.{verb}",), some.auto_scaling_group

@@ -117,10 +117,24 @@ class Attribute(EcsShape):
 
 
 class PutAttributes(EcsShape):
-    """PutAttributes."""
+    """PutAttributes.
+
+    In a timeline instances have no id yet: `auto_scaling_group` and `count` say whose instances get the attributes, oldest first.
+    """
 
     cluster: str = "default"
     attributes: tuple[Attribute, ...] = Field(min_length=1, max_length=ATTRIBUTES_MAX)
+    auto_scaling_group: str | None = Field(default=None, alias="auto_scaling_group")
+    count: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _which(self) -> Self:
+        for attribute in self.attributes:
+            if (attribute.target_id is None) == (self.auto_scaling_group is None):
+                raise ValueError("give either targetId in each attribute or auto_scaling_group")
+        if self.count is not None and self.auto_scaling_group is None:
+            raise ValueError("count is of an auto_scaling_group")
+        return self
 
 
 class DeleteAttributes(EcsShape):

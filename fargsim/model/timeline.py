@@ -20,7 +20,12 @@ from fargsim.model.quantity import DurationUs
 from fargsim.model.scaling import ScalableTarget, ScalingPolicy, ScheduledAction
 from fargsim.model.service import CreateService, RunTask, UpdateService
 from fargsim.model.spot_faults import Ec2CapacityUnavailable, Ec2SpotReclaim, FargateSpotReclaim, InstanceImpaired
-from fargsim.model.task_verbs import DeregisterContainerInstance, StartTask, UpdateContainerInstancesState
+from fargsim.model.task_verbs import (
+    DeregisterContainerInstance,
+    PutAttributes,
+    StartTask,
+    UpdateContainerInstancesState,
+)
 from fargsim.model.taskdef import TaskDefinition
 
 
@@ -117,6 +122,7 @@ VERBS: dict[str, type[Any]] = {
     "ecs.stop_task": StopTask,
     "ecs.update_container_instances_state": UpdateContainerInstancesState,
     "ecs.deregister_container_instance": DeregisterContainerInstance,
+    "ecs.put_attributes": PutAttributes,
     "ecs.stop_service_deployment": StopServiceDeployment,
     "ecs.continue_service_deployment": ContinueServiceDeployment,
     "ecs.update_task_protection": UpdateTaskProtection,
@@ -157,6 +163,7 @@ class TimelineEntry(Own):
     deregister_container_instance: DeregisterContainerInstance | None = Field(
         default=None, alias="ecs.deregister_container_instance"
     )
+    put_attributes: PutAttributes | None = Field(default=None, alias="ecs.put_attributes")
     stop_service_deployment: StopServiceDeployment | None = Field(default=None, alias="ecs.stop_service_deployment")
     continue_service_deployment: ContinueServiceDeployment | None = Field(
         default=None, alias="ecs.continue_service_deployment"

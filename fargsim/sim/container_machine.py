@@ -17,7 +17,7 @@ import simpy
 from fargsim.model.quantity import US_PER_S
 from fargsim.policy.containers import Health, dependents_of, health_changes, may_start, restarts, task_health
 from fargsim.sim.container_limits import DISK_FULL, KILLED, TaskDisk, TaskMemory, storage_left_bytes
-from fargsim.sim.container_run import NOTHING, ContainerRun, container_behaviour, trouble_of
+from fargsim.sim.container_run import NOTHING, ContainerRun, container_behaviour, serving_name, trouble_of
 from fargsim.sim.kit import Kit
 from fargsim.sim.state import Stop, TaskRun
 
@@ -43,7 +43,7 @@ class ContainerMachine:
             c.name: ContainerRun(c, container_behaviour(task, c) or NOTHING)
             for c in task.revision.definition.container_definitions
         }
-        self.serving = next(run for run in self.runs.values() if run.definition.essential)
+        self.serving = self.runs[serving_name(task)]
         self.all_started = kit.env.event()
         self.ended = kit.env.event()
         self.stop: Stop | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fargsim.model.behaviour import ContainerBehaviour
+from fargsim.model.service import CreateService
 from fargsim.model.taskdef import ContainerDefinition
 from fargsim.policy.containers import Health, Phase, Seen, Trouble
 from fargsim.sim.kit import Kit
@@ -71,13 +72,23 @@ class ContainerRun:
         return self.does.memory + self.does.memory_leak_per_hour * ((now_us - self.started_at) / HOUR_US)
 
 
+def serving_name(task: TaskRun) -> str:
+    """Return the container that serves requests: the one a load balancer of the service names, otherwise the first essential one."""
+    containers = task.revision.definition.container_definitions
+    if isinstance(task.spec, CreateService):
+        for balancer in task.spec.load_balancers:
+            if any(c.name == balancer.container_name for c in containers):
+                return balancer.container_name
+    return next(c.name for c in containers if c.essential)
+
+
 def container_behaviour(task: TaskRun, container: ContainerDefinition) -> ContainerBehaviour | None:
-    """Return how a container behaves: its own entry; for the first essential one what that leaves out is the task's."""
+    """Return how a container behaves: its own entry; for the one that serves what that leaves out is the task's."""
     behaviour = task.revision.behaviour
     own = behaviour.containers.get(container.name)
-    first = next(c for c in task.revision.definition.container_definitions if c.essential)
-    if container.name != first.name or own is None:
-        return own if container.name != first.name else behaviour
+    serves = container.name == serving_name(task)
+    if not serves or own is None:
+        return behaviour if serves else own
     said = own.model_fields_set
     fields = ContainerBehaviour.model_fields
     return ContainerBehaviour.model_construct(**{f: getattr(own if f in said else behaviour, f) for f in fields})

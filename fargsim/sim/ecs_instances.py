@@ -140,7 +140,12 @@ class InstanceVerbs(EcsVerbs):
         """
         spec = read(PutAttributes, arguments)
         cluster = self._registry.cluster(spec.cluster)
-        wanted = [(self._target(cluster, attribute), attribute) for attribute in spec.attributes]
+        if spec.auto_scaling_group is None:
+            wanted = [(self._target(cluster, attribute), attribute) for attribute in spec.attributes]
+        else:
+            group = self._registry.group(spec.auto_scaling_group)
+            rows = [row for row, i in cluster.instances_by_row.items() if i.group is group][: spec.count]
+            wanted = [(row, attribute) for row in rows for attribute in spec.attributes]
         after = {row: set(_custom(cluster, row)) for row, _ in wanted}
         for row, attribute in wanted:
             _not_built_in(attribute)

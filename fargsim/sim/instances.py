@@ -164,12 +164,15 @@ def register(kit: Kit, instance: InstanceRun) -> None:
     group, cluster = instance.group, instance.cluster
     instance.registered_at = kit.now
     instance.status = "ACTIVE"
+    subnets = kit.surroundings.network.subnets
     attributes = {
         "ecs.instance-type": instance.instance_type,
         "ecs.os-type": "linux",
         "ecs.os-family": "LINUX",
         "ecs.cpu-architecture": instance.architecture,
-        "ecs.subnet-id": next((s for s in group.spec.subnets), ""),
+        "ecs.subnet-id": next(
+            (s for s in group.spec.subnets if subnets[s].spec.availability_zone == instance.zone), ""
+        ),
         "ecs.ami-id": group.template.image_id or "",
         GROUP_ATTRIBUTE: group.name,
     } | group.spec.agent.ecs_instance_attributes
