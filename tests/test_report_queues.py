@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 from test_sim_queues import scenario
@@ -12,6 +13,8 @@ from fargsim.report.compare import compare
 from fargsim.report.html import render_report
 from fargsim.report.plots import draw_run, plot
 from fargsim.report.summary import MESSAGE_KEYS, SUMMARY_KEYS
+
+SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +59,21 @@ def test_they_are_compared_drawn_and_reported(result: fargsim.Result) -> None:
     page = render_report([result.record])
     assert "Messages that wait and are worked on" in page
     assert "dead letters" in page
+
+
+def test_credits_are_drawn_where_there_are_some() -> None:
+    ran = fargsim.run(
+        fargsim.load(
+            SCENARIOS / "burstable.yaml", variant="t3-standard", overrides=[("duration", "2 h"), ("timeline", "[]")]
+        )
+    )
+    picture = plot(ran.record, "credits")
+    balance, used = picture.axes
+    assert balance.get_ylabel() == "credits per instance"
+    [held, owed] = balance.get_lines()
+    table = ran.tables["cpu_credits"]
+    assert held.get_ydata()[-1] == pytest.approx(table["balance_credits"].iloc[-2:].mean())
+    assert owed.get_ydata().max() == 0
+    assert max(used.get_lines()[1].get_ydata()) == 2
+    assert "credits.png" in "".join(draw_run(ran.record))
+    assert "queues" not in "".join(draw_run(ran.record))

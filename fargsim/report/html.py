@@ -25,6 +25,7 @@ CAPTIONS: dict[str, str] = {
     "traffic": "Requests and errors per second, and the tasks that served them.",
     "latency": "Latency percentiles of the requests served in each period, arrival at the balancer to the last byte.",
     "cpu": "CPU used, in percent of what the tasks reserve.",
+    "credits": "CPU credits of burstable instances: held, owed, and the vCPUs that they allow.",
     "queues": "Messages that wait and are worked on, and the age of the oldest.",
     "gantt": "What state each task was in, and for how long.",
 }

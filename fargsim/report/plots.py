@@ -8,6 +8,7 @@ from types import MappingProxyType
 from fargsim.record.result import Result
 from fargsim.report.facts import facts_of
 from fargsim.report.plot_cost import plot_cost
+from fargsim.report.plot_credits import plot_credits
 from fargsim.report.plot_gantt import plot_gantt
 from fargsim.report.plot_queues import plot_queues
 from fargsim.report.plot_time import plot_cpu, plot_latency, plot_traffic
@@ -21,9 +22,13 @@ PLOTS: Mapping[str, Callable[[Result], Picture]] = MappingProxyType(
         "cost": lambda result: plot_cost([result]),
         "gantt": plot_gantt,
         "queues": plot_queues,
+        "credits": plot_credits,
     }
 )
 """What :func:`plot` can draw of one run, in the order of a report."""
+
+ONLY_WITH = MappingProxyType({"queues": "queues", "credits": "cpu_credits"})
+"""Plots that are drawn only where a table has rows."""
 
 
 def plot(result: Result, kind: str) -> Picture:
@@ -35,7 +40,8 @@ def plot(result: Result, kind: str) -> Picture:
         The run.
     kind
         ``traffic`` (requests, errors, running tasks over time), ``latency`` (percentiles over time), ``cpu``
-        (utilisation over time), ``cost`` (by line item), ``gantt`` (task states) or ``queues`` (depth and age over time).
+        (utilisation over time), ``cost`` (by line item), ``gantt`` (task states),
+        ``queues`` (depth and age over time) or ``credits`` (CPU credits of burstable instances).
 
     Returns
     -------
@@ -53,8 +59,8 @@ def plot(result: Result, kind: str) -> Picture:
 
 
 def _kinds(result: Result) -> list[str]:
-    """Return what is drawn of a run by itself; queues only where there are some."""
-    without = {"cost"} | ({"queues"} if result.tables["queues"].empty else set())
+    """Return what is drawn of a run by itself; queues and credits only where there are some."""
+    without = {"cost"} | {kind for kind, table in ONLY_WITH.items() if result.tables[table].empty}
     return [kind for kind in PLOTS if kind not in without]
 
 
