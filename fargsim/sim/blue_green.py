@@ -109,7 +109,10 @@ class ShiftController(RollingController):
         launches = 0 if throttled else actions.launches()
         surplus = service.rebalancing.surplus()
         step = side_by_side(
-            [Side(self._view(d), self._desired(d) + (surplus if d is service.primary else 0)) for d in service.deployments],
+            [
+                Side(self._view(d), self._desired(d) + (surplus if d is service.primary else 0))
+                for d in service.deployments
+            ],
             minimum_healthy_percent=100 if low is None else low,
             maximum_percent=200 if high is None else high,
             count_stopping=self._kit.parameters.flag("count_stopping_in_max"),

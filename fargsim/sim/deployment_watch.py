@@ -93,7 +93,9 @@ class DeploymentWatch:
         """The circuit breaker in force, if it is enabled; of linear and canary deployments no page says that they have one."""
         configuration = self._service.spec.deployment_configuration
         breaker = configuration.deployment_circuit_breaker
-        if configuration.strategy in ("LINEAR", "CANARY") and not self._kit.parameters.flag("breaker_of_linear_and_canary"):
+        if configuration.strategy in ("LINEAR", "CANARY") and not self._kit.parameters.flag(
+            "breaker_of_linear_and_canary"
+        ):
             return None
         return breaker if breaker is not None and breaker.enable else None
 

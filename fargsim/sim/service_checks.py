@@ -50,6 +50,15 @@ def check_providers(registry: Registry, cluster: Cluster, items: tuple[CapacityP
     InvalidParameterException
         Where it does not.
     """
+    kinds = {
+        registry.providers[i.capacity_provider].on_wait is None
+        for i in items
+        if i.capacity_provider in registry.providers
+    }
+    if len(kinds) > 1:
+        raise InvalidParameterException(
+            "A capacity provider strategy cannot mix Managed Instances providers with Auto Scaling group providers."
+        )
     for item in items:
         name = item.capacity_provider
         if name not in FARGATE_PROVIDERS and name not in registry.providers:
