@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fargsim.load.capacity import capacity_notes
 from fargsim.load.launch import Launches
 from fargsim.load.names import Names, read_names, tail
 from fargsim.load.unsimulated import unsimulated
@@ -26,6 +27,7 @@ def load_notes(scenario: Scenario) -> tuple[str, ...]:
                 *_assumed(scenario, launches),
                 *_odd(scenario, launches, names),
                 *unsimulated(scenario),
+                *capacity_notes(scenario),
                 *_expressions(scenario),
             )
         )
@@ -46,6 +48,15 @@ def used_assumptions(scenario: Scenario, launches: Launches) -> list[str]:
         *(c.default_capacity_provider_strategy for c in scenario.clusters),
     ]
     spot = any(i.capacity_provider == "FARGATE_SPOT" for items in strategies for i in items)
+    ec2_spot = any(
+        t.launch_template_data.instance_market_options is not None for t in scenario.launch_templates
+    ) or any(
+        g.mixed_instances_policy is not None
+        and g.mixed_instances_policy.instances_distribution.on_demand_percentage_above_base_capacity < 100
+        for g in scenario.auto_scaling_groups
+    )
+    warm = any(g.warm_pool_configuration is not None for g in scenario.auto_scaling_groups)
+    managed = any(p.managed_instances_provider is not None for p in scenario.capacity_providers)
     used: dict[str, bool] = {
         "bytes_per_request": scenario.billing.bytes_per_request is None and bool(scenario.load_balancers),
         "connections_per_request": scenario.billing.connections_per_request is None and bool(scenario.load_balancers),
@@ -63,6 +74,11 @@ def used_assumptions(scenario: Scenario, launches: Launches) -> list[str]:
         "deprovision_s": "FARGATE" in kinds,
         "spot_interruptions_per_task_hour": spot,
         "spot_capacity_available": spot,
+        "ec2_spot_hazard_scale": ec2_spot,
+        "spot_rebalance_lead_s": ec2_spot,
+        "warm_to_registered_s": warm,
+        "mi_scale_in_after_s": managed,
+        "mi_launch_delay_s": managed,
         "image_mib": _image_unknown(scenario),
         "default_zones": not scenario.network.subnets,
         "custom_metric_publish_lag_s": bool(scenario.metrics),

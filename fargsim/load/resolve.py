@@ -100,6 +100,8 @@ def used_subnets(scenario: Scenario) -> list[str]:
     networks += [x.network_configuration for x in (*(j.run_task for j in scenario.jobs), *run)]
     found = [s for n in networks if n is not None for s in n.awsvpc_configuration.subnets]
     found += [s for g in scenario.auto_scaling_groups for s in g.subnets]
+    managed = [p.managed_instances_provider for p in scenario.capacity_providers]
+    found += [s for m in managed if m for s in m.instance_launch_template.network_configuration.subnets]
     found += [s for b in scenario.load_balancers for s in b.subnets]
     return list(dict.fromkeys(found))
 

@@ -200,6 +200,13 @@ class AutoScalingGroup(PascalShape):
         return found
 
     @property
+    def template_path(self) -> tuple[str, ...]:
+        """Where it names its launch template."""
+        if self.mixed_instances_policy is None:
+            return ("LaunchTemplate",)
+        return "MixedInstancesPolicy", "LaunchTemplate", "LaunchTemplateSpecification"
+
+    @property
     def subnets(self) -> tuple[str, ...]:
         """The subnets of ``VPCZoneIdentifier``, in order."""
         return tuple(s.strip() for s in (self.vpc_zone_identifier or "").split(",") if s.strip())

@@ -252,6 +252,6 @@ class AutoScaling:
                     ],
                 }
                 for group in self._registry.groups.values()
-                if wanted is None or group.name in wanted
+                if group.asg_name is not None and (wanted is None or group.name in wanted)
             ]
         }

@@ -184,7 +184,7 @@ class ClusterAutoScaling:
 
     def _period(self) -> None:
         for name, provider in self._registry.providers.items():
-            if provider.managed:
+            if provider.managed and provider.on_wait is None:
                 if name not in self._loops:
                     self._loops[name] = ManagedProvider(self._registry.kit, provider, self._cloudwatch)
                 self._loops[name].minute()

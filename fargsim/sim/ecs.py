@@ -16,6 +16,7 @@ from fargsim.sim.ecs_settings import SettingVerbs
 from fargsim.sim.ecs_tasks import TaskVerbs
 from fargsim.sim.errors import ClientException, InvalidParameterException
 from fargsim.sim.images import images_of
+from fargsim.sim.managed_instances import managed_provider
 from fargsim.sim.registry import FARGATE_PROVIDERS, tail
 from fargsim.sim.service_checks import check_expressions, check_providers
 from fargsim.sim.shapes import read
@@ -98,15 +99,18 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs, SettingVerbs):
         return {"taskDefinition": self._describe_revision(self._registry.revision(taskDefinition))}
 
     def create_capacity_provider(self, **arguments: Any) -> dict[str, Any]:
-        """Create a capacity provider for an Auto Scaling group."""
+        """Create a capacity provider: of an Auto Scaling group, or one whose instances ECS manages."""
         spec = read(CapacityProvider, arguments)
         if spec.name in self._registry.providers:
             raise ClientException(f"A capacity provider '{spec.name}' exists already.")
-        group = self._registry.group(spec.asg.auto_scaling_group_arn)
-        if group.provider is not None:
-            raise ClientException(f"The Auto Scaling group '{group.name}' has a capacity provider already.")
-        provider = ProviderRun(spec, group)
-        group.provider = provider
+        if spec.managed_instances_provider is not None:
+            provider = managed_provider(self._registry, spec, spec.managed_instances_provider)
+        else:
+            group = self._registry.group(spec.asg.auto_scaling_group_arn)
+            if group.provider is not None:
+                raise ClientException(f"The Auto Scaling group '{group.name}' has a capacity provider already.")
+            provider = ProviderRun(spec, group)
+            group.provider = provider
         self._registry.providers[spec.name] = provider
         return {
             "capacityProvider": {

@@ -90,6 +90,11 @@ class AutoScalingGroupRun:
         return list(self._serving.values())
 
     @property
+    def asg_name(self) -> str | None:
+        """Name of the Auto Scaling group."""
+        return self.name
+
+    @property
     def serving_ids(self) -> frozenset[str]:
         """Names of the instances that are not being taken away."""
         return frozenset(self._serving)
@@ -109,6 +114,10 @@ class AutoScalingGroupRun:
     def managed_draining(self) -> bool:
         """Whether ECS drains its instances before they are terminated."""
         return self.provider is not None and self.provider.spec.asg.managed_draining == "ENABLED"
+
+    def drain_deadline_us(self) -> int:
+        """Return how long an instance may drain."""
+        return self._kit.us("drain_deadline_s")
 
     def warmup_us(self, stated_s: int | None = None) -> int:
         """Return how long an instance warms up: what an action states, else the group's default, else its grace period."""
@@ -372,7 +381,7 @@ class AutoScalingGroupRun:
             for task in list(instance.tasks.values()):
                 if task.service is not None:
                     task.service.host_draining(task)
-        deadline = kit.now + kit.us("drain_deadline_s") if drains else kit.now
+        deadline = kit.now + self.drain_deadline_us() if drains else kit.now
         kit.env.process(self._leave(instance, deadline, kit.now + hold_us))
 
     def _leave(self, instance: InstanceRun, deadline: int, held_until: int) -> Process:

@@ -253,6 +253,10 @@ class Launcher:
         task.placed = self._kit.env.event()
         cluster.waiting[task.task_id] = task
         self._begin(task)
+        assert task.capacity_provider is not None
+        provide = self._registry.providers[task.capacity_provider].on_wait
+        if provide is not None:
+            provide()
         self._kit.at(self._kit.now + self._patience_us(task), lambda: self._give_up(task))
         return task
 

@@ -84,7 +84,7 @@ def record_instance(kit: Kit, instance: InstanceRun) -> None:
         (
             instance.instance_id,
             instance.cluster.name,
-            instance.group.name,
+            instance.group.asg_name,
             instance.group.provider.spec.name if instance.group.provider else None,
             instance.instance_type,
             instance.zone,

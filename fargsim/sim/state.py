@@ -192,11 +192,13 @@ class ProviderRun:
     spec: CapacityProvider
     group: AutoScalingGroupRun
     reservation: float | None = None
+    on_wait: Callable[[], None] | None = None
+    """Called when a task begins to wait for an instance, where somebody provides for it at once (Managed Instances)."""
 
     @property
     def managed(self) -> bool:
-        """Whether ECS scales the group."""
-        return self.spec.asg.managed_scaling.status == "ENABLED"
+        """Whether ECS sees to its instances, so that tasks may wait for them."""
+        return self.on_wait is not None or self.spec.asg.managed_scaling.status == "ENABLED"
 
 
 @dataclass(slots=True, eq=False)

@@ -1,0 +1,197 @@
+"""Rules of Auto Scaling groups and capacity providers that span several parts, and notes on tasks that no instance will ever take.
+
+Sources: Amazon EC2 Auto Scaling API Reference, API_CreateAutoScalingGroup.html; Amazon ECS API Reference,
+API_CapacityProviderStrategyItem.html; Amazon ECS Developer Guide, managed-scaling-behavior.html, using-warm-pool.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fargsim.load.names import FARGATE_PROVIDERS, Names, tail, unknown
+from fargsim.model.base import Issue, Path
+from fargsim.model.capacity import AutoScalingGroup, warm_pool_fault
+from fargsim.model.placement import CapacityProviderStrategyItem
+from fargsim.model.scenario import Scenario
+from fargsim.model.service import CreateService, RunTask
+from fargsim.model.taskdef import TaskDefinition
+
+if TYPE_CHECKING:
+    from fargsim.policy.managed_scaling import InstanceShape
+
+
+def capacity_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
+    """Yield what the verbs of Auto Scaling and ECS would refuse in groups, providers and strategies."""
+    from fargsim.catalog.offers import offer_fault  # the catalogue is read only for scenarios with instances
+
+    templates = {t.launch_template_name: t.launch_template_data for t in scenario.launch_templates}
+    managed = {
+        tail(p.asg.auto_scaling_group_arn): p.name
+        for p in scenario.capacity_providers
+        if p.asg.managed_scaling.status == "ENABLED"
+    }
+    for n, group in enumerate(scenario.auto_scaling_groups):
+        path: Path = ("autoScalingGroups", n)
+        template = templates.get(group.template.launch_template_name)
+        spot = template is not None and template.instance_market_options is not None
+        mixed = group.mixed_instances_policy
+        for m, override in enumerate(() if mixed is None else mixed.launch_template.overrides):
+            message = offer_fault(override.instance_type, scenario.region)
+            if message is not None:
+                yield Issue((*path, "MixedInstancesPolicy", "LaunchTemplate", "Overrides", m, "InstanceType"), message)
+        if mixed is not None and spot:
+            message = "goes with a launch template without InstanceMarketOptions: it divides the markets itself"
+            yield Issue((*path, "MixedInstancesPolicy"), message)
+        pool = group.warm_pool_configuration
+        fault = None if pool is None else warm_pool_fault(group, spot, pool)
+        if fault is not None:
+            yield Issue((*path, "WarmPoolConfiguration"), fault)
+        if group.policies and group.auto_scaling_group_name in managed:
+            provider = managed[group.auto_scaling_group_name]
+            yield Issue((*path, "policies"), f"the capacity provider {provider} manages the scaling of this group")
+        yield from _termination(group, path)
+    yield from _timeline(scenario, names)
+    yield from _families(scenario)
+
+
+def _termination(group: AutoScalingGroup, path: Path) -> Iterator[Issue]:
+    from fargsim.policy.scaling_group import TERMINATION_POLICIES
+
+    for m, policy in enumerate(group.termination_policies):
+        if policy not in TERMINATION_POLICIES:
+            yield Issue((*path, "TerminationPolicies", m), unknown("termination policy", policy, TERMINATION_POLICIES))
+
+
+def _timeline(scenario: Scenario, names: Names) -> Iterator[Issue]:
+    from fargsim.catalog.offers import offer_fault
+
+    for n, entry in enumerate(scenario.timeline):
+        for verb in ("update_auto_scaling_group", "start_instance_refresh"):
+            spec = getattr(entry, verb)
+            if spec is not None and tail(spec.auto_scaling_group_name) not in names.auto_scaling_groups:
+                at: Path = ("timeline", n, f"autoscaling.{verb}", "AutoScalingGroupName")
+                name = tail(spec.auto_scaling_group_name)
+                yield Issue(at, unknown("Auto Scaling group", name, names.auto_scaling_groups))
+        version = entry.create_launch_template_version
+        if version is not None:
+            at = ("timeline", n, "autoscaling.create_launch_template_version")
+            if version.launch_template_name not in names.launch_templates:
+                message = unknown("launch template", version.launch_template_name, names.launch_templates)
+                yield Issue((*at, "LaunchTemplateName"), message)
+            fault = offer_fault(version.launch_template_data.instance_type, scenario.region)
+            if fault is not None:
+                yield Issue((*at, "LaunchTemplateData", "InstanceType"), fault)
+        for path, group in _groups_meant(scenario, n):
+            if tail(group) not in names.auto_scaling_groups:
+                message = unknown("Auto Scaling group", tail(group), names.auto_scaling_groups)
+                yield Issue((*path, "auto_scaling_group"), message)
+
+
+def _groups_meant(scenario: Scenario, n: int) -> Iterator[tuple[Path, str]]:
+    entry = scenario.timeline[n]
+    health = entry.set_instance_health
+    if health is not None and health.auto_scaling_group is not None:
+        yield ("timeline", n, "autoscaling.set_instance_health"), health.auto_scaling_group
+    for kind in ("ec2_spot_reclaim", "instance_impaired"):
+        fault = None if entry.fault is None else getattr(entry.fault, kind)
+        if fault is not None and fault.auto_scaling_group is not None:
+            yield ("timeline", n, "fault", kind), fault.auto_scaling_group
+
+
+def _families(scenario: Scenario) -> Iterator[Issue]:
+    """Tell of strategies that mix providers of Auto Scaling groups with Managed Instances."""
+    kinds = {p.name: p.managed_instances_provider is not None for p in scenario.capacity_providers}
+    found: list[tuple[Path, tuple[CapacityProviderStrategyItem, ...]]] = []
+    for n, cluster in enumerate(scenario.clusters):
+        found.append((("clusters", n, "defaultCapacityProviderStrategy"), cluster.default_capacity_provider_strategy))
+    for n, service in enumerate(scenario.services):
+        found.append((("services", n, "capacityProviderStrategy"), service.capacity_provider_strategy))
+    for n, job in enumerate(scenario.jobs):
+        found.append((("jobs", n, "run_task", "capacityProviderStrategy"), job.run_task.capacity_provider_strategy))
+    for path, strategy in found:
+        if len({kinds[i.capacity_provider] for i in strategy if i.capacity_provider in kinds}) > 1:
+            yield Issue(path, "a strategy may not mix Managed Instances providers with Auto Scaling group providers")
+
+
+def capacity_notes(scenario: Scenario) -> Iterator[str]:
+    """Yield a note on every task definition that fits no instance of a provider it is sent to: ECS leaves it in PROVISIONING.
+
+    The guard of managed scaling is the smallest of a group's types, dimension by dimension.
+    """
+    groups = {g.auto_scaling_group_name: g for g in scenario.auto_scaling_groups}
+    providers = {p.name: groups.get(tail(p.asg.auto_scaling_group_arn)) for p in scenario.capacity_providers}
+    specs: list[CreateService | RunTask] = [*scenario.services, *(j.run_task for j in scenario.jobs)]
+    specs += [e.create_service for e in scenario.timeline if e.create_service is not None]
+    specs += [e.run_task for e in scenario.timeline if e.run_task is not None]
+    defaults = {c.cluster_name: c.default_capacity_provider_strategy for c in scenario.clusters}
+    for spec in specs:
+        if spec.launch_type is not None:
+            continue
+        strategy = spec.capacity_provider_strategy or defaults.get(tail(spec.cluster), ())
+        definition = _definition(scenario, spec.task_definition)
+        for item in strategy:
+            group = providers.get(item.capacity_provider)
+            if item.capacity_provider not in FARGATE_PROVIDERS and group is not None and definition is not None:
+                note = _too_large(scenario, definition, group)
+                if note is not None:
+                    yield f"tasks of {definition.family} on capacity provider {item.capacity_provider}: {note}"
+
+
+def _definition(scenario: Scenario, reference: str) -> TaskDefinition | None:
+    family, _, number = tail(reference).partition(":")
+    known = [d for d in scenario.task_definitions if d.family == family]
+    if not known or (number and not 1 <= int(number) <= len(known)):
+        return None
+    return known[int(number) - 1] if number else known[-1]
+
+
+def _too_large(scenario: Scenario, definition: TaskDefinition, group: AutoScalingGroup) -> str | None:
+    from fargsim.catalog import ec2_on_demand_price, instance_types
+    from fargsim.catalog.offers import offer_fault
+    from fargsim.catalog.parameters import parameters
+    from fargsim.policy.managed_scaling import tasks_per_instance
+    from fargsim.policy.needs import needs_of
+
+    needs = needs_of(definition)
+    factor = parameters(scenario.assumptions).number("registered_memory_factor")
+    offered = [name for name in _types(scenario, group) if name in instance_types()]
+    shapes = {name: _shape(name, group, factor) for name in offered}
+    small = [name for name in offered if tasks_per_instance(needs, shapes[name]) == 0]
+    if not small:
+        return None
+    wanted = instance_types()[offered[0]].architecture
+    fitting = [
+        name
+        for name, facts in instance_types().items()
+        if facts.architecture == wanted
+        and offer_fault(name, scenario.region) is None
+        and tasks_per_instance(needs, _shape(name, group, factor)) != 0
+    ]
+    says = f"no {small[0]} holds one ({needs.cpu_units} CPU units, {needs.memory_mib} MiB), so they stay PROVISIONING and stop in the end"
+    if len(small) < len(offered):
+        says += "; managed scaling goes by the smallest type of the group"
+    if not fitting:
+        return f"{says}; no instance type would do"
+    best = min(fitting, key=lambda t: (ec2_on_demand_price(t, scenario.region).value, instance_types()[t].vcpu, t))
+    return f"{says}; the smallest type that would do is {best}"
+
+
+def _types(scenario: Scenario, group: AutoScalingGroup) -> list[str]:
+    mixed = group.mixed_instances_policy
+    if mixed is not None and mixed.launch_template.overrides:
+        return [o.instance_type for o in mixed.launch_template.overrides]
+    name = group.template.launch_template_name
+    return [t.launch_template_data.instance_type for t in scenario.launch_templates if t.launch_template_name == name]
+
+
+def _shape(name: str, group: AutoScalingGroup, factor: float) -> InstanceShape:
+    from fargsim.catalog import awsvpc_task_limit, instance_type, registered_memory_mib
+    from fargsim.policy.managed_scaling import InstanceShape
+
+    facts = instance_type(name)
+    try:
+        memory = registered_memory_mib(name, group.agent.ecs_reserved_memory_mib, factor)
+    except ValueError:  # less than the agent keeps for itself
+        memory = 0
+    return InstanceShape(facts.vcpu * 1024, memory, awsvpc_task_limit(name, trunking=group.awsvpc_trunking), facts.gpus)

@@ -1,0 +1,225 @@
+"""ECS Managed Instances by hand: what is launched for waiting tasks, when instances go, how long they live."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from sim_helpers import SUBNETS, exact_region, network, register, seconds, statuses
+
+from fargsim import Region
+from fargsim.catalog import ec2_on_demand_price
+from fargsim.policy.managed_instances import Offer, Room, choose_type, fill, underutilised
+from fargsim.policy.managed_scaling import InstanceShape
+from fargsim.policy.needs import TaskNeeds
+from fargsim.sim.errors import AwsError
+
+C5: dict[str, Any] = {
+    "vCpuCount": {"min": 1},
+    "memoryMiB": {"min": 0},
+    "allowedInstanceTypes": ["c5.large", "c5.xlarge", "c5.2xlarge"],
+}
+
+
+def managed(
+    region: Region,
+    requirements: dict[str, Any] | None = C5,
+    *,
+    subnets: tuple[str, ...] = ("subnet-a",),
+    after: int | None = None,
+    **template: Any,
+) -> Any:
+    launch = {"networkConfiguration": {"subnets": list(subnets)}, "instanceRequirements": requirements, **template}
+    region.ecs.create_capacity_provider(
+        name="mi",
+        cluster="default",
+        managedInstancesProvider={
+            "instanceLaunchTemplate": {k: v for k, v in launch.items() if v is not None},
+            "infrastructureOptimization": {"scaleInAfter": after},
+        },
+    )
+    region.ecs.put_cluster_capacity_providers(
+        cluster="default", capacityProviders=["mi"], defaultCapacityProviderStrategy=[]
+    )
+    return region.registry.groups["managed-instances-mi"]
+
+
+def service(region: Region, desired: int, *subnets: str, **more: Any) -> None:
+    region.ecs.create_service(
+        **{
+            "serviceName": "web",
+            "taskDefinition": "web",
+            "desiredCount": desired,
+            "capacityProviderStrategy": [{"capacityProvider": "mi", "weight": 1}],
+            "networkConfiguration": network(*(subnets or ("subnet-a",))),
+            **more,
+        }
+    )
+
+
+def test_waiting_tasks_get_the_cheapest_instances_that_hold_them():
+    region = exact_region()
+    register(region, cpu=1024, memory=2048)
+    group = managed(region)
+    service(region, 3)
+    region.run(until="200 s")
+    # in one subnet all are packed. A c5.large registers 3,993 MiB and holds one of 2,048, for 0.085; a c5.xlarge holds the three for
+    # 0.17, a c5.2xlarge for 0.34
+    assert [i.instance_type for i in group.in_service] == ["c5.xlarge"]
+    price = {name: ec2_on_demand_price(name, "us-east-1").value for name in C5["allowedInstanceTypes"]}
+    assert price["c5.xlarge"] / 3 < price["c5.large"] < price["c5.2xlarge"] / 3
+    # tasks at 5 s, launched 5 s later, running at 33 s, registered at 93 s; interface 5 s, pull 2.4 s, start 2 s
+    lives = statuses(region)
+    assert [life[0] for life in lives] == [(5, "PROVISIONING")] * 3
+    assert [life[-1] for life in lives] == [(102.4, "RUNNING")] * 3
+    region.finish()
+    frame = region.kit.recorder.instances.frame()
+    assert frame.launched_at.map(seconds).tolist() == [10]
+    assert frame.auto_scaling_group.isna().all()
+    assert set(frame.capacity_provider) == {"mi"}
+    assert frame.root_volume_gib.tolist() == [80]
+
+
+def test_three_instances_in_three_zones_come_before_packing():
+    region = exact_region()
+    register(region, cpu=256, memory=512)
+    group = managed(region, subnets=tuple(SUBNETS))
+    service(region, 6, *SUBNETS)
+    region.run(until="300 s")
+    assert Counter(i.zone for i in group.in_service) == dict.fromkeys(SUBNETS.values(), 1)
+    assert all(life[-1][1] == "RUNNING" for life in statuses(region))
+
+
+def test_an_idle_instance_goes_after_its_time_unless_that_is_switched_off():
+    for after, gone_at in ((120, True), (-1, False)):
+        region = exact_region()
+        register(region, cpu=1024, memory=2048, behaviour={"run": "60 s"})
+        managed(region, after=after)
+        region.ecs.run_task(
+            taskDefinition="web",
+            capacityProviderStrategy=[{"capacityProvider": "mi", "weight": 1}],
+            networkConfiguration=network("subnet-a"),
+        )
+        region.run(until="20 min")
+        frame = region.finish().instances.frame()
+        assert frame.terminated_at.notna().tolist() == [gone_at]
+        if gone_at:
+            # launched at 5, registered at 88, RUNNING at 97.4, ends at 157.4 and 1 s for its interface's agent; 120 s later
+            assert 277 <= seconds(frame.terminated_at[0]) <= 290
+            assert frame.status_reason[0] == "idle"
+
+
+def test_an_underutilised_instance_is_emptied_start_before_stop():
+    region = exact_region()
+    register(region, cpu=512, memory=1024)
+    group = managed(region, after=60)
+    service(region, 4)
+    region.run(until="5 min")
+    assert [len(i.tasks) for i in group.in_service] == [2, 2]
+    region.ecs.update_service(service="web", desiredCount=2)
+    least = 4
+    for second in range(300, 1200, 5):
+        region.run(second * 1_000_000)
+        tasks = region.registry.service("default", "web").tasks.values()
+        least = min(least, sum(t.last_status == "RUNNING" and t.alive for t in tasks))
+    assert least == 2
+    assert [len(i.tasks) for i in group.in_service] == [2]
+
+
+def test_a_standalone_task_keeps_its_instance():
+    region = exact_region()
+    register(region, cpu=512, memory=1024)
+    group = managed(region, after=60)
+    for _ in range(2):
+        region.ecs.run_task(
+            taskDefinition="web",
+            count=2,
+            capacityProviderStrategy=[{"capacityProvider": "mi", "weight": 1}],
+            networkConfiguration=network("subnet-a"),
+        )
+    region.run(until="5 min")
+    stopped = [next(iter(i.tasks)) for i in group.in_service]
+    for task in stopped:
+        region.ecs.stop_task(task=task)
+    region.run(until="30 min")
+    assert [len(i.tasks) for i in group.in_service] == [1, 1]
+
+
+def test_an_instance_drains_at_day_14_and_is_gone_by_day_21():
+    region = exact_region()
+    register(region, cpu=512, memory=1024)
+    group = managed(region, after=-1)
+    service(region, 1)
+    region.ecs.run_task(
+        taskDefinition="web",
+        capacityProviderStrategy=[{"capacityProvider": "mi", "weight": 1}],
+        networkConfiguration=network("subnet-a"),
+    )
+    region.run(until="10 min")
+    [first] = group.in_service
+    region.run(until="15 d")
+    assert first.status == "DRAINING"
+    assert {t.service for t in first.tasks.values()} == {None}, "the service's task has moved, the standalone one stays"
+    region.run(until="22 d")
+    assert seconds(region.finish().instances.frame().terminated_at.dropna().iloc[0]) == 21 * 86_400 + 5
+
+
+def test_spot_capacity_and_its_reclaims():
+    region = exact_region(assumptions={"ec2_spot_hazard_scale": 0})
+    register(region, cpu=512, memory=1024)
+    group = managed(region, capacityOptionType="SPOT")
+    service(region, 1)
+    region.run(until="5 min")
+    [instance] = group.in_service
+    assert instance.market == "spot"
+
+
+@pytest.mark.parametrize(
+    ("requirements", "subnets", "message"),
+    [
+        ({"vCpuCount": {"min": 5000}, "memoryMiB": {"min": 0}}, ("subnet-a",), "no instance type of us-east-1"),
+        (C5, ("subnet-x",), "subnet-x"),
+        ({"vCpuCount": {"min": 4, "max": 2}, "memoryMiB": {"min": 0}}, ("subnet-a",), "max .2. is below min .4."),
+    ],
+)
+def test_what_the_verb_refuses(requirements: dict[str, Any], subnets: tuple[str, ...], message: str):
+    region = exact_region()
+    with pytest.raises(AwsError, match=message):
+        managed(region, requirements, subnets=subnets)
+    assert not region.registry.providers
+
+
+def test_no_strategy_mixes_families():
+    region = exact_region()
+    register(region, cpu=512, memory=1024)
+    managed(region)
+    region.autoscaling.create_launch_template(LaunchTemplateName="t", LaunchTemplateData={"InstanceType": "c5.large"})
+    region.autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName="asg", MinSize=0, MaxSize=1, LaunchTemplate={"LaunchTemplateName": "t"}
+    )
+    region.ecs.create_capacity_provider(name="cp", autoScalingGroupProvider={"autoScalingGroupArn": "asg"})
+    region.ecs.put_cluster_capacity_providers(
+        cluster="default", capacityProviders=["mi", "cp"], defaultCapacityProviderStrategy=[]
+    )
+    both = [{"capacityProvider": "mi", "weight": 1}, {"capacityProvider": "cp", "weight": 1}]
+    with pytest.raises(AwsError, match="mix Managed Instances") as caught:
+        service(region, 1, capacityProviderStrategy=both)
+    assert caught.value.code == "InvalidParameterException"
+    groups = region.autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
+    assert [g["AutoScalingGroupName"] for g in groups] == ["asg"], "what ECS manages is no group of the user's"
+
+
+def test_packing_and_emptying_as_decisions():
+    small, big = (Offer(n, "x86_64", InstanceShape(c, 9999, 9), p) for n, c, p in (("s", 1024, 1.0), ("b", 4096, 3.5)))
+    task = TaskNeeds(512, 100)
+    assert choose_type([small, big], []) is None
+    assert choose_type([small, big], [TaskNeeds(9000, 1)]) is None
+    chosen = choose_type([small, big], [task] * 8)
+    assert chosen is not None
+    assert (chosen[0].name, chosen[1]) == ("b", tuple(range(8)))
+    assert fill([Room(512, 99)], [task]) == [0]
+    assert fill([], [task]) == [0]
+    assert underutilised([[task]], [Room(0, 0)]) is None
+    assert underutilised([[task], []], [Room(0, 0), Room(512, 100)]) == 0
+    assert underutilised([[task], []], [Room(0, 0), Room(511, 100)]) is None
