@@ -21,7 +21,12 @@ HOUR = 3_600_000_000
 
 
 def region_of(
-    cpu: float, kind: str = "t3.small", mode: str | None = None, share: float = 0.0, **assumptions: Any
+    cpu: float,
+    kind: str = "t3.small",
+    mode: str | None = None,
+    share: float = 0.0,
+    idle: str = "0 vCPU",
+    **assumptions: Any,
 ) -> Region:
     """One instance with a task of 2 vCPU that uses some all the time, by messages of its own."""
     region = exact_region(assumptions={"cpu_credit_share_at_start": share, **assumptions})
@@ -34,7 +39,7 @@ def region_of(
         AvailabilityZones=["us-east-1a"], registered_at_start=True,
     )  # fmt: skip
     region.sqs.create_queue(QueueName="work", Attributes={"VisibilityTimeout": "43200"})
-    does = {"message": {"queue": "work", "cpu": "1 s", "workers": 2}}
+    does = {"idle_cpu": idle, "message": {"queue": "work", "cpu": "1 s", "workers": 2}}
     register(region, "burst", cpu=2048, memory=256, fargate=False, behaviour=does)
     region.ecs.run_task(taskDefinition="burst", launchType="EC2")
     if cpu:
@@ -227,3 +232,10 @@ def test_what_a_stopped_task_used_is_booked() -> None:
     cpu = region.finish().tasks.frame()["cpu_core_s"].sum()
     assert cpu > 90
     assert 60 * rows(region)["used_credits"].sum() == pytest.approx(cpu)
+
+
+def test_what_tasks_use_while_they_are_idle_comes_first() -> None:
+    region = region_of(5, mode="standard", idle="0.1 vCPU")
+    region.run("1 h")
+    used = rows(region)["used_credits"]
+    assert used.iloc[-1] == pytest.approx(0.4, abs=0.005), "0.1 idle and 0.3 of work, together the baseline"

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 METRIC_US = 300 * US_PER_S
 """CPU credit metrics come every five minutes."""
+LEAST_SHARE = 0.05
+"""The part of a lowered instance that is left for work, however much its tasks use while they have none."""
 
 
 def task_cpu_us(kit: Kit, task: TaskRun) -> float:
@@ -69,6 +71,7 @@ class CreditRun:
         self._metric_used = self._metric_charged = 0.0
         self._row_at = kit.now
         self._done = False
+        self._allowed = float(self.facts.vcpu)
         kit.burstable[instance.instance_id] = self
 
     @property
@@ -118,13 +121,18 @@ class CreditRun:
         if self._done or self._instance.terminated_at is not None:
             return
         self.settle()
-        self._allow(allowed_vcpu(self.credits, self.facts, self.mode, self._low_minutes) / self.facts.vcpu)
+        self._allowed = allowed_vcpu(self.credits, self.facts, self.mode, self._low_minutes)
+        self._allow(self._allowed)
         step = self._kit.us("cpu_credit_step_s")
         wait = look_again_us(self.credits, self.facts, self._low_minutes, step)
         self._kit.at(self._kit.now + wait, self._look)
 
-    def _allow(self, factor: float) -> None:
-        one, now = self._instance, self._kit.now
+    def _allow(self, vcpu: float) -> None:
+        """Give tasks what is allowed; what they use while nothing is in them comes first."""
+        one, now, factor = self._instance, self._kit.now, 1.0
+        if vcpu < self.facts.vcpu:
+            idle = sum(t.revision.behaviour.idle_cpu for t in one.tasks.values() if t.last_status == "RUNNING")
+            factor = max(vcpu - idle, LEAST_SHARE * vcpu) / self.facts.vcpu
         if factor == one.cpu_factor:
             return
         one.cpu_factor = factor
@@ -165,7 +173,7 @@ class CreditRun:
                     self.credits.balance,
                     self.credits.surplus,
                     self.credits.charged - self._charged,
-                    self.facts.vcpu * one.cpu_factor,
+                    self._allowed,
                 )
             )
         self._earned = self._used = 0.0
