@@ -27,7 +27,7 @@ def test_the_version(fargsim_command: Command) -> None:
 def test_help_names_every_command(fargsim_command: Command) -> None:
     done = fargsim_command("--help")
     assert done.returncode == 0
-    for command in ("run", "validate", "report", "rerun", "catalog", "schema"):
+    for command in ("run", "validate", "report", "rerun", "verify", "catalog", "schema"):
         assert f" {command} " in done.stdout
         assert fargsim_command(command, "--help").returncode == 0
 

@@ -97,6 +97,8 @@ def fargate_2022(folder: Path, data: Measured, tell: Tell) -> Experiment:
         notes=(
             "The levels 100 and 500 set scale and spread of the latency; the rate comes from 2020 and the quota of 20 a second. The levels "
             "from 1,000 to 3,400 follow from both.",
+            "Which of several services gets the next launch of the account is not published. Here it is the one that looks first, so that "
+            "one service after another uses up its 500 a minute; the sum that was measured hardly depends on it.",
             "The last ten of 3,500: the measured curve takes far longer than the simulated one. A lognormal latency that fits the start of "
             "the curve has no tail that long; tasks that failed to start and were started again would have one, but nothing is published "
             "about them, so nothing was added.",
@@ -139,6 +141,7 @@ def services_2020(folder: Path, data: Measured, tell: Tell) -> Experiment:
         "2020: ECS on Fargate, 4 services, 3,500 tasks",
         (
             "eu-west-1, Fargate Spot, 1 vCPU and 2 GB behind target groups; launch bucket of 10 and 1 a second.",
+            f"Each service may launch {SINGLE_PER_MINUTE} a minute, what one alone reached; four together may ask for more than 60.",
             "Container Insights' RunningTaskCount, maximum of each minute; minute 0 is the first with a running container, in both.",
             "Mean of 3 replications; times are read off the line between two minutes.",
         ),
