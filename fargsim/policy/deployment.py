@@ -228,7 +228,7 @@ def rolling_step(view: ServiceView) -> Step:
         if old and revision.failed and may_grow and not room and view.launches > 0:
             # nobody replaces them, they serve nobody, and they hold the places that the newest deployment needs
             places = view.desired - wanted[primary.deployment] - (view.stopping if view.count_stopping else 0)
-            number = max(number, min(revision.unhealthy, max(0, places)))
+            number = max(number, min(revision.unhealthy - revision.draining, max(0, places)))
         number = max(number, min(revision.draining, spare))
         spare -= min(number, spare)
         if number:
