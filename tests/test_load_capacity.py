@@ -1,0 +1,293 @@
+"""What a file says wrong about capacity: every fault with its path and what is legal, the same as through the verbs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sim_helpers import exact_region, fleet
+
+from fargsim.load import ScenarioError, load, validate_file
+from fargsim.sim.errors import AwsError
+
+BASE = """\
+schema: 1
+name: capacity
+duration: 1 h
+taskDefinitions:
+  - family: job
+    networkMode: bridge
+    cpu: "{cpu}"
+    memory: "1024"
+    containerDefinitions: [{{name: app, image: "x:1"}}]
+behaviour:
+  job: {{run: 1 min}}
+launchTemplates:
+  - {{LaunchTemplateName: lt, LaunchTemplateData: {{InstanceType: {kind}{market}}}}}
+autoScalingGroups:
+  - AutoScalingGroupName: asg
+    MinSize: {least}
+    MaxSize: {most}
+    {template}
+    {group}
+capacityProviders:
+  - name: cp
+    autoScalingGroupProvider: {{autoScalingGroupArn: asg, managedScaling: {{status: ENABLED{scaling}}}}}
+  {provider}
+clusters:
+  - {{clusterName: default, capacityProviders: [cp, FARGATE, FARGATE_SPOT{more}]}}
+services:
+  - serviceName: job
+    taskDefinition: job
+    desiredCount: 1
+    capacityProviderStrategy: {strategy}
+{timeline}
+"""
+PLAIN = "LaunchTemplate: {LaunchTemplateName: lt}"
+MANAGED = """- name: mi
+    cluster: default
+    managedInstancesProvider: {instanceLaunchTemplate: {networkConfiguration: {subnets: [subnet-a]}}}"""
+MIXED = """MixedInstancesPolicy:
+      LaunchTemplate:
+        LaunchTemplateSpecification: {{LaunchTemplateName: lt}}
+        Overrides: {overrides}
+      InstancesDistribution: {{{distribution}}}"""
+
+
+def text(**changes: Any) -> str:
+    values = {
+        "cpu": 512,
+        "kind": "c5.large",
+        "market": "",
+        "least": 0,
+        "most": 4,
+        "template": PLAIN,
+        "group": "",
+        "scaling": "",
+        "provider": "",
+        "more": "",
+        "strategy": "[{capacityProvider: cp, weight: 1}]",
+        "timeline": "",
+    }
+    return BASE.format(**(values | changes))
+
+
+def mixed(overrides: str = "[{InstanceType: c5.large}]", distribution: str = "") -> str:
+    return MIXED.format(overrides=overrides, distribution=distribution)
+
+
+def place(folder: Path, document: str) -> Path:
+    path = folder / "scenario.yaml"
+    path.write_text(document)
+    return path
+
+
+def found(folder: Path, document: str) -> list[tuple[str, str]]:
+    with pytest.raises(ScenarioError) as caught:
+        load(place(folder, document))
+    return [(issue.dotted(), issue.message) for issue in caught.value.issues]
+
+
+def test_the_base_is_sound(tmp_path: Path) -> None:
+    assert load(place(tmp_path, text())).name == "capacity"
+    assert load(place(tmp_path, text(template=mixed(), provider=MANAGED, more=", mi"))).name == "capacity"
+
+
+STRATEGY = "services[0].capacityProviderStrategy"
+GROUP = "autoScalingGroups[0]"
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "message"),
+    [
+        ({"strategy": "[{capacityProvider: cp}, {capacityProvider: FARGATE}]"}, "services[0]", "at least one weight"),
+        (
+            {
+                "strategy": "[{capacityProvider: FARGATE, base: 1}, {capacityProvider: FARGATE_SPOT, base: 1, weight: 1}]"
+            },
+            "services[0]",
+            "only one capacity provider of a strategy may have a base",
+        ),
+        (
+            {"strategy": "[{capacityProvider: FARGATE, weight: 1}, {capacityProvider: cp, weight: 1}]"},
+            "services[0]",
+            "may not mix Fargate",
+        ),
+        (
+            {
+                "strategy": "[{capacityProvider: mi, weight: 1}, {capacityProvider: cp, weight: 1}]",
+                "provider": MANAGED,
+                "more": ", mi",
+            },
+            STRATEGY,
+            "a strategy may not mix Managed Instances providers with Auto Scaling group providers",
+        ),
+        ({"least": 5}, GROUP, "MaxSize (4) is below MinSize (5)"),
+        (
+            {"kind": "m5.lagre"},
+            "launchTemplates[0].LaunchTemplateData.InstanceType",
+            "there is no instance type 'm5.lagre'",
+        ),
+        (
+            {"template": mixed("[{InstanceType: c5.large}, {InstanceType: c5.lagre}]")},
+            f"{GROUP}.MixedInstancesPolicy.LaunchTemplate.Overrides[1].InstanceType",
+            "there is no instance type 'c5.lagre'",
+        ),
+        (
+            {"template": mixed("[{InstanceType: c5.large}, {InstanceType: c5.large}]")},
+            f"{GROUP}.MixedInstancesPolicy.LaunchTemplate",
+            "c5.large stands twice in Overrides",
+        ),
+        (
+            {"template": mixed(distribution="SpotAllocationStrategy: capacity-optimized, SpotInstancePools: 3")},
+            f"{GROUP}.MixedInstancesPolicy.InstancesDistribution",
+            "SpotInstancePools goes with SpotAllocationStrategy lowest-price only",
+        ),
+        (
+            {"template": mixed(), "market": ", InstanceMarketOptions: {MarketType: spot}"},
+            f"{GROUP}.MixedInstancesPolicy",
+            "without",
+        ),
+        ({"group": mixed()}, GROUP, "give exactly one of LaunchTemplate and MixedInstancesPolicy"),
+        ({"group": "WarmPoolConfiguration: {}"}, f"{GROUP}.WarmPoolConfiguration", "ECS_WARM_POOLS_CHECK: true"),
+        (
+            {
+                "group": "WarmPoolConfiguration: {InstanceReusePolicy: {ReuseOnScaleIn: true}}\n    agent: {ECS_WARM_POOLS_CHECK: true}"
+            },
+            f"{GROUP}.WarmPoolConfiguration",
+            "ReuseOnScaleIn must be false",
+        ),
+        (
+            {"group": "TerminationPolicies: [OldestInstanc]"},
+            f"{GROUP}.TerminationPolicies[0]",
+            "there is no termination policy 'OldestInstanc': did you mean OldestInstance",
+        ),
+        (
+            {
+                "group": "policies: [{PolicyName: p, PolicyType: TargetTrackingScaling, TargetTrackingConfiguration: {TargetValue: 50,"
+                " PredefinedMetricSpecification: {PredefinedMetricType: ASGAverageCPUUtilization}}}]"
+            },
+            f"{GROUP}.policies",
+            "the capacity provider cp manages the scaling of this group",
+        ),
+        (
+            {
+                "group": "LifecycleHookSpecificationList: [{LifecycleHookName: h, HeartbeatTimeout: 10, "
+                "LifecycleTransition: 'autoscaling:EC2_INSTANCE_LAUNCHING'}]"
+            },
+            f"{GROUP}.LifecycleHookSpecificationList[0].HeartbeatTimeout",
+            "must be at least 30, not 10",
+        ),
+        (
+            {"group": "MaxInstanceLifetime: 60"},
+            f"{GROUP}.MaxInstanceLifetime",
+            "must be 0 or at least 86400 seconds (a day)",
+        ),
+        (
+            {"scaling": ", minimumScalingStepSize: 5, maximumScalingStepSize: 2"},
+            "capacityProviders[0].autoScalingGroupProvider.managedScaling",
+            "minimumScalingStepSize (5) is above maximumScalingStepSize (2)",
+        ),
+        (
+            {"timeline": "timeline: [{at: 1 min, fault: {ec2_spot_reclaim: {auto_scaling_group: asq}}}]"},
+            "timeline[0].fault.ec2_spot_reclaim.auto_scaling_group",
+            "there is no Auto Scaling group 'asq': did you mean asg?",
+        ),
+        (
+            {"timeline": "timeline: [{at: 1 min, fault: {fargate_spot_reclaim: {count: 1, share: 50 %}}}]"},
+            "timeline[0].fault.fargate_spot_reclaim",
+            "give count or share, not both",
+        ),
+        (
+            {"timeline": "timeline: [{at: 1 min, autoscaling.start_instance_refresh: {AutoScalingGroupName: asq}}]"},
+            "timeline[0].autoscaling.start_instance_refresh.AutoScalingGroupName",
+            "there is no Auto Scaling group 'asq': did you mean asg?",
+        ),
+    ],
+)
+def test_a_fault_is_told_with_its_path(changes: dict[str, Any], path: str, message: str, tmp_path: Path) -> None:
+    faults = found(tmp_path, text(**changes))
+    assert any(at.startswith(path) and message in said for at, said in faults), faults
+
+
+def test_a_type_that_the_region_does_not_offer(tmp_path: Path) -> None:
+    document = text(template=mixed("[{InstanceType: inf2.xlarge}]")) + "region: eu-west-1\n"
+    [(path, message)] = found(tmp_path, document)
+    assert path == f"{GROUP}.MixedInstancesPolicy.LaunchTemplate.Overrides[0].InstanceType"
+    assert message.startswith("inf2.xlarge is not offered in eu-west-1")
+
+
+def test_a_task_that_no_instance_holds_is_noted_with_the_smallest_type_that_would_do(tmp_path: Path) -> None:
+    report = validate_file(place(tmp_path, text(cpu=4096)))
+    assert report.ok
+    [note] = [n for n in report.notes if n.startswith("tasks of job on capacity provider cp")]
+    assert note == (
+        "tasks of job on capacity provider cp: no c5.large holds one (4096 CPU units, 1024 MiB), so they stay PROVISIONING and stop "
+        "in the end; the smallest type that would do is " + note.rpartition(" ")[2]
+    )
+    # four vCPUs with so little memory: the cheapest of them
+    from fargsim.catalog import ec2_on_demand_price, instance_type
+
+    best = note.rpartition(" ")[2]
+    assert instance_type(best).vcpu >= 4
+    assert ec2_on_demand_price(best, "us-east-1").value <= ec2_on_demand_price("c5.xlarge", "us-east-1").value
+    assert not [n for n in validate_file(place(tmp_path, text())).notes if "PROVISIONING" in n]
+
+
+def test_the_guard_is_the_smallest_type_of_a_mixed_group(tmp_path: Path) -> None:
+    template = mixed("[{InstanceType: c5.4xlarge}, {InstanceType: c5.large}]")
+    [note] = [n for n in validate_file(place(tmp_path, text(cpu=4096, template=template))).notes if "PROVISIONING" in n]
+    assert "managed scaling goes by the smallest type of the group" in note
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"WarmPoolConfiguration": {}}, "ECS_WARM_POOLS_CHECK"),
+        ({"TerminationPolicies": ["arn:aws:lambda:us-east-1:123456789012:function:x"]}, "is not one of"),
+        ({"MaxInstanceLifetime": 60}, "MaxInstanceLifetime"),
+        ({"MinSize": 101}, "MaxSize"),
+    ],
+)
+def test_the_verbs_refuse_the_same(more: dict[str, Any], message: str) -> None:
+    region = exact_region()
+    with pytest.raises(AwsError, match=message) as caught:
+        fleet(region, 0, **more)
+    assert caught.value.code == "ValidationError"
+    assert not region.registry.groups
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "message"),
+    [
+        ("update_auto_scaling_group", {"MaxSize": 1, "MinSize": 2}, "MaxSize .1. is below MinSize .2."),
+        (
+            "update_auto_scaling_group",
+            {"DesiredCapacity": 500},
+            "must be between the specified min size:0 and max size:100",
+        ),
+        ("put_warm_pool", {}, "ECS_WARM_POOLS_CHECK"),
+        ("start_instance_refresh", {"Preferences": {"MinHealthyPercentage": 101}}, "MinHealthyPercentage"),
+        ("put_lifecycle_hook", {"LifecycleHookName": "h", "LifecycleTransition": "x"}, "LifecycleTransition"),
+    ],
+)
+def test_verbs_on_a_group(verb: str, arguments: dict[str, Any], message: str) -> None:
+    region = exact_region()
+    fleet(region, 1)
+    with pytest.raises(AwsError, match=message):
+        getattr(region.autoscaling, verb)(AutoScalingGroupName="asg", **arguments)
+
+
+def test_instances_by_an_unknown_name_and_templates_that_are_not_there() -> None:
+    region = exact_region()
+    with pytest.raises(AwsError, match="Instance Id not found"):
+        region.autoscaling.set_instance_health(InstanceId="i-0", HealthStatus="Unhealthy")
+    with pytest.raises(AwsError, match="does not exist"):
+        region.autoscaling.create_launch_template_version(
+            LaunchTemplateName="lt", LaunchTemplateData={"InstanceType": "c5.large"}
+        )
+    with pytest.raises(AwsError, match="no instance type"):
+        region.autoscaling.create_launch_template(
+            LaunchTemplateName="lt", LaunchTemplateData={"InstanceType": "c5.huge"}
+        )
