@@ -104,8 +104,8 @@ def all_is_well(world: World, watch: Watch) -> None:
             configuration |= {"strategy": strategy, "bakeTimeInMinutes": 1}
         shifts = strategy != "ROLLING"
         change: dict[str, Any] = {"taskDefinition": family, "deploymentConfiguration": configuration}
-        if shifts and service.spec.load_balancers:
-            # a rollback may have brought back those of before, which knew of no second target group
+        if shifts:
+            # a rollback may have brought back the load balancers of before, which knew of no second target group
             change["loadBalancers"] = world.balanced(service.name, family, shifts=True)
         if service.spec.placement_constraints:
             change["placementConstraints"] = []

@@ -12,6 +12,7 @@ from machine_world import World
 
 from fargsim.policy.deployment import bounds
 from fargsim.record.buffer import Buffer
+from fargsim.sim.blue_green import ShiftController
 from fargsim.sim.deployments import DeploymentRun
 from fargsim.sim.service_scheduler import ServiceRun
 from fargsim.sim.state import TaskRun
@@ -145,11 +146,14 @@ class Watch:
         def stopped(task: TaskRun, reason: str, code: str) -> None:
             deployment = service.deployment_of(task)
             standing = None if deployment is None else deployment.standing.get(task)
-            if standing in ("healthy", "undecided", "pending") and task.started_at is not None:
+            daemon = service.spec.scheduling_strategy == "DAEMON"
+            # on a draining instance, or where a constraint is not met any more, a daemon goes nevertheless
+            of_will = not daemon or reason.startswith("Scaling activity")
+            if standing in ("healthy", "undecided", "pending") and task.started_at is not None and of_will:
                 assert task not in service.protection, "what is protected stays"
             stop(task, reason, code)
-            bound = service.spec.deployment_configuration.strategy == "ROLLING"
-            if service.spec.scheduling_strategy == "DAEMON":
+            bound = not isinstance(service.controller, ShiftController)
+            if daemon:
                 # where none is wanted any more, none counts
                 bound = task.instance is not None and task.instance.status == "ACTIVE" and "constraints" not in reason
             if standing == "healthy" and code == "ServiceSchedulerInitiated" and bound:
@@ -188,4 +192,5 @@ def upper(service: ServiceRun) -> int:
         return len(service.cluster.instances_by_row) + sum(not t.alive for t in service.tasks.values())
     high = 200 if configuration.maximum_percent is None else configuration.maximum_percent
     most = bounds(service.desired, 0, high).upper
-    return most if configuration.strategy == "ROLLING" else most * len(service.deployments)
+    # a change of strategy holds from the next deployment on
+    return most * len(service.deployments) if isinstance(service.controller, ShiftController) else most

@@ -136,3 +136,19 @@ def test_requests_count_once_when_a_service_comes_back_with_another_target_group
     assert services.requests_served.sum() == sum(c.served for c in planes) == tables.tasks.frame().requests_served.sum()
     assert tables.latencies.frame().requests.sum() == services.requests_served.sum()
     assert (services.requests_served >= 0).all()
+
+
+def test_a_deployment_of_a_daemon_service_waits_for_protected_tasks():
+    region = exact_region()
+    daemons(region, 2)
+    region.run(until="2 min")
+    region.ecs.update_task_protection(service="agent", count=1, protectionEnabled=True, expiresInMinutes=10)
+    region.ecs.update_service(service="agent", forceNewDeployment=True)
+    agent = region.registry.service("default", "agent")
+    region.run(until="11 min")
+    assert [t in agent.protection for t in agent.tasks.values()] == [True, False]
+    assert agent.rollouts.current.status == "IN_PROGRESS"
+    assert not any("unable to stop or start" in text for _, text in messages(region, "agent"))
+    region.run(until="15 min")
+    assert agent.rollouts.current.status == "SUCCESSFUL"
+    assert {t.deployment_id for t in agent.tasks.values()} == {agent.primary.deployment_id}

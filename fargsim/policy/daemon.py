@@ -34,6 +34,9 @@ class DaemonHost:
         Whether nothing can start there now: a former task has not stopped yet, its loss has not been noticed, or the agent is away.
     alone
         Whether no task but daemon tasks is left on it: on a draining instance they are the last to stop.
+    protected
+        Whether scale-in protection keeps its task from being renewed by a deployment; a failed check, a constraint that is not met any
+        more and a draining instance it does not stop.
     """
 
     host: int
@@ -42,6 +45,7 @@ class DaemonHost:
     newest: bool = True
     blocked: bool = False
     alone: bool = False
+    protected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ def daemon_step(
     stops += [(h.host, "draining") for h in hosts if h.place == "draining" and h.standing and h.alone]
     if not failed:
         stops += [(h.host, "unhealthy") for h in wanted if h.standing == "unhealthy" and h.newest]
-        old = [h for h in wanted if h.standing is not None and not h.newest]
+        old = [h for h in wanted if h.standing is not None and not h.newest and not h.protected]
         # what serves nobody goes first
         old.sort(key=lambda h: h.standing == "healthy")
         renewable = max(0, 1 - len(bare) - newest) if resolving else len(old)

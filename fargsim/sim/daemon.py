@@ -229,7 +229,8 @@ class DaemonController:
             if stands is None and place != "wanted":
                 continue
             blocked = stands is None and self._blocked(row)
-            hosts.append(DaemonHost(row, place, stands, newest, blocked, alone=not instance.busy))
+            protected = stands is not None and self._there[row] in service.protection
+            hosts.append(DaemonHost(row, place, stands, newest, blocked, not instance.busy, protected))
         return hosts
 
     def _act(self, step: DaemonStep) -> None:
@@ -265,7 +266,7 @@ class DaemonController:
         service = self._service
         deployment = service.primary
         self._ours.intersection_update(self._there.values())
-        if step.stalled:
+        if step.stalled and not service.protection.blocks_deployment():
             service.events.once(
                 "was unable to stop or start tasks during a deployment because of the service deployment configuration. "
                 "Update the minimumHealthyPercent or maximumPercent value and try again.",
@@ -278,5 +279,5 @@ class DaemonController:
             service.rollouts.complete(deployment)
         if deployment.rollout_state == "COMPLETED":
             service.rollouts.retire()
-            if step.complete:
+            if step.complete and len(service.deployments) == 1:
                 service.actions.settled()
