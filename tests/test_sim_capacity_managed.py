@@ -231,6 +231,18 @@ def test_draining_ends_after_48_hours():
     assert seconds(frame.terminated_at[0]) == 60 + 48 * 3600, "a standalone task is left alone that long"
 
 
+@pytest.mark.parametrize("strategy", [[], [{"type": "spread", "field": "attribute:ecs.availability-zone"}]])
+def test_a_service_may_shrink_before_any_instance_has_ever_registered(strategy: list[dict[str, str]]):
+    region = exact_region()
+    register(region, cpu=1024, memory=512, fargate=False)
+    provider(region)
+    service(region, 5, placementStrategy=strategy)
+    region.run(until="30 s")
+    region.ecs.update_service(service="web", desiredCount=2)
+    region.run(until="50 s")
+    assert len(region.registry.service("default", "web").tasks) == 2
+
+
 def test_the_metric_is_seen_late_where_it_is_published_late():
     region = exact_region(assumptions={"reservation_publish_lag_s": 60})
     register(region, cpu=1024, memory=512, fargate=False)

@@ -114,8 +114,9 @@ class FleetView:
 
     @property
     def zone(self) -> NDArray[np.int32]:
-        """Zone codes, shape (instances,)."""
-        return self.attributes[ZONE].codes
+        """Zone codes, shape (instances,); of a fleet in which no instance has registered yet there are none."""
+        column = self.attributes.get(ZONE)
+        return np.full(self.size, -1, dtype=np.int32) if column is None else column.codes
 
 
 @dataclass(frozen=True, slots=True)
