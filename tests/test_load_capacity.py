@@ -123,6 +123,11 @@ GROUP = "autoScalingGroups[0]"
             STRATEGY,
             "a strategy may not mix Managed Instances providers with Auto Scaling group providers",
         ),
+        (
+            {"strategy": "[{capacityProvider: mi, weight: 1}]", "provider": MANAGED, "more": ", mi"},
+            "services[0].taskDefinition",
+            "Managed Instances run tasks with networkMode awsvpc or host, but job has bridge",
+        ),
         ({"least": 5}, GROUP, "MaxSize (4) is below MinSize (5)"),
         (
             {"kind": "m5.lagre"},
@@ -233,6 +238,11 @@ def test_a_task_that_no_instance_holds_is_noted_with_the_smallest_type_that_woul
     assert instance_type(best).vcpu >= 4
     assert ec2_on_demand_price(best, "us-east-1").value <= ec2_on_demand_price("c5.xlarge", "us-east-1").value
     assert not [n for n in validate_file(place(tmp_path, text())).notes if "PROVISIONING" in n]
+
+
+def test_health_checks_of_a_load_balancer_are_noted(tmp_path: Path) -> None:
+    notes = validate_file(place(tmp_path, text(group="HealthCheckType: ELB"))).notes
+    assert "HealthCheckType ELB of Auto Scaling group asg is not simulated: EC2 checks only" in notes
 
 
 def test_the_guard_is_the_smallest_type_of_a_mixed_group(tmp_path: Path) -> None:

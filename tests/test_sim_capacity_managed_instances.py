@@ -210,6 +210,15 @@ def test_no_strategy_mixes_families():
     assert [g["AutoScalingGroupName"] for g in groups] == ["asg"], "what ECS manages is no group of the user's"
 
 
+def test_tasks_in_bridge_mode_are_refused():
+    region = exact_region()
+    register(region, cpu=512, memory=1024, fargate=False)
+    managed(region)
+    with pytest.raises(AwsError, match="networkMode awsvpc or host, but web:1 has bridge") as caught:
+        service(region, 1, networkConfiguration=None)
+    assert caught.value.code == "InvalidParameterException"
+
+
 def test_packing_and_emptying_as_decisions():
     small, big = (Offer(n, "x86_64", InstanceShape(c, 9999, 9), p) for n, c, p in (("s", 1024, 1.0), ("b", 4096, 3.5)))
     task = TaskNeeds(512, 100)

@@ -53,6 +53,7 @@ def capacity_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
         yield from _termination(group, path)
     yield from _timeline(scenario, names)
     yield from _families(scenario)
+    yield from _modes(scenario)
 
 
 def _termination(group: AutoScalingGroup, path: Path) -> Iterator[Issue]:
@@ -114,12 +115,33 @@ def _families(scenario: Scenario) -> Iterator[Issue]:
             yield Issue(path, "a strategy may not mix Managed Instances providers with Auto Scaling group providers")
 
 
+def _modes(scenario: Scenario) -> Iterator[Issue]:
+    """Tell of tasks whose network mode Managed Instances do not have (Amazon ECS Developer Guide, ManagedInstances.html)."""
+    managed = {p.name for p in scenario.capacity_providers if p.managed_instances_provider is not None}
+    defaults = {c.cluster_name: c.default_capacity_provider_strategy for c in scenario.clusters}
+    specs: list[tuple[Path, CreateService | RunTask]] = [(("services", n), s) for n, s in enumerate(scenario.services)]
+    specs += [(("jobs", n, "run_task"), job.run_task) for n, job in enumerate(scenario.jobs)]
+    for path, spec in specs:
+        strategy = spec.capacity_provider_strategy or defaults.get(tail(spec.cluster), ())
+        definition = _definition(scenario, spec.task_definition)
+        if definition is None or spec.launch_type is not None or not managed & {i.capacity_provider for i in strategy}:
+            continue
+        mode = definition.effective_network_mode
+        if mode not in ("awsvpc", "host"):
+            message = f"Managed Instances run tasks with networkMode awsvpc or host, but {definition.family} has {mode}"
+            yield Issue((*path, "taskDefinition"), message)
+
+
 def capacity_notes(scenario: Scenario) -> Iterator[str]:
     """Yield a note on every task definition that fits no instance of a provider it is sent to: ECS leaves it in PROVISIONING.
 
     The guard of managed scaling is the smallest of a group's types, dimension by dimension.
     """
     groups = {g.auto_scaling_group_name: g for g in scenario.auto_scaling_groups}
+    for group in scenario.auto_scaling_groups:
+        if group.health_check_type not in (None, "EC2"):
+            name = group.auto_scaling_group_name
+            yield f"HealthCheckType {group.health_check_type} of Auto Scaling group {name} is not simulated: EC2 checks only"
     providers = {p.name: groups.get(tail(p.asg.auto_scaling_group_arn)) for p in scenario.capacity_providers}
     specs: list[CreateService | RunTask] = [*scenario.services, *(j.run_task for j in scenario.jobs)]
     specs += [e.create_service for e in scenario.timeline if e.create_service is not None]
@@ -131,9 +153,9 @@ def capacity_notes(scenario: Scenario) -> Iterator[str]:
         strategy = spec.capacity_provider_strategy or defaults.get(tail(spec.cluster), ())
         definition = _definition(scenario, spec.task_definition)
         for item in strategy:
-            group = providers.get(item.capacity_provider)
-            if item.capacity_provider not in FARGATE_PROVIDERS and group is not None and definition is not None:
-                note = _too_large(scenario, definition, group)
+            behind = providers.get(item.capacity_provider)
+            if item.capacity_provider not in FARGATE_PROVIDERS and behind is not None and definition is not None:
+                note = _too_large(scenario, definition, behind)
                 if note is not None:
                     yield f"tasks of {definition.family} on capacity provider {item.capacity_provider}: {note}"
 
@@ -141,7 +163,8 @@ def capacity_notes(scenario: Scenario) -> Iterator[str]:
 def _definition(scenario: Scenario, reference: str) -> TaskDefinition | None:
     family, _, number = tail(reference).partition(":")
     known = [d for d in scenario.task_definitions if d.family == family]
-    if not known or (number and not 1 <= int(number) <= len(known)):
+    sound = not number or (number.isascii() and number.isdigit() and 1 <= int(number[:9]) <= len(known))
+    if not known or not sound:
         return None
     return known[int(number) - 1] if number else known[-1]
 

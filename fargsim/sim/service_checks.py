@@ -28,6 +28,9 @@ from fargsim.sim.traffic_shift import routes_of
 if TYPE_CHECKING:
     from fargsim.sim.service_scheduler import ServiceRun
 
+MANAGED_MODES = ("awsvpc", "host")
+"""Network modes of tasks on ECS Managed Instances: Amazon ECS Developer Guide, ManagedInstances.html."""
+
 CONSTRAINTS_MAX = 10
 """Placement constraints of one task: Amazon ECS API Reference, API_RunTask.html."""
 
@@ -102,6 +105,14 @@ def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService |
         check_platform(spec.platform_version, definition, fargate)
     registry.zones_of_subnets(spec.network_configuration)
     check_providers(registry, cluster.spec, spec.capacity_provider_strategy)
+    strategy = () if spec.launch_type is not None else spec.capacity_provider_strategy
+    strategy = strategy or (() if spec.launch_type is not None else cluster.spec.default_capacity_provider_strategy)
+    known = [registry.providers.get(item.capacity_provider) for item in strategy]
+    mode = definition.effective_network_mode
+    if mode not in MANAGED_MODES and any(p is not None and p.on_wait is not None for p in known):
+        raise InvalidParameterException(
+            f"Managed Instances run tasks with networkMode {' or '.join(MANAGED_MODES)}, but {revision.name} has {mode}."
+        )
     number = len(spec.placement_constraints) + len(definition.placement_constraints)
     if number > CONSTRAINTS_MAX:
         raise InvalidParameterException(
