@@ -13,7 +13,7 @@ from sim_helpers import EXACT, SUBNETS, behind, fleet, network, register, second
 
 from fargsim import Region
 from fargsim.policy.deployment import bounds
-from fargsim.sim.errors import ThrottlingException
+from fargsim.sim.errors import NoContainerInstances, ThrottlingException
 from fargsim.sim.service_scheduler import ServiceRun
 from fargsim.sim.state import Stop, TaskRun
 from fargsim.sim.task_life import stop_task
@@ -205,7 +205,7 @@ class World:
         elif kind == "run":
             more = {"networkConfiguration": network()} if service.fargate else {}
             launch = "FARGATE" if service.fargate else "EC2"
-            with suppress(ThrottlingException):
+            with suppress(ThrottlingException, NoContainerInstances):
                 region.ecs.run_task(taskDefinition=family, launchType=launch, count=1 + number, **more)
         else:
             alone = [t for t in region.registry.cluster("default").tasks.values() if t.service is None]

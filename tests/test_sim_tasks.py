@@ -355,3 +355,13 @@ def test_an_agent_that_is_cut_off_takes_nothing_and_its_tasks_stay_as_last_known
     assert seen["lastStatus"] == "STOPPED"
     assert seconds(seen["stoppedAt"]) == pytest.approx(331, abs=2), "five minutes after it was cut off at 30 s"
     assert region.ecs.describe_services(services=["web"])["services"][0]["runningCount"] == 2
+
+
+def test_a_cluster_without_container_instances_refuses_run_task():
+    region = exact_region()
+    register(region, fargate=False)
+    with pytest.raises(InvalidParameterException, match="No Container Instances were found in your cluster") as refused:
+        region.ecs.run_task(taskDefinition="web", launchType="EC2")
+    assert refused.value.code == "InvalidParameterException"
+    fleet(region, 1)
+    assert len(region.ecs.run_task(taskDefinition="web", launchType="EC2")["tasks"]) == 1

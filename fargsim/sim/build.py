@@ -11,7 +11,7 @@ from fargsim.model.timeline import StopTask, TimelineEntry
 from fargsim.model.traffic import Jobs, Rate
 from fargsim.policy.user_policy import UserPolicy
 from fargsim.record.buffer import Recorder
-from fargsim.sim.errors import AwsError, ClientException, ThrottlingException
+from fargsim.sim.errors import AwsError, ClientException, NoContainerInstances, ThrottlingException
 from fargsim.sim.faults import break_something, oldest_running
 from fargsim.sim.kit import US_PER_S
 from fargsim.sim.region import Region
@@ -221,7 +221,7 @@ class _Submission:
         try:
             answer = self._region.ecs.run_task(**arguments)
             left = len(answer["failures"])
-        except (ThrottlingException, ClientException):
+        except (ThrottlingException, ClientException, NoContainerInstances):
             left = int(arguments.get("count", 1))
         if left:
             again = {**arguments, "count": left}

@@ -11,7 +11,7 @@ from typing import Any
 from fargsim.model.service import RunTask
 from fargsim.model.task_verbs import StartTask
 from fargsim.sim.ecs_instances import InstanceVerbs
-from fargsim.sim.errors import ConflictException, InvalidParameterException
+from fargsim.sim.errors import ConflictException, InvalidParameterException, NoContainerInstances
 from fargsim.sim.launching import Call
 from fargsim.sim.refusal import Refusal
 from fargsim.sim.registry import tail
@@ -55,6 +55,12 @@ class TaskVerbs(InstanceVerbs):
         check_network(self._registry, cluster, spec, revision)
         if spec.group is not None and spec.group.startswith("service:"):
             raise InvalidParameterException(f"group: the groups of services are theirs alone, not '{spec.group}'.")
+        if (
+            not cluster.instances_by_row
+            and not uses_fargate(cluster, spec)
+            and not self._launcher.strategy(cluster, spec)
+        ):
+            raise NoContainerInstances("No Container Instances were found in your cluster.")
         outcomes = list(self._launcher.run_task(cluster, spec, revision))
         if spec.client_token is not None:
             self._launcher.calls[cluster.name, spec.client_token] = (spec, outcomes)

@@ -30,6 +30,15 @@ class InvalidParameterException(AwsError):
     """A parameter that is not valid."""
 
 
+class NoContainerInstances(InvalidParameterException):
+    """The cluster has no container instance that could run the tasks; AWS's name for it is InvalidParameterException."""
+
+    @property
+    def code(self) -> str:
+        """AWS's name for the error."""
+        return "InvalidParameterException"
+
+
 class ClusterNotFoundException(AwsError):
     """No such cluster."""
 

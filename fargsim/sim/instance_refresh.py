@@ -118,7 +118,6 @@ class InstanceRefresh:
 
     def _wake(self, added: InstanceRun) -> None:
         """Look again when a new instance has warmed up."""
-
         self._group.when_settled(added, lambda: self._kit.at(self._kit.now + self._warmup_us, self._look))
 
     def _watch_for_ever(self, *, stuck: bool) -> None:
