@@ -14,7 +14,7 @@ from fargsim.record.schema_credits import CPU_CREDITS
 from fargsim.record.schema_queues import MESSAGE_LATENCIES, QUEUES
 from fargsim.record.schema_shift import DEPLOYMENT_STAGES
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised by one whenever a column is removed, renamed or changes its meaning. Part of every result's
 provenance.
 """
