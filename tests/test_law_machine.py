@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
@@ -18,28 +17,22 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from machine_choices import (
-    CONSTRAINTS,
     PROVIDER_STRATEGIES,
-    STRATEGIES,
     WAITS,
     ZONES,
-    configurations,
-    counts,
     families,
     fleets,
     names,
-    shifting,
 )
 from machine_end import finish
+from machine_services import ServiceRules
 from machine_watch import Watch
-from machine_world import CLUSTER, FAMILIES, KINDS, S, World
+from machine_world import CLUSTER, FAMILIES, S, World
 from sim_helpers import SUBNETS
 
 
-class Machine(RuleBasedStateMachine):
+class Machine(ServiceRules):
     """Whatever is done to a region and whatever goes wrong in it."""
-
-    world: World
 
     @initialize(
         seed=st.integers(0, 2**20),
@@ -71,163 +64,6 @@ class Machine(RuleBasedStateMachine):
     @rule(wait=st.integers(1, 9 * S))
     def a_moment_passes(self, wait: int) -> None:
         self.world.region.run(until=self.world.now_us + wait)
-
-    # revisions and services
-
-    @rule(family=families, kind=st.sampled_from(sorted(KINDS)))
-    def register(self, family: str, kind: str) -> None:
-        self.world.register(family, kind)
-
-    @rule(
-        name=names,
-        family=families,
-        back=st.integers(0, 2),
-        desired=counts,
-        configuration=configurations(),
-        balanced=st.booleans(),
-        grace=st.sampled_from([0, 0, 60]),
-        strategy=st.sampled_from(STRATEGIES),
-        constraint=st.sampled_from(CONSTRAINTS),
-        provider=st.sampled_from([None, 0, 1, 2]),
-    )
-    def create_service(
-        self,
-        name: str,
-        family: str,
-        back: int,
-        desired: int,
-        configuration: dict[str, Any],
-        balanced: bool,
-        grace: int,
-        strategy: list[dict[str, str]],
-        constraint: list[dict[str, str]],
-        provider: int | None,
-    ) -> None:
-        name = self.world.free(name)
-        world, launch = self.world, FAMILIES[family][0]
-        more: dict[str, Any] = {"desiredCount": desired, "deploymentConfiguration": configuration}
-        if launch == "EC2":
-            more |= {"placementStrategy": strategy, "placementConstraints": constraint}
-        if provider is not None:
-            known = PROVIDER_STRATEGIES[launch]
-            more["capacityProviderStrategy"] = known[provider % len(known)]
-        if balanced:
-            more |= {"loadBalancers": world.balanced(name, family), "healthCheckGracePeriodSeconds": grace}
-        world.create(name, family, back, **more)
-
-    @rule(name=names, family=families, back=st.integers(0, 1), desired=counts, configuration=shifting())
-    def create_shifted(self, name: str, family: str, back: int, desired: int, configuration: dict[str, Any]) -> None:
-        """Create a service whose deployments shift traffic."""
-        name = self.world.free(name)
-        self.world.create(
-            name,
-            family,
-            back,
-            desiredCount=desired,
-            deploymentConfiguration=configuration,
-            loadBalancers=self.world.balanced(name, family, shifts=True),
-        )
-
-    @rule(name=names, configuration=shifting(), action=st.sampled_from([None, None, "CONTINUE", "ROLLBACK"]))
-    def steer(self, name: str, configuration: dict[str, Any], action: str | None) -> None:
-        """Change how traffic shifts, or end a pause."""
-        name = self.world.some(name)
-        if action is not None:
-            self.world.ecs("continue_service_deployment", service=name, action=action)
-            return
-        service = self.world.cluster.services.get(name)
-        family = "fg" if service is None else service.revision.definition.family
-        balancers = self.world.balanced(name, family, shifts=True)
-        self.world.ecs("update_service", service=name, deploymentConfiguration=configuration, loadBalancers=balancers)
-
-    @rule(
-        name=names,
-        family=st.sampled_from(["br", "ni", "bo", "pt"]),
-        low=st.sampled_from([0, 50]),
-        constraint=st.sampled_from(CONSTRAINTS),
-        balanced=st.booleans(),
-    )
-    def create_daemon(self, name: str, family: str, low: int, constraint: list[dict[str, str]], balanced: bool) -> None:
-        name = self.world.free(name)
-        more: dict[str, Any] = {"loadBalancers": self.world.balanced(name, family)} if balanced else {}
-        self.world.create(
-            name,
-            family,
-            0,
-            schedulingStrategy="DAEMON",
-            deploymentConfiguration={"minimumHealthyPercent": low, "maximumPercent": 100},
-            placementConstraints=[c for c in constraint if c["type"] == "memberOf"],
-            **more,
-        )
-
-    @rule(name=names, desired=counts)
-    def scale(self, name: str, desired: int) -> None:
-        name = self.world.some(name)
-        self.world.ecs("update_service", service=name, desiredCount=desired)
-
-    @rule(name=names, family=families, back=st.integers(0, 3), force=st.booleans())
-    def deploy(self, name: str, family: str, back: int, force: bool) -> None:
-        """Deploy a revision, mostly one of the service's own family."""
-        name = self.world.some(name)
-        service = self.world.cluster.services.get(name)
-        own = family if service is None else service.revision.definition.family
-        revision = self.world.revision(own, back)
-        self.world.ecs("update_service", service=name, taskDefinition=revision, forceNewDeployment=force)
-
-    @rule(name=names, kind=st.sampled_from(sorted(KINDS)))
-    def roll_out(self, name: str, kind: str) -> None:
-        """Register a revision for a service and deploy it."""
-        name = self.world.some(name)
-        service = self.world.cluster.services.get(name)
-        if service is not None:
-            family = service.revision.definition.family
-            self.world.register(family, kind)
-            self.world.ecs("update_service", service=name, taskDefinition=family)
-
-    @rule(
-        name=names,
-        configuration=configurations(),
-        grace=st.sampled_from([None, 0, 45]),
-        constraint=st.sampled_from([None, *CONSTRAINTS]),
-        strategy=st.sampled_from([None, *STRATEGIES]),
-        provider=st.sampled_from([None, None, 0, 1, 2]),
-    )
-    def configure(
-        self,
-        name: str,
-        configuration: dict[str, Any],
-        grace: int | None,
-        constraint: list[dict[str, str]] | None,
-        strategy: list[dict[str, str]] | None,
-        provider: int | None,
-    ) -> None:
-        name = self.world.some(name)
-        more: dict[str, Any] = {"deploymentConfiguration": configuration, "healthCheckGracePeriodSeconds": grace}
-        service = self.world.cluster.services.get(name)
-        if service is not None:
-            launch = FAMILIES[service.revision.definition.family][0]
-            if launch == "EC2":
-                more |= {"placementConstraints": constraint, "placementStrategy": strategy}
-            if provider is not None:
-                known = PROVIDER_STRATEGIES[launch]
-                more |= {"capacityProviderStrategy": known[provider % len(known)], "forceNewDeployment": True}
-        self.world.ecs("update_service", service=name, **more)
-
-    @rule(name=names, force=st.booleans())
-    def delete_service(self, name: str, force: bool) -> None:
-        name = self.world.some(name)
-        self.world.ecs("delete_service", service=name, force=force)
-
-    @rule(name=names)
-    def stop_deployment(self, name: str) -> None:
-        name = self.world.some(name)
-        self.world.ecs("stop_service_deployment", service=name)
-
-    @rule(name=names, count=st.integers(1, 4), minutes=st.sampled_from([1, 7, None]), on=st.booleans())
-    def protect(self, name: str, count: int, minutes: int | None, on: bool) -> None:
-        name = self.world.some(name)
-        more = {"expiresInMinutes": minutes} if on and minutes else {}
-        self.world.ecs("update_task_protection", service=name, count=count, protectionEnabled=on, **more)
 
     # tasks
 
@@ -301,6 +137,45 @@ class Machine(RuleBasedStateMachine):
                 "ScaleInCooldown": 60,
                 "ScaleOutCooldown": 30,
             },
+        )
+
+    @rule(name=names, adjustment=st.sampled_from([-2, 1, 3]), every=st.integers(1, 5))
+    def step_and_schedule(self, name: str, adjustment: int, every: int) -> None:
+        """Scale in steps when the alarm is on, and by a schedule."""
+        name = self.world.some(name)
+        resource, room = f"service/{CLUSTER}/{name}", "application_autoscaling"
+        self.world.attempt(
+            room,
+            "put_scaling_policy",
+            ResourceId=resource,
+            PolicyName=f"step-{name}",
+            PolicyType="StepScaling",
+            StepScalingPolicyConfiguration={
+                "AdjustmentType": "ChangeInCapacity",
+                "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": adjustment}],
+                "Cooldown": 30,
+            },
+        )
+        self.world.attempt(
+            "cloudwatch",
+            "put_metric_alarm",
+            AlarmName=f"step-{name}",
+            Namespace="App",
+            MetricName="errors",
+            Statistic="Average",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=50.0,
+            ComparisonOperator="GreaterThanThreshold",
+            AlarmActions=[f"step-{name}"],
+        )
+        self.world.attempt(
+            room,
+            "put_scheduled_action",
+            ResourceId=resource,
+            ScheduledActionName="often",
+            Schedule=f"rate({every} minute{'s' if every > 1 else ''})",
+            ScalableTargetAction={"MinCapacity": every % 3, "MaxCapacity": 1 + every % 4},
         )
 
     @rule(name=names)
@@ -383,6 +258,11 @@ class Machine(RuleBasedStateMachine):
         if name in self.world.cluster.services:
             self.world.fault(lasts, task_hang={"service": name, "count": count})
 
+    @rule(wait=st.integers(0, 600))
+    def publish_platform(self, wait: int) -> None:
+        """AWS publishes a platform revision: what runs on the old one is retired."""
+        self.world.fault(fargate_platform_revision={"wait": f"{wait} s"})
+
     # what holds after each
 
     @invariant()
@@ -408,5 +288,5 @@ def test_whatever_is_done() -> None:
 @pytest.mark.slow
 def test_whatever_is_done_for_long() -> None:
     run_state_machine_as_test(
-        Machine, settings=settings(max_examples=40, stateful_step_count=250, suppress_health_check=HEALTH)
+        Machine, settings=settings(max_examples=100, stateful_step_count=250, suppress_health_check=HEALTH)
     )
