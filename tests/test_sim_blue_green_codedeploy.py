@@ -36,7 +36,7 @@ BACK = {"autoRollbackConfiguration": {"enabled": True, "events": ["DEPLOYMENT_FA
 
 
 def deployed(
-    kind: str = "application", *, bad: dict[str, Any] = {}, config: str = "ECSAllAtOnce", **group: Any
+    kind: str = "application", *, bad: dict[str, Any] | None = None, config: str = "ECSAllAtOnce", **group: Any
 ) -> Region:
     """A service that runs from the begin on; CodeDeploy rolls its second revision out at 200 s."""
     region = exact_region(surroundings=AROUND, assumptions={"reg_delay_s": 0})
@@ -57,7 +57,7 @@ def deployed(
     region.registry.service("default", "web").settle()
     region.codedeploy.create_deployment_group(**{**GROUP, **group})
     region.run(until="200 s")
-    register(region, **{"behaviour": QUICK, **bad})
+    register(region, **{"behaviour": QUICK, **(bad or {})})
     region.codedeploy.create_deployment(
         deploymentGroupName="web", taskDefinition="web:2", deploymentConfigName=f"CodeDeployDefault.{config}"
     )

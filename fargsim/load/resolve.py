@@ -44,7 +44,9 @@ def resolve(scenario: Scenario, root: Mapping, folder: FilePath, *, allow_outsid
     behaviours = {}
     for key, behaviour in scenario.behaviour.items():
         try:
-            behaviours[key] = _read_utilization(behaviour, root, ("behaviour", key, "utilization"), folder, allow_outside)
+            behaviours[key] = _read_utilization(
+                behaviour, root, ("behaviour", key, "utilization"), folder, allow_outside
+            )
         except ScenarioError as error:
             issues += error.issues
     changed["behaviour"] = behaviours

@@ -106,7 +106,9 @@ INSTANCES = Table(
         whole("root_volume_gib", "GiB", "Size of the root EBS volume."),
         instant("launched_at", "The launch was requested."),
         instant("running_at", "The instance entered `running`; EC2 bills from here.", nullable=True),
-        instant("stopped_at", "The instance was stopped in a warm pool; EC2 does not bill it from here.", nullable=True),
+        instant(
+            "stopped_at", "The instance was stopped in a warm pool; EC2 does not bill it from here.", nullable=True
+        ),
         instant("restarted_at", "It was running again, out of the pool; EC2 bills it again from here.", nullable=True),
         instant("registered_at", "The agent registered with the cluster and was ACTIVE.", nullable=True),
         instant("draining_at", "The container instance was set to DRAINING.", nullable=True),

@@ -105,8 +105,8 @@ class Column:
 def columns(comparison: Comparison) -> list[Column]:
     """Return the columns that a comparison has something to say in.
 
-    Cost, latency and errors where any variant had a request; cost, tasks and hours where none had; messages where there were queues. Where a variant
-    fails many requests, their number stands in the place of the price of a million.
+    Cost, latency and errors where any variant had a request; cost, tasks and hours where none had; messages where there were queues.
+    Where a variant fails many requests, their number stands in the place of the price of a million.
     Running tasks always.
     """
     messages = any("messages_sent" in variant.values for variant in comparison.variants)

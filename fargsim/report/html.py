@@ -182,9 +182,7 @@ def _variant(name: str, result: Result, pictures: Mapping[str, bytes], replicate
     figures = "\n".join(_figure(f"{prefix}{kind}.png", pictures, caption) for kind, caption in CAPTIONS.items())
     heading = f"Variant {name}" if name else "The run"
     which = '<p class="muted">The first replication is drawn.</p>\n' if replicated else ""
-    return (
-        f'<section id="{_anchor(name)}">\n<h2>{escape(heading)}</h2>\n{which}{figures}\n{stops_html(result)}\n</section>'
-    )
+    return f'<section id="{_anchor(name)}">\n<h2>{escape(heading)}</h2>\n{which}{figures}\n{stops_html(result)}\n</section>'
 
 
 def _assumed_hint(results: Sequence[Result]) -> str:
