@@ -140,7 +140,9 @@ class Registry:
         rules = [rule for x in self.listeners.values() for rule in (x.default, *x.rules.values())]
         found = next((rule for rule in rules if name in (rule.name, rule.arn)), None)
         if found is None:
-            raise RuleNotFoundException(f"Rule '{name}' not found. Rules: {', '.join(r.name for r in rules) or 'none'}.")
+            raise RuleNotFoundException(
+                f"Rule '{name}' not found. Rules: {', '.join(r.name for r in rules) or 'none'}."
+            )
         return found
 
     def group(self, name: str) -> AutoScalingGroupRun:
