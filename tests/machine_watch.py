@@ -139,7 +139,7 @@ class Watch:
             if found:
                 assert deployment.rollout_state != "FAILED"
                 assert deployment in service.deployments
-                assert len(service.tasks) <= upper(service), "starts stay within the upper bound"
+                assert there(service, deployment) <= upper(service), "starts stay within the upper bound"
                 assert not service.deleted
             return found
 
@@ -191,6 +191,11 @@ def upper(service: ServiceRun) -> int:
     if service.spec.scheduling_strategy == "DAEMON":
         return len(service.cluster.instances_by_row) + sum(not t.alive for t in service.tasks.values())
     high = 200 if configuration.maximum_percent is None else configuration.maximum_percent
-    most = bounds(service.desired, 0, high).upper
-    # a change of strategy holds from the next deployment on
-    return most * len(service.deployments) if isinstance(service.controller, ShiftController) else most
+    return bounds(service.desired, 0, high).upper
+
+
+def there(service: ServiceRun, deployment: DeploymentRun) -> int:
+    """How many tasks count for the upper bound of a deployment: all, or its own where revisions stand side by side."""
+    if not isinstance(service.controller, ShiftController):
+        return len(service.tasks)
+    return sum(task.deployment_id == deployment.deployment_id for task in service.tasks.values())

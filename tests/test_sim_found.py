@@ -152,3 +152,22 @@ def test_a_deployment_of_a_daemon_service_waits_for_protected_tasks():
     region.run(until="15 min")
     assert agent.rollouts.current.status == "SUCCESSFUL"
     assert {t.deployment_id for t in agent.tasks.values()} == {agent.primary.deployment_id}
+
+
+def test_a_grace_period_that_is_given_later_ends_later():
+    """A task that fails its check within a grace period it was not started with is replaced when that is over."""
+    region = exact_region()
+    check = {"command": ["CMD", "true"], "interval": 10, "timeout": 2, "retries": 2}
+    register(region, behaviour={"boot": "1 h"}, container={"healthCheck": check})
+    web(region, 1)
+    region.run(until="25 s")
+    service = region.registry.service("default", "web")
+    [task] = service.tasks.values()
+    assert task.last_status == "RUNNING"
+    region.ecs.update_service(service="web", healthCheckGracePeriodSeconds=120)
+    region.run(until="100 s")
+    assert task.health_status == "UNHEALTHY"
+    assert [d.counts["undecided"] for d in service.deployments] == [1]
+    region.run(until="4 min")
+    assert not task.alive or service.deployment_of(task).standing[task] == "unhealthy"
+    assert any(t is not task for t in service.tasks.values())

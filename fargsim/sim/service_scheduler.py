@@ -176,7 +176,10 @@ class ServiceRun:
 
     def update(self, spec: CreateService, revision: Revision, new_deployment: bool) -> None:
         """Take a changed specification."""
+        other_grace = spec.health_check_grace_period_seconds != self.spec.health_check_grace_period_seconds
         self.spec = spec
+        for task in list(self.tasks.values()) if other_grace else ():
+            self._judge_after_grace(task)
         for deployment in self.deployments:
             # what does not belong to a revision holds for all of them at once
             own = {key: getattr(deployment.spec, key) for key in REVISION_KEYS}
@@ -259,9 +262,8 @@ class ServiceRun:
         elif not self.groups and not health_checked:
             wait = self._kit.us("no_health_check_wait_s")
             self._kit.at(self._kit.now + wait, lambda: self._judge(task))
-        grace = self.spec.health_check_grace_period_seconds
-        if grace:
-            self._kit.at(self._kit.now + grace * US_PER_S, lambda: self._judge(task))
+        if self.spec.health_check_grace_period_seconds:
+            self._judge_after_grace(task)
         for group, _ in task.targets:
             self.events.say(f"registered 1 targets in (target-group {group.arn})")
         self.attend(self._kit.now)
@@ -351,6 +353,11 @@ class ServiceRun:
             self.events.say(f"(task {task.task_id}) is unhealthy in {where} due to (reason {why}).", kind="WARN")
         self.actions.disturbed()
         self.attend(kit.now)
+
+    def _judge_after_grace(self, task: TaskRun) -> None:
+        if task.started_at is not None:
+            ends = task.started_at + self.spec.health_check_grace_period_seconds * US_PER_S
+            self._kit.at(ends, lambda: self._judge(task))
 
     def deployment_of(self, task: TaskRun) -> DeploymentRun | None:
         """Return the deployment a task belongs to, while it is there."""
