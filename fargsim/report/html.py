@@ -47,7 +47,7 @@ p, ul { margin: .5rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
 th, td { padding: .35rem .7rem; text-align: right; vertical-align: top; border-bottom: 1px solid var(--line);
   white-space: nowrap; }
-th { color: var(--muted); font-weight: 600; vertical-align: bottom; white-space: normal; }
+th { color: var(--muted); font-weight: 600; vertical-align: bottom; white-space: normal; overflow-wrap: normal; }
 th:first-child, td:first-child { text-align: left; padding-left: .4rem; }
 .words th:nth-child(n+5), .words td:nth-child(n+5) { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 7rem; }
 tr.best { background: #eef7f3; font-weight: 600; }
@@ -182,7 +182,7 @@ def _variant(name: str, result: Result, pictures: Mapping[str, bytes], replicate
     figures = "\n".join(_figure(f"{prefix}{kind}.png", pictures, caption) for kind, caption in CAPTIONS.items())
     heading = f"Variant {name}" if name else "The run"
     which = '<p class="muted">The first replication is drawn.</p>\n' if replicated else ""
-    return f'<section id="{_anchor(name)}">\n<h2>{escape(heading)}</h2>\n{which}{figures}\n{stops_html(result)}\n</section>'
+    return f'<section id="{_anchor(name)}">\n<h2>{escape(heading)}</h2>\n{which}{stops_html(result)}\n{figures}\n</section>'
 
 
 def _assumed_hint(results: Sequence[Result]) -> str:

@@ -98,7 +98,9 @@ def _panels(
 ) -> Picture:
     facts = facts_of(result)
     services = result.tables["services"]
-    names = _busiest(services[services[column].notna()])
+    known = services[services[column].notna()]
+    at_work = known[known[column] > 0]  # a service that never does anything would be an empty panel
+    names = _busiest(known if at_work.empty else at_work)
     shown = names[:MOST_SERVICES]
     note = f" (the {len(shown)} busiest of {len(names)} services)" if len(names) > len(shown) else ""
     with settings():
