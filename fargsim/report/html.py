@@ -50,6 +50,8 @@ th, td { padding: .35rem .7rem; text-align: right; vertical-align: top; border-b
 th { color: var(--muted); font-weight: 600; vertical-align: bottom; white-space: normal; overflow-wrap: normal; }
 th:first-child, td:first-child { text-align: left; padding-left: .4rem; }
 .words th:nth-child(n+5), .words td:nth-child(n+5) { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 7rem; }
+.words td:nth-child(5), .words td:nth-child(6) { overflow-wrap: normal; min-width: 0; }
+.words th:last-child, .words td:last-child { width: 45%; }
 tr.best { background: #eef7f3; font-weight: 600; }
 td small { display: block; color: var(--muted); font-weight: 400; }
 .yes { color: var(--good); } .no { color: var(--bad); }
