@@ -31,8 +31,6 @@ def finish(world: World, watch: Watch) -> None:
     for service in world.services():
         explained(world, service)
     all_is_well(world, watch)
-    for service in world.services():
-        arrived(world, service)
     everything_goes(world, watch)
     machine_laws.rested(world)
     tables(world)
@@ -87,7 +85,7 @@ def _scales(world: World, service: ServiceRun) -> bool:
 
 
 def all_is_well(world: World, watch: Watch) -> None:
-    """Whatever could be in the way is taken away, and every service is given a sound revision."""
+    """Whatever could be in the way is taken away, and every service is given a sound revision: it arrives."""
     room = "application_autoscaling"
     for name in NAMES:
         world.attempt(room, "deregister_scalable_target", ResourceId=f"service/{CLUSTER}/{name}")
@@ -113,11 +111,17 @@ def all_is_well(world: World, watch: Watch) -> None:
             change["desiredCount"] = WANTED
         assert world.ecs("update_service", service=service.name, **change) is not None, world.refusal
     pass_time(world, watch, 2 * QUIET_S)
+    left = world.services()
     for _ in range(20):
-        # Spot goes on being reclaimed
-        if all(service.actions.steady for service in world.services()):
-            break
+        # Spot goes on being reclaimed: each has its moment
+        for service in [s for s in left if s.actions.steady]:
+            arrived(world, service)
+            left.remove(service)
+        if not left:
+            return
         pass_time(world, watch, 61)
+    for service in left:
+        arrived(world, service)
 
 
 def arrived(world: World, service: ServiceRun) -> None:

@@ -7,6 +7,7 @@ from sim_helpers import behind, exact_region, fleet, messages, network, register
 
 from fargsim import Region
 from fargsim.sim.errors import ValidationException
+from fargsim.sim.task_life import crash
 
 
 def web(region: Region, desired: int = 2, **more: object) -> None:
@@ -171,3 +172,31 @@ def test_a_grace_period_that_is_given_later_ends_later():
     region.run(until="4 min")
     assert not task.alive or service.deployment_of(task).standing[task] == "unhealthy"
     assert any(t is not task for t in service.tasks.values())
+
+
+def test_zone_rebalancing_waits_for_the_replacement_of_a_task_that_is_lost_meanwhile():
+    region = exact_region()
+    register(region)
+    region.registry.fargate.capacity.withdraw(["us-east-1b", "us-east-1c"], ["on_demand"], 30_000_000)
+    web(region, 4, availabilityZoneRebalancing="ENABLED")
+    service = region.registry.service("default", "web")
+
+    def second() -> None:
+        assert region.now_us < 1_200_000_000
+        region.run(until=region.now_us + 1_000_000)
+
+    while not service.actions.steady:
+        second()
+    assert {t.zone for t in service.tasks.values()} == {"us-east-1a"}
+    while len(service.tasks) == 4:
+        second()
+    assert len(service.tasks) == 6  # one more in each of the empty zones, healthy in 55 seconds
+    region.run(until=region.now_us + 45_000_000)
+    crash(region.kit, min(service.tasks.values(), key=lambda t: t.number), 1)
+    while service.healthy < 5:
+        second()
+    while not any("is AZ balanced with" in text for _, text in service.events.newest()):
+        second()
+        assert service.healthy >= 4
+    zones = [t.zone for t in service.tasks.values()]
+    assert sorted(zones.count(z) for z in set(zones)) == [1, 1, 2]

@@ -111,7 +111,7 @@ class Rebalancer:
             if service.actions.steady and (released or self._looked_at is not service.spec):
                 self.steady()  # a protection has ended, or somebody has changed the setting
         elif self._extras:
-            if all(deployment.standing.get(task) == "healthy" for task in self._extras):
+            if all(deployment.standing.get(task) == "healthy" for task in self._extras) and self._enough():
                 self._stop_others(deployment)
         elif len(service.tasks) == service.desired:
             counts = self._counts()
@@ -120,6 +120,13 @@ class Rebalancer:
                 service.events.say(f"is AZ balanced with {self._told(counts)}.", "SERVICE_REBALANCING_COMPLETED")
             elif not self._start(deployment):
                 self._stopped()
+
+    def _enough(self) -> bool:
+        """Whether enough healthy tasks remain when the others stop: one may have been lost meanwhile."""
+        service = self._service
+        low = service.spec.deployment_configuration.minimum_healthy_percent
+        lower = bounds(service.desired, 100 if low is None else low, 200).lower
+        return service.healthy - sum(number for *_, number in self._stops) >= lower
 
     # acting
 
