@@ -119,6 +119,7 @@ def test_extend_moves_instants_to_the_start_and_keeps_gaps():
     rows.extend(
         {
             "service": "web",
+            "target_group": "web",
             "request_id": np.arange(2),
             "arrived_at": np.array([0, 1_000_000]),
             "ended_at": pa.array([250_000, None], pa.int64()),

@@ -274,7 +274,7 @@ def test_a_balancer_forwards_to_target_groups_of_its_own_kind():
         (
             lambda r: r.elbv2.create_listener(LoadBalancerArn="lb", Port=81, DefaultActions=forward(blue=1000)),
             InvalidParameterException,
-            "less than or equal to 999",
+            "must be at most 999",
         ),
         (
             lambda r: r.elbv2.create_listener(LoadBalancerArn="lb", Port=81, DefaultActions=[{"Type": "forward"}]),
@@ -299,7 +299,7 @@ def test_a_balancer_forwards_to_target_groups_of_its_own_kind():
         (
             lambda r: r.elbv2.create_rule(ListenerArn="lb:80", Priority=50_001, Actions=forward(blue=1)),
             InvalidParameterException,
-            "less than or equal to 50000",
+            "must be at most 50000",
         ),
     ],
 )

@@ -229,7 +229,7 @@ def test_a_lost_instance_and_the_replacement_of_its_task():
     region = exact_region()
     fleet(region, 2, MinSize=2)
     register(region, memory=1024, fargate=False)
-    service_of(region, 2, launchType="EC2", networkConfiguration=None)
+    service_of(region, 2, launchType="EC2", networkConfiguration=None, availabilityZoneRebalancing="DISABLED")
     region.run(until="100 s")
     lost = lose_oldest_instance(region)
     region.run(until="300 s")
