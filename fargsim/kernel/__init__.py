@@ -16,6 +16,7 @@ from fargsim.kernel.histogram import (
     quantile_from_histogram,
     quantiles_from_histogram,
 )
+from fargsim.kernel.hosts import Hosts
 from fargsim.kernel.layout import (
     UNLIMITED,
     Counters,
@@ -31,6 +32,7 @@ __all__ = [
     "UNLIMITED",
     "Counters",
     "DemandsNeeded",
+    "Hosts",
     "Outcome",
     "Pending",
     "Plane",

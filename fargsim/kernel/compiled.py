@@ -197,16 +197,19 @@ class CompiledBody:
         self.arrays.plane["users"] = self.arrays.plane["thinking"] = 0
 
     def _run(self, chunk: Chunk, begin: int, until: int, rows: int, op: int = RUN) -> int:
-        if self._stale:
-            self._learn()
+        self.learn()
         while True:
             position = operate(op, self.arrays, chunk, begin, until, float(rows), 0.0)
             if position >= 0:
                 return position
             begin = ~position
-            if int(self.arrays.plane["free"][0]) < 0:
-                self._more_requests()
-            self._room_for_outcomes()
+            self.make_room()
+
+    def make_room(self) -> None:
+        """Let there be room for requests and for their endings."""
+        if int(self.arrays.plane["free"][0]) < 0:
+            self._more_requests()
+        self._room_for_outcomes()
 
     def counters(self) -> Counters:
         """Count requests by ending."""
@@ -311,8 +314,10 @@ class CompiledBody:
         )
         self._rebuild(now, float(self.arrays.plane["inverse_width"][0]))
 
-    def _learn(self) -> None:
-        """Work out what the router needs to know of weights and zones; where it needs nothing, do nothing."""
+    def learn(self) -> None:
+        """Work out what the router needs to know of weights and zones after a change; where it needs nothing, do nothing."""
+        if not self._stale:
+            return
         self._stale = False
         a, rows = self.arrays, self.arrays.slots.size
         routable = a.slots["routable"] == 1

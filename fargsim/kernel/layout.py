@@ -287,6 +287,7 @@ TERMS = np.dtype(
         ("queue_limit", np.int64),
         ("connecting", np.int64),
         ("connection_errors", np.int64),
+        ("member", np.int64),  # who it is on its host, where the plane has joined hosts
     ]
 )
 """What a row has beside SLOT: what no run needs that serves every request alike (SLOT is four cache lines)."""

@@ -83,6 +83,16 @@ class Backlog:
         """The chunk that is being served."""
         return self._chunks[0] if self._chunks else None
 
+    @property
+    def chunks(self) -> int:
+        """How many chunks there are, the one that is being served included."""
+        return len(self._chunks)
+
+    def drop_used(self) -> None:
+        """Go on with the next chunk where the first one has been served."""
+        while self._chunks and self.position == self._size(self._chunks[0]):
+            self.drop_first()
+
     def drop_first(self) -> None:
         """Go on with the next chunk."""
         self.position = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fargsim.kernel.body import new_body
+from fargsim.kernel.body import Body, new_body
 from fargsim.kernel.checks import (
     LAST_INSTANT_US,
     demand,
@@ -33,11 +33,14 @@ class DemandsNeeded(ValueError):
     ----------
     count
         At least so many: users whose next request is known to come before the instant asked for.
+    plane
+        Whose users they are.
     """
 
-    def __init__(self, count: int, at_us: int) -> None:
+    def __init__(self, count: int, at_us: int, plane: Plane) -> None:
         super().__init__(f"at {at_us} us the users need the demands of {count} requests or more: offer them first")
         self.count = count
+        self.plane = plane
 
 
 class Plane(Slots):
@@ -115,7 +118,7 @@ class Plane(Slots):
         if record_every < 0:
             raise ValueError(f"cannot record every {record_every}th request")
         first = NOTHING.arrivals_us if first_requests_us is None else first_requests(first_requests_us)
-        self._closed_loop = first_requests_us is not None
+        self.closed_loop = first_requests_us is not None
         body = new_body(compiled)(
             ROUTINGS[routing],
             idle_timeout_us,
@@ -125,7 +128,7 @@ class Plane(Slots):
             int(connect_timeout_us),
             cross_zone,
         )
-        super().__init__(body, Backlog(self._closed_loop, ROUTINGS[routing] == WEIGHTED_RANDOM, not cross_zone))
+        super().__init__(body, Backlog(self.closed_loop, ROUTINGS[routing] == WEIGHTED_RANDOM, not cross_zone))
 
     @property
     def pending(self) -> int:
@@ -173,7 +176,7 @@ class Plane(Slots):
         ValueError
             A shape, order or value that does not fit; nothing is appended then.
         """
-        if self._closed_loop:
+        if self.closed_loop:
             raise ValueError("the users of a closed loop make the arrivals: offer demands")
         rest = (cpu_us, wait_us, fails, draw, entry, self._least_profiles())
         self._backlog.append_arrivals(self._now, arrivals_us, *rest)
@@ -203,7 +206,7 @@ class Plane(Slots):
         ValueError
             A shape or value that does not fit, or the plane is not a closed loop; nothing is appended then.
         """
-        if not self._closed_loop:
+        if not self.closed_loop:
             raise ValueError("an open loop: offer arrivals")
         think = demand("think_us", np.asarray(think_us, np.float64), np.size(think_us))
         if bool(np.any(think > LAST_INSTANT_US)):
@@ -221,7 +224,7 @@ class Plane(Slots):
 
     def dismiss_users(self, now_us: int) -> None:
         """End a closed loop: those who think send nothing more, the others neither once their requests have ended."""
-        if not self._closed_loop:
+        if not self.closed_loop:
             raise ValueError("an open loop has no users")
         self._reach(now_us)
         self._body.dismiss_users()
@@ -239,7 +242,10 @@ class Plane(Slots):
         until = int(until_us)
         if until < self._now or until > LAST_INSTANT_US:
             raise ValueError(f"cannot advance to {until} us from {self._now} us")
-        if self._closed_loop:
+        if self.hosts is not None:
+            self.hosts.advance(until)
+            return
+        if self.closed_loop:
             self._advance_users(until)
             return
         backlog = self._backlog
@@ -251,6 +257,24 @@ class Plane(Slots):
             self._now = max(self._now, int(chunk.arrivals_us[-1]))
         self._body.settle(until)
         self._now = until
+
+    @property
+    def body(self) -> Body:
+        """What does the work: for the hosts that the plane has joined."""
+        return self._body
+
+    @property
+    def backlog(self) -> Backlog:
+        """What was offered and has not arrived: for the hosts that the plane has joined."""
+        return self._backlog
+
+    def reached(self, now_us: int) -> None:
+        """Take note that the hosts which the plane has joined have come to an instant."""
+        self._now = now_us
+
+    def due_before(self, until_us: int) -> int:
+        """Count the users of a closed loop who think and whose request comes before an instant."""
+        return self._body.due_before(until_us)
 
     def _advance_users(self, until: int) -> None:
         backlog = self._backlog
@@ -264,7 +288,7 @@ class Plane(Slots):
             if self._now == until:
                 return
             if backlog.first is None:
-                raise DemandsNeeded(self._body.due_before(until), self._now)
+                raise DemandsNeeded(self._body.due_before(until), self._now, self)
 
     def counters(self) -> Counters:
         """Return the requests' counts since the plane was made."""

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from fargsim.kernel.pull_server import GONE, IN_FLIGHT, VISIBLE, Item, Job, PullServer
 
-END, BEGIN, BACK, EXPIRE, EXPIRE_ONE = 0, 1, 2, 3, 4
+END, BEGIN, BACK, EXPIRE, EXPIRE_ONE, PUT = 0, 1, 2, 3, 4, 5
 AGE_TAKES = 3
 """Items taken more often than this do not count for the age of the oldest."""
 
@@ -133,6 +133,14 @@ class PullQueue:
 
     def put(self, now_us: int, sent_us: int, payload: Any) -> None:
         """Take over an item that another queue has given up; it expires when it would have there."""
+        self._take_over(now_us, (sent_us, payload))
+
+    def put_at(self, at_us: int, sent_us: int, payload: Any) -> None:
+        """Take one over at an instant to which the queue has not advanced yet."""
+        self._plan(float(at_us), PUT, (sent_us, payload))
+
+    def _take_over(self, now_us: int, what: tuple[int, Any]) -> None:
+        sent_us, payload = what
         item = Item(sent_us, now_us, payload)
         self._moved += 1
         self._show(float(now_us), item)
@@ -194,7 +202,7 @@ class PullQueue:
         server.version += 1
         for job in server.jobs.values():
             self._let_lapse(float(now_us), server, job)
-        server.jobs.clear()
+        server.drop_all()
         self._beats.pop(server, None)
 
     # time
@@ -218,6 +226,24 @@ class PullQueue:
         while events and events[0][0] <= until_us:
             self._happen()
         self._now = until_us
+
+    def next_before(self, until_us: float) -> float:
+        """Return the instant of the first thing that happens up to an instant (arrivals: before it); inf: nothing does."""
+        arrival = self._arrivals[0][0] if self._arrivals and self._arrivals[0][0] < until_us else math.inf
+        event = self._events[0][0] if self._events and self._events[0][0] <= until_us else math.inf
+        return min(arrival, event)
+
+    def do_next(self) -> None:
+        """Let the first thing happen: for whoever takes the queue forward together with others, step by step."""
+        if self._events and (not self._arrivals or self._events[0][0] <= self._arrivals[0][0]):
+            self._happen()
+        else:
+            self._arrive(*self._arrivals.popleft())
+
+    def give_cores(self, at_us: float, server: PullServer, cores: float) -> None:
+        """Change a server's cores at an instant up to which everything has happened."""
+        server.set_rate(at_us, cores, server.speed)
+        self._plan_end(server)
 
     def _arrive(self, at: int, payload: Any) -> None:
         item = Item(at, at, payload)
@@ -256,6 +282,8 @@ class PullQueue:
                 self._show(now, what)
         elif kind == EXPIRE_ONE:
             self._expire(now, what)
+        elif kind == PUT:
+            self._take_over(int(now), what)
         else:
             self._expire_oldest(now)
 

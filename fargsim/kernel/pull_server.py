@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Callable
 from typing import Any
 
 VISIBLE, IN_FLIGHT, GONE = 0, 1, 2
@@ -61,6 +62,8 @@ class PullServer:
         Whether it takes new work.
     jobs
         What its workers are at, by number, in the order in which they were taken.
+    on_busy
+        Told of the number of jobs in their cpu phase when it changes, and the instant.
     """
 
     def __init__(self, now_us: int, cores: float, speed: float, workers: int, profile: Any) -> None:
@@ -70,6 +73,7 @@ class PullServer:
             raise ValueError(f"a server needs a worker, not {workers}")
         self.cores, self.speed, self.workers, self.profile = float(cores), float(speed), workers, profile
         self.taking = True
+        self.on_busy: Callable[[int, float], None] | None = None
         self.jobs: dict[int, Job] = {}
         self.version = 0
         """Raised whenever the next end of work may have changed."""
@@ -111,6 +115,22 @@ class PullServer:
             self._attained = 0.0
         heapq.heappush(self._running, (self._attained + job.cpu_us, job.number))
         self.version += 1
+        self._tell(self._last)
+
+    def _tell(self, now: float) -> None:
+        if self.on_busy is not None:
+            self.on_busy(self.busy, now)
+
+    @property
+    def busy(self) -> int:
+        """How many jobs are in their cpu phase."""
+        return len(self._running)
+
+    def drop_all(self) -> None:
+        """Let go of what it holds; settled before."""
+        self.jobs.clear()
+        self._running.clear()
+        self._tell(self._last)
 
     def next_end(self) -> float | None:
         """Return when the next job ends if nothing changes; None: no job is in its cpu phase."""
@@ -124,6 +144,7 @@ class PullServer:
         self._attained, number = heapq.heappop(self._running)
         self.version += 1
         self.worked += 1
+        self._tell(now)
         return self.jobs.pop(number)
 
     def set_rate(self, now: float, cores: float, speed: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -11,6 +12,10 @@ from fargsim.kernel.checks import check_opening, check_rate, check_weight, mode_
 from fargsim.kernel.layout import UNLIMITED, Opening, SlotTable, SlotUse
 from fargsim.kernel.pending import Backlog
 
+if TYPE_CHECKING:
+    from fargsim.kernel.hosts import Hosts
+    from fargsim.kernel.plane import Plane
+
 
 class Slots:
     """The slots of a plane; every change is at an instant, to which the plane first advances."""
@@ -18,6 +23,8 @@ class Slots:
     def __init__(self, body: Body, backlog: Backlog) -> None:
         self._body = body
         self._backlog = backlog
+        self.hosts: Hosts | None = None
+        """The hosts its slots may sit on, together with those of other planes."""
         self._now = 0
         self._rows: dict[int, int] = {}  # open slots, in order of opening
         self._profiles: dict[int, int] = {}  # of the open slots
@@ -105,6 +112,8 @@ class Slots:
         self._rows[slot] = self._body.open(self._now, slot, opening)
         self._profiles[slot] = opening.profile
         self._next_slot += 1
+        if self.hosts is not None:
+            self.hosts.opened(cast("Plane", self), slot)
         return slot
 
     def set_routable(self, now_us: int, slot: int, routable: bool) -> None:
@@ -122,6 +131,8 @@ class Slots:
         new_speed = float(table.speed[0]) if speed is None else float(speed)
         check_rate(new_cores, new_speed)
         self._body.set_rate(self._now, row, new_cores, new_speed)
+        if self.hosts is not None:
+            self.hosts.changed(cast("Plane", self), slot)
 
     def set_weight(self, now_us: int, slot: int, weight: float) -> None:
         """Change a slot's weight.
@@ -171,6 +182,8 @@ class Slots:
         lost = self._body.close(self._now, row)
         self._closed[slot] = self._use(row)
         del self._rows[slot], self._profiles[slot]
+        if self.hosts is not None:
+            self.hosts.closed(cast("Plane", self), slot)
         return lost
 
     def slots(self) -> SlotTable:
@@ -186,6 +199,10 @@ class Slots:
             There has never been such a slot.
         """
         return self._closed[slot] if slot in self._closed else self._use(self._row(slot))
+
+    def row_of(self, slot: int) -> int:
+        """Return the row of an open slot in the body."""
+        return self._row(slot)
 
     def _reach(self, now_us: int) -> None:
         if now_us != self._now:

@@ -326,10 +326,25 @@ class ContainerMachine:
         limit = run.definition.stop_timeout
         if limit is None:
             limit = 30 if task.instance is None else task.instance.stop_timeout_s
-        killed = wanted > limit * US_PER_S
         self._enter(run, "stopping")
-        code = 137 if killed else run.does.stop_exit_code
-        self._at(run, kit.now + (limit * US_PER_S if killed else wanted), lambda r: self.exit(r, code))
+        self._end_after(run, wanted, kit.now + limit * US_PER_S)
+
+    def _end_after(self, run: ContainerRun, wanted_us: int, killed_at: int) -> None:
+        """Let a container that was signalled exit when it wants to, or kill it at the end of its time."""
+        at = self._kit.now + wanted_us
+        if at > killed_at:
+            self._at(run, killed_at, lambda r: self.exit(r, 137))
+            return
+
+        def exit_or_go_on(run: ContainerRun) -> None:
+            # neighbours on the instance may have slowed it down meanwhile
+            more = self._kit.work.done_in_us(self._task) if run is self.serving else 0
+            if more:
+                self._end_after(run, more, killed_at)
+            else:
+                self.exit(run, run.does.stop_exit_code)
+
+        self._at(run, at, exit_or_go_on)
 
     def vanish(self) -> None:
         """Let every container be gone at once, with its host."""

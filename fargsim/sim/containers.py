@@ -107,8 +107,11 @@ def stop_containers(kit: Kit, task: TaskRun) -> Process:
     limit_s = container.stop_timeout
     if limit_s is None:
         limit_s = 30 if task.instance is None else task.instance.stop_timeout_s
-    killed = wanted > limit_s * US_PER_S
-    if wanted:
-        yield kit.env.timeout(limit_s * US_PER_S if killed else wanted)
+    left, killed = limit_s * US_PER_S, False
+    while wanted and not killed:
+        killed = wanted > left
+        yield kit.env.timeout(left if killed else wanted)
+        left -= wanted
+        wanted = kit.work.done_in_us(task)  # neighbours on the instance may have slowed it down meanwhile
     task.exit_code = 137 if killed else 0
     task.execution_stopped_at = kit.now

@@ -20,6 +20,7 @@ from fargsim.policy.cpu_credits import (
 )
 from fargsim.policy.metric_data import Point
 from fargsim.sim.alarm_run import metric_key
+from fargsim.sim.host_sharing import LEAST_SHARE
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.state import TaskRun
 from fargsim.sim.targets import task_cores
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 METRIC_US = 300 * US_PER_S
 """CPU credit metrics come every five minutes."""
-LEAST_SHARE = 0.05
-"""The part of a lowered instance that is left for work, however much its tasks use while they have none."""
 
 
 def task_cpu_us(kit: Kit, task: TaskRun) -> float:
@@ -136,6 +135,8 @@ class CreditRun:
         if factor == one.cpu_factor:
             return
         one.cpu_factor = factor
+        if self._kit.sharing.review(one):
+            return
         for task in one.tasks.values():
             self._kit.work.set_cores(task, task_cores(task))
             for group, target in task.targets:

@@ -16,6 +16,7 @@ from fargsim.sim.streams import Streams
 
 if TYPE_CHECKING:
     from fargsim.sim.cpu_credits import CreditRun
+    from fargsim.sim.host_sharing import HostSharing
     from fargsim.sim.surroundings import SurroundingsRun
     from fargsim.sim.task_work import TaskWork
 
@@ -72,6 +73,8 @@ class Kit:
     """What tasks find around them."""
     work: TaskWork = field(init=False)
     """The work that tasks find by themselves."""
+    sharing: HostSharing = field(init=False)
+    """The instances whose tasks share the cores."""
     burstable: dict[str, CreditRun] = field(default_factory=dict)
     """The CPU credits of the instances that have some, by instance."""
     _us: dict[str, int] = field(default_factory=dict)

@@ -24,6 +24,7 @@ from fargsim.policy.metric_data import Point
 from fargsim.sim.alarm_run import metric_key
 from fargsim.sim.cloudwatch import CloudWatch
 from fargsim.sim.errors import QueueDoesNotExist
+from fargsim.sim.host_sharing import Seat
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.message_feed import Message, MessageFeed
 from fargsim.sim.metering import Metering
@@ -63,20 +64,43 @@ class QueueRun:
         self.minute = self.pull.counts()
         self.row = self.pull.counts()
         self._row_visible_us = 0.0
+        self._sharing = kit.sharing
+        self.shared = False
+        """Whether a worker of it shares an instance, so that it goes together with the planes."""
 
     def advance(self, now_us: int) -> None:
         """Bring the queue to an instant of the control plane."""
+        if self.shared:
+            self._sharing.advance(now_us)
+            return
         for source in self.sources:
             source.advance(now_us)
-        if now_us <= self.pull.now_us:
-            return
-        sent = [feed.before(now_us) for feed in self.feeds]
+        if now_us > self.pull.now_us:
+            self._send(now_us)
+            self.pull.advance(now_us)
+
+    def feed(self, until_us: int) -> None:
+        """Send it what arrives before an instant; those whose dead letters come here go there first, or go together with it."""
+        for source in self.sources:
+            if not source.shared:
+                source.advance(until_us)
+        self._send(until_us)
+
+    def _send(self, until_us: int) -> None:
+        sent = [feed.before(until_us) for feed in self.feeds]
         self.pull.send(sent[0] if len(sent) == 1 else heapq.merge(*sent, key=itemgetter(0)))
-        self.pull.advance(now_us)
+
+    def share(self) -> None:
+        """Go together with the planes from now on."""
+        if not self.shared:
+            self.shared = True
+            self._sharing.add_queue(self)
 
     def _give_up(self, item: Item, at_us: int) -> None:
         other = self.dead_letters
-        if other is not None:
+        if other is not None and other.shared:
+            other.pull.put_at(at_us, item.sent_us, item.payload)
+        elif other is not None:
             at_us = max(at_us, other.pull.now_us)
             other.pull.advance(at_us)
             other.pull.put(at_us, item.sent_us, item.payload)
@@ -130,6 +154,18 @@ class _Worker:
             profile=does,
             beat_us=beat if beat is not None and beat < queue.spec.visibility_timeout_us else None,
         )
+        self._seat: Seat | None = None
+
+    def sit(self, task: TaskRun) -> None:
+        now = self._now()
+        self._seat = seat = self._kit.sharing.seat(task, self._granted)
+        if seat is not None:
+            self._queue.share()
+            seat.want(float(self._server.busy), now)
+            self._server.on_busy = lambda busy, at_us: seat.want(float(busy), at_us)
+
+    def _granted(self, cores: float, at_us: float) -> None:
+        self._queue.pull.give_cores(at_us, self._server, cores)
 
     def _now(self) -> int:
         self._queue.advance(self._kit.now)
@@ -146,12 +182,16 @@ class _Worker:
 
     def done_in_us(self) -> int:
         now = self._now()
-        return max(0, self._server.finished_at(now) - now) if self._does.finish_on_stop else 0
+        finishes = self._does.finish_on_stop and self._server.jobs
+        return max(0, self._server.finished_at(now) - now) if finishes else 0
 
     def leave(self) -> WorkUse:
         now = self._now()
         use = WorkUse(*self._server.use(now))
         self._queue.pull.close(now, self._server)
+        if self._seat is not None:
+            self._server.on_busy = None
+            self._seat.leave()
         return use
 
 

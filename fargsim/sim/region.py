@@ -34,6 +34,7 @@ from fargsim.sim.elbv2 import ElbV2
 from fargsim.sim.errors import InvalidParameterException
 from fargsim.sim.fargate_spot import FargateSpot
 from fargsim.sim.group_scaling import GroupScaling
+from fargsim.sim.host_sharing import HostSharing
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.launching import Launcher
 from fargsim.sim.metering import Metering
@@ -123,6 +124,7 @@ class Region:
         )
         self.kit.surroundings = SurroundingsRun(self.kit, around, facts)
         self.kit.work = TaskWork(self.kit)
+        self.kit.sharing = HostSharing(self.kit)
         self.registry = Registry(
             kit=self.kit,
             start=start,

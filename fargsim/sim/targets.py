@@ -11,6 +11,7 @@ from fargsim.model.balancing import LoadBalancer, TargetGroup
 from fargsim.model.behaviour import RequestBehaviour
 from fargsim.policy.health import Health
 from fargsim.policy.routing import Minimum, routed
+from fargsim.sim.host_sharing import is_capped, most_cores
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.target_health import Contact, HealthWatch, always, checks_of, outage_of
 from fargsim.sim.target_weights import AutomaticWeights, SlowStart
@@ -160,7 +161,9 @@ class TargetGroupRun:
         )
         plane.advance(kit.now)
         entered = None if self.cross_zone else tuple(range(len(self.zones)))
-        self.bridge = Bridge(plane, request, users, draws=routing == "weighted_random", zones=entered)
+        self.bridge = Bridge(
+            plane, request, users, draws=routing == "weighted_random", zones=entered, together=kit.sharing.advance
+        )
         for target in self.targets.values():
             if target.state != "unused":
                 self._open(target)
@@ -358,6 +361,7 @@ class TargetGroupRun:
             zone=target.zone or 0,
             mode=target.mode,
         )
+        self._kit.sharing.seat_slot(task, self.bridge, target.slot)
         self._may_fail(target)
         if self._record_every:
             self.tasks_by_slot[target.slot] = task.task_id
@@ -421,9 +425,9 @@ def task_cores(task: TaskRun) -> float:
     """Return how many cores a task may use at most.
 
     A Fargate task and an EC2 task with task-level cpu have that and no more. An EC2 task without it may burst into the idle capacity
-    of its instance; that sharing is not modelled yet, so it gets the cpu its containers reserve, or one core where they reserve none.
-    An instance whose CPU credits run low gives each task the same part of that.
+    of its instance, which it shares with its neighbours (`fargsim.sim.host_sharing`). An instance whose CPU credits run low gives each
+    capped task the same part of its own.
     """
-    units = task.revision.definition.cpu_units
-    cores = units / 1024 if units else 1.0
-    return cores if task.instance is None else cores * task.instance.cpu_factor
+    if task.instance is None:
+        return task.revision.definition.cpu_units / 1024
+    return most_cores(task) * (task.instance.cpu_factor if is_capped(task) else 1.0)

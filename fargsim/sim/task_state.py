@@ -14,5 +14,9 @@ def enter(kit: Kit, task: TaskRun, status: str) -> None:
     counts[status] += 1
     task.last_status = status
     record_state(kit, task)
+    if task.instance is not None and task.revision.behaviour.idle_cpu:
+        kit.sharing.review(
+            task.instance
+        )  # what it uses while nothing is in it leaves less for its neighbours, or no longer
     if task.service is not None:
         task.service.task_moved(task)

@@ -37,6 +37,9 @@ class Station(Protocol):
     def set_cores(self, cores: float) -> None:
         """Change how many cores it has."""
 
+    def sit(self, task: TaskRun) -> None:
+        """Share the cores of the task's instance with its neighbours from now on, where that is shared."""
+
     def take_no_more(self) -> None:
         """Take nothing new; go on with what is held."""
 
@@ -92,6 +95,7 @@ class TaskWork:
             place = self._place(task)
             if self._lives.get(task.task_id) == life and task.alive and place is not None:
                 self._stations[task.task_id] = place.join(task, task_cores(task))
+                self.seat(task)
 
         if ready_at <= self._kit.now:
             begin()
@@ -104,6 +108,12 @@ class TaskWork:
             self.started(task, ready_at)
         elif self._end(task) and task.service is not None:
             task.service.meter.restarted(task)
+
+    def seat(self, task: TaskRun) -> None:
+        """Let what a task works on share the cores of its instance, where that is shared."""
+        station = self._stations.get(task.task_id)
+        if station is not None and self._kit.sharing.machine(task) is not None:
+            station.sit(task)
 
     def set_cores(self, task: TaskRun, cores: float) -> None:
         """Change how many cores a task has."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -141,6 +141,8 @@ class Bridge:
         Whether chance picks the target of each request, from the stream ``route/TRAFFIC``.
     zones
         The zones by which requests enter, evenly by the stream ``entry/TRAFFIC``; None where they cross zones.
+    together
+        Advances the plane and those it goes together with, once its targets share instances with others' (`fargsim.sim.host_sharing`).
     """
 
     def __init__(
@@ -151,8 +153,10 @@ class Bridge:
         *,
         draws: bool = False,
         zones: tuple[int, ...] | None = None,
+        together: Callable[[int], None] | None = None,
     ) -> None:
         self.plane = plane
+        self.together = together or plane.advance
         self.users = users
         self.zones = zones
         self._draws = draws
@@ -164,15 +168,49 @@ class Bridge:
 
     def advance(self, until_us: int) -> None:
         """Let everything happen to the requests up to an instant."""
-        if self.users is not None:
+        if self.plane.hosts is not None:
+            self.together(until_us)
+        elif self.users is not None:
             self._advance_users(self.users, until_us)
         elif self._alone is not None:
             self._offer_ahead(self._alone, until_us)
         else:
-            for rule in self.rules:
-                rule.deliver(until_us)
-            self._offer_inbox()
-        self.plane.advance(until_us)
+            self._offer_delivered(until_us)
+        if self.plane.hosts is None:
+            self.plane.advance(until_us)
+
+    def offer(self, until_us: int) -> int:
+        """Offer what the plane needs to go on towards an instant, together with others; return how far it can go."""
+        if self.users is not None:
+            return until_us if self.users.gone else max(min(until_us, self.users.end_us), self.plane.now_us)
+        if self._alone is None:
+            self._offer_delivered(until_us)
+            return until_us
+        while self._offered_to <= self.plane.now_us < until_us:
+            if not self._offer_block(self._alone):
+                return until_us
+        return min(until_us, self._offered_to)
+
+    def bring_demands(self, count: int) -> None:
+        """Offer what the users' next requests ask for, `count` at least."""
+        assert self.users is not None
+        block = self.users.ahead(count)
+        pick = slice(block.taken, block.size)
+        block.taken = block.size
+        cpu, wait, fails = work_of(block, self.profiles, pick)
+        self.plane.offer_demands(cpu, block.think_us[pick], wait, fails, *self._chances(block, pick))
+
+    def dismiss_users(self) -> None:
+        """Let the users of a closed loop go when their time has come."""
+        users = self.users
+        if users is not None and not users.gone and self.plane.now_us >= users.end_us:
+            users.gone = True
+            self.plane.dismiss_users(self.plane.now_us)
+
+    def _offer_delivered(self, until_us: int) -> None:
+        for rule in self.rules:
+            rule.deliver(until_us)
+        self._offer_inbox()
 
     def profile(self, request: RequestBehaviour | None, now_us: int) -> int:
         """Return the number of the profile that asks what a behaviour asks; the first one for a behaviour without requests."""
@@ -211,28 +249,28 @@ class Bridge:
             try:
                 self.plane.advance(stop)
             except DemandsNeeded as needed:
-                block = users.ahead(needed.count)
-                pick = slice(block.taken, block.size)
-                block.taken = block.size
-                cpu, wait, fails = work_of(block, self.profiles, pick)
-                self.plane.offer_demands(cpu, block.think_us[pick], wait, fails, *self._chances(block, pick))
-        if until_us >= users.end_us and not users.gone:
-            users.gone = True
-            self.plane.dismiss_users(self.plane.now_us)
+                self.bring_demands(needed.count)
+        self.dismiss_users()
 
     def _offer_ahead(self, feed: Feed, until_us: int) -> None:
         while self._offered_to < until_us:
             # what is offered is let in at once, so that no more than one block waits
             if self._offered_to > self.plane.now_us:
                 self.plane.advance(min(self._offered_to, until_us))
-            feed.forget_before(self.plane.now_us)
-            block = feed.ahead()
-            if block is None:
+            if not self._offer_block(feed):
                 return
-            pick = slice(block.taken, block.size)
-            block.taken = block.size
-            self._offered_to = int(block.arrivals[-1])
-            self.plane.offer(block.arrivals[pick], *work_of(block, self.profiles, pick), *self._chances(block, pick))
+
+    def _offer_block(self, feed: Feed) -> bool:
+        """Offer the next block of requests; return whether there was one."""
+        feed.forget_before(self.plane.now_us)
+        block = feed.ahead()
+        if block is None:
+            return False
+        pick = slice(block.taken, block.size)
+        block.taken = block.size
+        self._offered_to = int(block.arrivals[-1])
+        self.plane.offer(block.arrivals[pick], *work_of(block, self.profiles, pick), *self._chances(block, pick))
+        return True
 
     def _offer_inbox(self) -> None:
         shares, self._inbox = self._inbox, []

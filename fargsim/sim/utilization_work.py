@@ -9,6 +9,7 @@ from bisect import bisect_right
 from itertools import pairwise
 
 from fargsim.model.utilization import PercentTrace, UtilizationBehaviour
+from fargsim.sim.host_sharing import Seat
 from fargsim.sim.kit import Kit
 from fargsim.sim.state import TaskRun
 from fargsim.sim.task_work import WorkUse
@@ -35,17 +36,38 @@ class Steps:
         levels = self._level[first : last + 1]
         return sum(min(level * scale, most) * (b - a) for level, (a, b) in zip(levels, pairwise(edges), strict=True))
 
+    def level_at(self, now_us: int) -> tuple[float, int | None]:
+        """Return the level at an instant, and when it changes next; None: never."""
+        here = bisect_right(self._at, now_us)
+        return self._level[here - 1], self._at[here] if here < len(self._at) else None
+
 
 class _Load:
     """A trace and the tasks of one group that share it, or each follow it."""
 
     def __init__(self, kit: Kit, does: UtilizationBehaviour) -> None:
-        self._kit = kit
+        self.kit = self._kit = kit
         self._cpu = Steps(does.cpu)
         self._memory = None if does.memory is None else Steps(does.memory)
         self._tasks = does.tasks
         self.followers: dict[str, _Follower] = {}
         self._settled_at = kit.now
+        self._planned_at: int | None = None
+
+    def press(self) -> None:
+        """Let those who share an instance want what the trace says, and look again when it says something else."""
+        now = self._kit.now
+        seated = [one for one in self.followers.values() if one.seat is not None]
+        if not seated:
+            return
+        level, changes_at = self._cpu.level_at(now)
+        share = 1.0 if self._tasks is None else self._tasks / len(self.followers)
+        for one in seated:
+            assert one.seat is not None
+            one.seat.want(level * share * one.reserved)
+        if changes_at is not None and self._planned_at != changes_at:
+            self._planned_at = changes_at
+            self._kit.at(changes_at, self.press)
 
     def settle(self) -> None:
         """Add up what everybody has used since the last time."""
@@ -58,9 +80,10 @@ class _Load:
         held = None if self._memory is None else self._memory.integral(begin, now, share, float("inf"))
         for one in self.followers.values():
             kind = (one.reserved, one.cores)
-            if kind not in used:
-                used[kind] = self._cpu.integral(begin, now, share * one.reserved, one.cores)
-            one.busy_core_us += used[kind]
+            if one.seat is None:
+                if kind not in used:
+                    used[kind] = self._cpu.integral(begin, now, share * one.reserved, one.cores)
+                one.busy_core_us += used[kind]
             if held is not None:
                 one.held_byte_us += held * one.memory_bytes
 
@@ -72,16 +95,25 @@ class _Follower:
         load.settle()
         definition = task.revision.definition
         self.cores = cores
-        self.reserved = definition.cpu_units / 1024 if definition.cpu_units else cores
+        self.reserved = definition.cpu_units / 1024 if definition.cpu_units else 1.0
         self.memory_bytes = definition.memory_mib * 2**20
         self.busy_core_us = self.held_byte_us = 0.0
+        self.seat: Seat | None = None
         self._load = load
+        self._kit = load.kit
         self._name = task.task_id
         load.followers[self._name] = self
+        load.press()
 
     def use(self) -> WorkUse:
         self._load.settle()
-        return WorkUse(self.busy_core_us, 0.0, self.held_byte_us)
+        shared = 0.0 if self.seat is None else self.seat.used_core_us()
+        return WorkUse(self.busy_core_us + shared, 0.0, self.held_byte_us)
+
+    def sit(self, task: TaskRun) -> None:
+        self._load.settle()
+        self.seat = self._kit.sharing.seat(task)
+        self._load.press()
 
     def set_cores(self, cores: float) -> None:
         self._load.settle()
@@ -90,7 +122,13 @@ class _Follower:
     def take_no_more(self) -> None:
         """Leave the load to the others; nothing is held."""
         self._load.settle()
-        self._load.followers.pop(self._name, None)
+        if self._load.followers.pop(self._name, None) is None:
+            return
+        if self.seat is not None:
+            self.busy_core_us += self.seat.used_core_us()
+            self.seat.leave()
+            self.seat = None
+        self._load.press()
 
     def done_in_us(self) -> int:
         return 0
