@@ -77,6 +77,8 @@ MESSAGES: list[tuple[str, str, Write]] = [
     ("dead\nletters", "messages_dead_lettered", count),
     ("messages\nleft", "messages_left", count),
 ]
+RARE = ("messages_dead_lettered", "messages_left")
+"""Not worth a column where there are none."""
 RUNNING: list[tuple[str, str, Write]] = [
     ("tasks\nmean", "running_tasks_mean", tenths),
     ("tasks\nmax", "running_tasks_max", count),
@@ -105,7 +107,8 @@ class Column:
 def columns(comparison: Comparison) -> list[Column]:
     """Return the columns that a comparison has something to say in.
 
-    Cost, latency and errors where any variant had a request; cost, tasks and hours where none had; messages where there were queues.
+    Cost, latency and errors where any variant had a request; cost, tasks and hours where none had; messages where there were queues,
+    those that were given up or are left where there are any.
     Where a variant fails many requests, their number stands in the place of the price of a million.
     Running tasks always.
     """
@@ -114,7 +117,8 @@ def columns(comparison: Comparison) -> list[Column]:
     rates = [variant.values.get("error_rate") for variant in comparison.variants]
     failing = any(rate is not None and rate.mean >= MANY_ERRORS for rate in rates)
     served = [*SERVED[1:], FAILED] if failing else SERVED
-    work = [*(served if requests else [] if messages else WORKED), *(MESSAGES if messages else [])]
+    told = [figure for figure in MESSAGES if figure[1] not in RARE or _any(comparison, figure[1])]
+    work = [*(served if requests else [] if messages else WORKED), *(told if messages else [])]
     return [_column(comparison, *figure) for figure in (*COST, *work, *RUNNING)]
 
 
@@ -132,6 +136,10 @@ def notes(comparison: Comparison) -> list[str]:
     if replications > 1:
         made.append(f"±: half-width of the 95 % confidence interval, {replications} replications")
     return made
+
+
+def _any(comparison: Comparison, key: str) -> bool:
+    return any(value is not None and value.mean > 0 for value in (v.values.get(key) for v in comparison.variants))
 
 
 def _column(comparison: Comparison, heading: str, key: str, write: Write) -> Column:

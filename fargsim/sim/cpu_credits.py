@@ -20,7 +20,6 @@ from fargsim.policy.cpu_credits import (
 )
 from fargsim.policy.metric_data import Point
 from fargsim.sim.alarm_run import metric_key
-from fargsim.sim.host_sharing import LEAST_SHARE
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.state import TaskRun
 from fargsim.sim.targets import task_cores
@@ -131,7 +130,7 @@ class CreditRun:
         one, now, factor = self._instance, self._kit.now, 1.0
         if vcpu < self.facts.vcpu:
             idle = sum(t.revision.behaviour.idle_cpu for t in one.tasks.values() if t.last_status == "RUNNING")
-            factor = max(vcpu - idle, LEAST_SHARE * vcpu) / self.facts.vcpu
+            factor = max(vcpu - idle, self._kit.parameters.number("shared_cores_left_by_idle_cpu") * vcpu) / self.facts.vcpu
         if factor == one.cpu_factor:
             return
         one.cpu_factor = factor

@@ -1,7 +1,7 @@
 """Container instances whose tasks share the cores by their CPU units: the bridge to the hosts of the data plane.
 
 A Linux container's `cpu` is its share of the instance's processor time against its neighbours, not a limit; what nobody uses floats to
-those who want it. A task with task-level `cpu` is capped there, a Windows container at its own `cpu`. So as soon as a task without such a
+those who want it. A task with task-level `cpu` is capped there. So as soon as a task without such a
 cap works on an instance, all that work there share it: slots of requests exactly, event by event; workers of queues and followers of
 traces as members from outside. Instances with nothing but capped tasks share nothing: what they reserve is theirs.
 
@@ -22,21 +22,15 @@ if TYPE_CHECKING:
     from fargsim.sim.state import TaskRun
     from fargsim.sim.traffic import Bridge
 
-LEAST_SHARES = 2.0
-"""What the agent passes to Docker for a container without `cpu`: Amazon ECS API Reference, API_ContainerDefinition.html."""
-LEAST_SHARE = 0.05
-"""The part of an instance that is left for work, however much its tasks use while they have none."""
-
 
 def is_capped(task: TaskRun) -> bool:
-    """Whether a task has a part of the cores and no more: on Fargate, with task-level cpu, or on Windows."""
-    definition = task.revision.definition
-    return task.instance is None or definition.cpu is not None or definition.operating_system_family != "LINUX"
+    """Whether a task has a part of the cores and no more: on Fargate, or with task-level cpu."""
+    return task.instance is None or task.revision.definition.cpu is not None
 
 
-def shares_of(task: TaskRun) -> float:
-    """Return a task's CPU units as its share against its neighbours."""
-    return max(LEAST_SHARES, float(task.revision.definition.cpu_units))
+def shares_of(kit: Kit, task: TaskRun) -> float:
+    """Return a task's CPU units as its share against its neighbours: those of all its containers, which its serving one is given."""
+    return max(kit.parameters.number("container_least_cpu_shares"), float(task.revision.definition.cpu_units))
 
 
 def most_cores(task: TaskRun) -> float:
@@ -109,7 +103,7 @@ class HostSharing:
             return
         assert self._hosts is not None
         now = self._join(bridge)
-        self._hosts.seat(now, bridge.plane, slot, machine, weight=shares_of(task), most=most_cores(task))
+        self._hosts.seat(now, bridge.plane, slot, machine, weight=shares_of(self._kit, task), most=most_cores(task))
 
     def seat(self, task: TaskRun, on_grant: Callable[[float, float], None] | None = None) -> Seat | None:
         """Let a task that works outside of the planes share its instance, if that is shared.
@@ -125,7 +119,7 @@ class HostSharing:
         assert self._hosts is not None
         most = most_cores(task)
         member = self._hosts.invite(
-            self.advance_now(), machine, weight=shares_of(task), most=most, watch=on_grant is not None
+            self.advance_now(), machine, weight=shares_of(self._kit, task), most=most, watch=on_grant is not None
         )
         if on_grant is not None:
             self._watchers[member] = on_grant
@@ -173,7 +167,7 @@ class HostSharing:
         if instance.cpu_factor < 1.0:
             return cores * instance.cpu_factor
         idle = sum(t.revision.behaviour.idle_cpu for t in instance.tasks.values() if t.last_status == "RUNNING")
-        return max(cores - idle, LEAST_SHARE * cores)
+        return max(cores - idle, self._kit.parameters.number("shared_cores_left_by_idle_cpu") * cores)
 
     def review(self, instance: InstanceRun | None) -> bool:
         """Work out anew what there is to share; return whether the instance is shared at all."""
