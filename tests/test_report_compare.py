@@ -16,7 +16,7 @@ from scipy import stats
 from fargsim.report.compare import Comparison, Run, compare, compare_runs
 from fargsim.report.student import Estimate, estimate, t_quantile, within
 from fargsim.report.summary import SUMMARY_KEYS, summarize
-from fargsim.report.terminal import comparison_table
+from fargsim.report.terminal import comparison_tables
 
 SLO = {"latency_p99": 400_000.0, "error_rate": 0.001}
 SLO_WORDS = "the SLO (p99 latency at most 400 ms, at most 0.1 % errors)"
@@ -33,7 +33,7 @@ def run(variant: str, cost: float | None, met: bool | None = True, replication: 
 
 def draw(comparison: Comparison, width: int = 80, **options: object) -> list[str]:
     console = Console(width=width, record=True, file=io.StringIO(), **options)  # type: ignore[arg-type]
-    console.print(comparison_table(comparison))
+    console.print(*comparison_tables(comparison), sep="\n")
     return [line.rstrip() for line in console.export_text().splitlines()]
 
 

@@ -249,7 +249,9 @@ def test_shares_and_limits_of_a_task() -> None:
     on_host(region, "some", shares=300, behaviour={}, balanced=False)
     on_host(region, "capped", shares=100, cpu=512, behaviour={}, balanced=False)
     region.run("100 s")
-    found = {t.group: (shares_of(region.kit, t), most_cores(t)) for t in region.registry.clusters["default"].tasks.values()}
+    found = {
+        t.group: (shares_of(region.kit, t), most_cores(t)) for t in region.registry.clusters["default"].tasks.values()
+    }
     assert found == {"service:none": (2.0, 4.0), "service:some": (300.0, 4.0), "service:capped": (512.0, 0.5)}
 
 

@@ -17,7 +17,7 @@ from fargsim.report.compare import Comparison
 from fargsim.report.facts import facts_of
 from fargsim.report.stops import stops_table
 from fargsim.report.story import story_table
-from fargsim.report.terminal import comparison_table
+from fargsim.report.terminal import comparison_tables
 from fargsim.report.use_table import use_table
 from fargsim.study.many import Job
 from fargsim.study.output import differing, run_folder
@@ -84,7 +84,7 @@ def show_runs(results: Sequence[Result], comparison: Comparison, folder: Path) -
 def show_comparison(comparison: Comparison, first: Result, folder: Path) -> None:
     """Print a comparison and its verdict, and name the report."""
     title = facts_of(first.record).name
-    put(comparison_table(comparison, title), Text(comparison.verdict, style="bold"))
+    put(*comparison_tables(comparison, title), Text(comparison.verdict, style="bold"))
     used = use_table(comparison)
     if used is not None:
         put(used)

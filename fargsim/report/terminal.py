@@ -6,12 +6,12 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from fargsim.report.columns import RUNNING, Column, columns, judged, notes
+from fargsim.report.columns import MESSAGES, RUNNING, Column, columns, judged, notes
 from fargsim.report.compare import Comparison, Variant
 
 
-def comparison_table(comparison: Comparison, title: str = "") -> Table:
-    """Return a comparison as a table that fits 80 columns.
+def comparison_tables(comparison: Comparison, title: str = "") -> list[Table]:
+    """Return a comparison as a table that fits 80 columns, or as two, where there are both requests and messages.
 
     One line a variant: cost, latency, errors, whether it keeps the promise, running tasks; or, where no variant had
     a request, the tasks started and the hours used. The best variant is marked. With replications every figure is a
@@ -24,11 +24,22 @@ def comparison_table(comparison: Comparison, title: str = "") -> Table:
     title
         Line above the table.
     """
+    shown = columns(comparison)
+    of_messages = {key for _, key, _ in MESSAGES}
+    apart = [column for column in shown if column.key in of_messages]
+    if not apart or not any(column.key == "latency_p50_ms" for column in shown):
+        return [_table(comparison, title, shown, "\n".join(notes(comparison)))]
+    first = [column for column in shown if column.key not in of_messages]
+    return [_table(comparison, title, first, "\n".join(notes(comparison))), _table(comparison, "", apart, "", False)]
+
+
+def _table(comparison: Comparison, title: str, shown: list[Column], caption: str, verdict: bool = True) -> Table:
+    """Return some columns as a table."""
     table = Table(
         title=Text(title) if title else None,
         title_justify="left",
         title_style="bold",
-        caption=Text("\n".join(notes(comparison))),
+        caption=Text(caption) if caption else None,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -38,9 +49,8 @@ def comparison_table(comparison: Comparison, title: str = "") -> Table:
     longest = max(len(variant.name) for variant in comparison.variants)
     table.add_column("\nvariant", overflow="fold", no_wrap=longest <= 24)
     running = {key for _, key, _ in RUNNING}
-    shown = columns(comparison)
     cells = [_add(table, column) for column in shown if column.key not in running]
-    if judged(comparison):
+    if verdict and judged(comparison):
         table.add_column("\nSLO", justify="center", no_wrap=True)
         cells.append([_met(variant.slo_met) for variant in comparison.variants])
     cells += [_add(table, column) for column in shown if column.key in running]

@@ -130,7 +130,9 @@ class CreditRun:
         one, now, factor = self._instance, self._kit.now, 1.0
         if vcpu < self.facts.vcpu:
             idle = sum(t.revision.behaviour.idle_cpu for t in one.tasks.values() if t.last_status == "RUNNING")
-            factor = max(vcpu - idle, self._kit.parameters.number("shared_cores_left_by_idle_cpu") * vcpu) / self.facts.vcpu
+            factor = (
+                max(vcpu - idle, self._kit.parameters.number("shared_cores_left_by_idle_cpu") * vcpu) / self.facts.vcpu
+            )
         if factor == one.cpu_factor:
             return
         one.cpu_factor = factor

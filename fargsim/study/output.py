@@ -29,7 +29,7 @@ from fargsim.report.compare import Comparison, compare
 from fargsim.report.facts import facts_of
 from fargsim.report.html import render_report
 from fargsim.report.plots import draw_all
-from fargsim.report.terminal import comparison_table
+from fargsim.report.terminal import comparison_tables
 from fargsim.report.use_table import use_table
 from fargsim.study.many import Job
 from fargsim.study.run import Result
@@ -89,7 +89,7 @@ def comparison_text(comparison: Comparison, name: str) -> str:
     """Return the comparison of a scenario's runs as plain text: the table, then the verdict."""
     text = io.StringIO()
     console = Console(file=text, width=COLUMNS, color_system=None)
-    console.print(comparison_table(comparison, name))
+    console.print(*comparison_tables(comparison, name), sep="\n")
     console.print(comparison.verdict, highlight=False)
     return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
 
