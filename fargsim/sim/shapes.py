@@ -139,6 +139,13 @@ def describe_service(kit: Kit, start: datetime, service: ServiceRun) -> dict[str
         "pendingCount": service.pending,
         "taskDefinition": service.revision.arn,
         "schedulingStrategy": service.spec.scheduling_strategy,
+        **service.spec.model_dump(
+            mode="json",
+            by_alias=True,
+            exclude_none=True,
+            exclude_defaults=True,
+            include={"launch_type", "capacity_provider_strategy"},
+        ),
         "availabilityZoneRebalancing": service.spec.availability_zone_rebalancing,
         "createdAt": instant(start, service.created_at),
         "deployments": [
