@@ -113,7 +113,14 @@ class DeploymentWatch:
         if breaker is None:
             return None
         rule = breaker.threshold_configuration
-        return breaker_threshold(self._service.desired, kind=rule.type, value=rule.value)
+        parameters = self._kit.parameters
+        return breaker_threshold(
+            self._service.desired,
+            kind=rule.type,
+            value=rule.value,
+            minimum=int(parameters.number("breaker_threshold_min")),
+            maximum=int(parameters.number("breaker_threshold_max")),
+        )
 
     def saw(self, event: TaskEvent) -> None:
         """Take note of what happened to a task of the deployment."""
