@@ -14,6 +14,7 @@ from fargsim import Region
 FIVE = {"bakeTimeInMinutes": 5}
 CANARY = {"strategy": "CANARY", "canaryConfiguration": {"canaryPercent": 5, "canaryBakeTimeInMinutes": 10}, **FIVE}
 BLUE_GREEN = {"strategy": "BLUE_GREEN", **FIVE}
+ROLLING = {"strategy": "ROLLING", "bakeTimeInMinutes": 0}
 ONE_GROUP = [{"targetGroupArn": "blue", "containerName": "app", "containerPort": 80}]
 
 
@@ -36,7 +37,7 @@ def test_a_rolling_update_that_supersedes_a_canary_rolls_where_the_traffic_is() 
     region = asked(shifting(CANARY))
     region.run(until="300 s")
     assert weights(region) == {"blue": 95, "green": 5}
-    region.ecs.update_service(service="web", deploymentConfiguration={"strategy": "ROLLING"}, forceNewDeployment=True)
+    region.ecs.update_service(service="web", deploymentConfiguration=ROLLING, forceNewDeployment=True)
     assert weights(region) == weights(region, "lb:80/10") == {"blue": 100}
     region.run(until="1 h")
     rows = stages(region)
@@ -102,7 +103,7 @@ def test_a_rolling_update_after_a_canary_that_failed_and_stayed() -> None:
     region.cloudwatch.set_alarm_state(AlarmName="errors", StateValue="ALARM", StateReason="by hand")
     region.run(until="400 s")
     assert weights(region) == {"blue": 95, "green": 5}
-    region.ecs.update_service(service="web", deploymentConfiguration={}, forceNewDeployment=True)
+    region.ecs.update_service(service="web", deploymentConfiguration=ROLLING, forceNewDeployment=True)
     region.run(until="1 h")
     assert weights(region) == {"blue": 100}
     assert region.registry.target_group("blue").healthy == 2
@@ -114,7 +115,7 @@ def test_protected_tasks_of_a_shift_that_was_broken_off_stay_and_do_not_count() 
     region.run(until="300 s")
     green = [t.task_id for t in region.registry.service("default", "web").tasks.values() if t.revision.number == 2]
     region.ecs.update_task_protection(tasks=green[:1], protectionEnabled=True, expiresInMinutes=20)
-    region.ecs.update_service(service="web", deploymentConfiguration={}, forceNewDeployment=True)
+    region.ecs.update_service(service="web", deploymentConfiguration=ROLLING, forceNewDeployment=True)
     region.run(until="1400 s")
     run = region.registry.service("default", "web")
     assert sorted(group.spec.name for t in run.tasks.values() for group, _ in t.targets) == ["blue", "blue", "green"]

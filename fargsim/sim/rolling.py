@@ -61,8 +61,9 @@ class RollingController:
     def take_over(self, holder: ServiceRevisionRun | None) -> None:
         """Go on from the revision with the production traffic: tasks that stand where no traffic goes make room."""
         self._holder = holder
-        for deployment in self._service.deployments if holder is not None else ():
-            deployment.unserved = not set(deployment.groups) & set(holder.groups) and bool(holder.groups)
+        groups = set() if holder is None else set(holder.groups)
+        for deployment in self._service.deployments if groups else ():
+            deployment.unserved = not groups & set(deployment.groups)
 
     def finish(self) -> None:
         """Write down what is under way when the run ends: nothing but the deployments, which the service writes down."""
