@@ -118,6 +118,17 @@ def test_stopping_a_deployment_goes_back_only_if_asked() -> None:
             region.codedeploy.stop_deployment(deploymentId=name)
 
 
+@pytest.mark.parametrize(("asked", "back"), [(None, True), (True, True), (False, False)])
+def test_the_group_says_whether_a_stop_goes_back_unless_the_stop_does(asked: bool | None, back: bool) -> None:
+    on_request = {"enabled": True, "events": ["DEPLOYMENT_STOP_ON_REQUEST"]}
+    region = deployed(config="ECSCanary10Percent15Minutes", autoRollbackConfiguration=on_request)
+    region.run(until="400 s")
+    said = {} if asked is None else {"autoRollbackEnabled": asked}
+    region.codedeploy.stop_deployment(deploymentGroupName="web", **said)
+    region.run(until="1 h")
+    assert weights(region) == ({"blue": 100} if back else {"blue": 90, "green": 10})
+
+
 def test_the_next_deployment_takes_the_first_target_group_again() -> None:
     region = deployed()
     region.run(until="1 h")
