@@ -196,6 +196,30 @@ def test_a_file_names_the_line(tmp_path: Any, configuration: str, line: int, wor
 
 
 @pytest.mark.parametrize(
+    ("desired", "configuration", "stalls"),
+    [
+        (1, "{minimumHealthyPercent: 100, maximumPercent: 100}", True),
+        (3, "{maximumPercent: 125}", True),  # three and three quarters are three
+        (4, "{maximumPercent: 125}", False),
+        (2, "{minimumHealthyPercent: 75, maximumPercent: 100}", True),
+        (4, "{minimumHealthyPercent: 75, maximumPercent: 100}", False),
+        (0, "{maximumPercent: 100}", False),
+    ],
+)
+def test_validate_says_that_a_deployment_will_stall(
+    tmp_path: Any, desired: int, configuration: str, stalls: bool
+) -> None:
+    path = tmp_path / "stalls.yaml"
+    text = SCENARIO.replace("CONFIGURATION", configuration).replace("desiredCount: 1", f"desiredCount: {desired}")
+    path.write_text(text, encoding="utf-8")
+    report = validate_file(path)
+    assert report.ok
+    found = [note for note in report.notes if "stalls" in note]
+    assert bool(found) == stalls
+    assert not found or f"desiredCount {desired}, at least {desired} of its tasks" in found[0]
+
+
+@pytest.mark.parametrize(
     ("entry", "words"),
     [
         ("ecs.stop_service_deployment: {service: wob}", ("ecs.stop_service_deployment", "'wob'")),

@@ -20,6 +20,7 @@ from fargsim.model.fault_words import word
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService
 from fargsim.model.shift_rules import shift_faults
+from fargsim.policy.deployment import bounds
 
 
 def deployment_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
@@ -45,6 +46,26 @@ def deployment_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
                 yield Issue(at, unknown("alarm", name, made))
     yield from _updates(scenario)
     yield from _code_deploy(scenario, names, made)
+
+
+def deployment_notes(scenario: Scenario) -> Iterator[str]:
+    """Yield a note for every service whose bounds let a rolling update neither start nor stop a task.
+
+    Source: Amazon ECS Developer Guide, container-instance-draining.html, service-event-messages-list.html.
+    """
+    created = [e.create_service for e in scenario.timeline if e.create_service is not None]
+    for service in (*scenario.services, *created):
+        configuration, desired = service.deployment_configuration, service.desired_count
+        low, high = configuration.minimum_healthy_percent, configuration.maximum_percent
+        rolls = configuration.strategy == "ROLLING" and service.deployment_controller.type == "ECS"
+        if not rolls or service.scheduling_strategy == "DAEMON" or not desired:
+            continue
+        limits = bounds(desired, 100 if low is None else low, 200 if high is None else high)
+        if limits.lower >= desired >= limits.upper:
+            yield (
+                f"a deployment of service {service.service_name} stalls: with desiredCount {desired}, at least {limits.lower} of its tasks "
+                f"must be healthy (minimumHealthyPercent) and at most {limits.upper} may exist (maximumPercent)"
+            )
 
 
 def _updates(scenario: Scenario) -> Iterator[Issue]:
