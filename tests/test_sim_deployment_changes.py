@@ -144,6 +144,25 @@ def test_a_bake_of_a_day_does_not_last_longer_than_a_day() -> None:
     assert history(region)[1] == ("SUCCESSFUL", "")
 
 
+def test_a_deployment_lasts_thirty_days_at_most() -> None:
+    weeks = {"timeoutInMinutes": 20_160, "action": "CONTINUE"}
+    at = ["PRE_SCALE_UP", "POST_SCALE_UP", "POST_PRODUCTION_TRAFFIC_SHIFT"]
+    pauses = [{"targetType": "PAUSE", "lifecycleStages": at, "timeoutConfiguration": weeks}]
+    region = shifting({**BLUE_GREEN, "lifecycleHooks": pauses})
+    region.run(until="45 d")
+    days = 86_400
+    rows = {name: (begin, end, result) for name, begin, end, _, result in stages(region)}
+    begin, end, result = rows["POST_PRODUCTION_TRAFFIC_SHIFT"]
+    # two pauses of two weeks each, and 30 days after the scheduler took the deployment up at 205 s the third one is cut short
+    assert 28 * days + 205 < begin < 28 * days + 230
+    assert (end, result) == (30 * days + 205, "FAILED")
+    assert history(region)[1] == (
+        "ROLLBACK_SUCCESSFUL",
+        "ECS deployment failed: the deployment lasted longer than 30 days.",
+    )
+    assert weights(region) == {"blue": 100}
+
+
 # --- past return
 
 

@@ -247,6 +247,58 @@ def test_early_success(early: str | None, done: int) -> None:
     assert [at for at, text in said(region) if text == "has reached a steady state."] == [276 + 55]
 
 
+def early_with_alarm(cleanup: str) -> Region:
+    """Half of four tasks are enough; the source's last task is protected until 660 s."""
+    early = {"enable": True, "healthyPercent": 50, "sourceServiceRevisionCleanup": cleanup}
+    region = exact_region()
+    register(region)
+    alarm(region)
+    alarm(region, "OK")
+    configuration = alarmed(minimumHealthyPercent=50, maximumPercent=100, earlySuccessCriteria=early)
+    service(region, 4, configuration)
+    region.run(until="60 s")
+    oldest = next(iter(region.registry.service("default", "web").tasks))
+    region.ecs.update_task_protection(tasks=[oldest], protectionEnabled=True, expiresInMinutes=10)
+    region.run(until="400 s")
+    register(region)
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    return region
+
+
+@pytest.mark.parametrize(("cleanup", "done"), [("DEFERRED", 468 + 240), ("BLOCKING", 468 + 240)])
+def test_early_success_bakes_before_it_is_done(cleanup: str, done: int) -> None:
+    region = early_with_alarm(cleanup)
+    # two old ones stop at 405, two new ones start at 413 and are healthy at 468, which is half of four; the source is gone at 668
+    region.run(until="1 h")
+    assert [at for at, text in said(region, 405) if "deployment completed" in text] == [done]
+    assert revisions_alive(region) == {2: 4}
+
+
+def test_early_success_with_blocking_clean_up_waits_for_the_source_after_the_bake() -> None:
+    region = early_with_alarm("BLOCKING")
+    region.run(until="600 s")
+    oldest = next(iter(region.registry.service("default", "web").tasks))
+    region.ecs.update_task_protection(tasks=[oldest], protectionEnabled=True, expiresInMinutes=10)
+    region.run(until="1 h")
+    assert [at for at, text in said(region, 405) if "deployment completed" in text] == [1200 + 8]
+    region = early_with_alarm("DEFERRED")
+    region.run(until="600 s")
+    oldest = next(iter(region.registry.service("default", "web").tasks))
+    region.ecs.update_task_protection(tasks=[oldest], protectionEnabled=True, expiresInMinutes=10)
+    region.run(until="1 h")
+    assert [at for at, text in said(region, 405) if "deployment completed" in text] == [468 + 240]
+
+
+@pytest.mark.parametrize(("at", "back"), [(600, True), (720, False)], ids=["in the bake time", "after it"])
+def test_early_success_is_watched_by_the_alarm_until_it_is_done(at: int, back: bool) -> None:
+    region = early_with_alarm("DEFERRED")
+    region.run(until=f"{at} s")
+    alarm(region, "ALARM")
+    region.run(until="1 h")
+    assert history(region)[1][0] == ("ROLLBACK_SUCCESSFUL" if back else "SUCCESSFUL")
+    assert revisions_alive(region) == ({1: 4} if back else {2: 4})
+
+
 def test_deferred_clean_up_ends_after_two_weeks() -> None:
     early = {"enable": True, "healthyPercent": 100, "sourceServiceRevisionCleanup": "DEFERRED"}
     region = updated({"earlySuccessCriteria": early}, desired=1)
