@@ -138,6 +138,8 @@ class ShiftController(RollingController):
             service.attend(now + self._kit.us("scheduler_tick_s"))
         if shift is not None:
             shift.look()
+        if (shift is None or shift.over or shift.cleaning) and not step.starts and not step.stops:
+            self._tell_protected()
         service.rebalancing.step()
         if service.primary.rollout_state == "COMPLETED":
             service.rollouts.retire()

@@ -151,22 +151,35 @@ class RollingController:
     def _tell(self, view: ServiceView, step: Step) -> None:
         """Say what keeps the service from getting where it should be."""
         service = self._service
-        alive = sum(r.alive for r in view.revisions)
-        surplus = alive > view.desired and not step.stops and not step.starts
-        if surplus and len(service.protection) > view.desired:
-            service.events.once(
-                f"was unable to reach steady state because task set (taskSet {service.primary.deployment_id}) was unable to scale in. "
-                "Reason: The number of protected tasks are more than the desired count of tasks.",
-                "TASKSET_SCALE_IN_FAILURE_BY_TASK_PROTECTION",
-                "WARN",
-            )
-        elif step.stalled and not any(r.failed for r in view.revisions) and not service.protection.blocks_deployment():
+        if not step.starts and not step.stops and self._tell_protected():
+            return
+        if step.stalled and not any(r.failed for r in view.revisions) and not service.protection.blocks_deployment():
             service.events.once(
                 "was unable to stop or start tasks during a deployment because of the service deployment configuration. "
                 "Update the minimumHealthyPercent or maximumPercent value and try again.",
                 "",
                 "WARN",
             )
+
+    def _tell_protected(self) -> bool:
+        """Say that nothing but protected tasks keeps a task set from scaling in, if that is so."""
+        service = self._service
+        alive = sum(len(d.standing) + d.unnoticed for d in service.deployments)
+        if alive > service.desired and len(service.protection) > service.desired:
+            kept = service.primary
+        elif service.protection.blocks_deployment() and not any(
+            d.counts["pending"] or d.counts["undecided"] for d in service.deployments
+        ):
+            kept = next(d for d in service.deployments[1:] if d.standing)
+        else:
+            return False
+        service.events.once(
+            f"was unable to reach steady state because task set (taskSet {kept.deployment_id}) was unable to scale in. "
+            "Reason: The number of protected tasks are more than the desired count of tasks.",
+            "TASKSET_SCALE_IN_FAILURE_BY_TASK_PROTECTION",
+            "WARN",
+        )
+        return True
 
     def _close(self, view: ServiceView, step: Step) -> None:
         """Complete the newest deployment when it has come so far, and let those that are empty go."""
