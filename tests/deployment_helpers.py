@@ -66,3 +66,30 @@ def revisions_alive(region: Region) -> dict[int, int]:
     tasks = region.registry.service("default", "web").tasks.values()
     numbers = [t.revision.number for t in tasks if t.alive]
     return {n: numbers.count(n) for n in sorted(set(numbers))}
+
+
+def breaker_opens(
+    desired: int, maximum: int, threshold: dict[str, Any] | None = None, **assumptions: float
+) -> tuple[int, int]:
+    """After how many failed tasks a deployment is given up whose tasks never run, and what threshold the API tells.
+
+    `maximum`: a ``maximumPercent`` that lets only so few start at a time that their number divides the threshold.
+    """
+    breaker = {"enable": True, "rollback": False, **({"thresholdConfiguration": threshold} if threshold else {})}
+    region = exact_region(surroundings=AROUND, assumptions={"throttle_cap_s": 1, "throttle_base_s": 1, **assumptions})
+    register(region)
+    service(region, desired, {"deploymentCircuitBreaker": breaker, "maximumPercent": maximum})
+    region.registry.service("default", "web").settle()
+    region.run(until="100 s")
+    register(region, **MISSING)
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    region.run(until="2 h")
+    assert history(region)[-1] == ("STOPPED", "ECS deployment circuit breaker: tasks failed to start.")
+    arn = region.ecs.list_service_deployments(service="web")["serviceDeployments"][0]["serviceDeploymentArn"]
+    [told] = region.ecs.describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"]
+    assert told["deploymentCircuitBreaker"]["status"] == "TRIGGERED"
+    tasks = region.registry.clusters["default"].stopped.values()
+    failed = [task for task in tasks if task.revision.number == 2]
+    assert all(task.started_at is None for task in failed)
+    assert told["deploymentCircuitBreaker"]["failureCount"] == len(failed)
+    return len(failed), told["deploymentCircuitBreaker"]["threshold"]

@@ -97,9 +97,22 @@ def all_is_well(world: World, watch: Watch) -> None:
         family = service.revision.definition.family
         daemon = service.spec.scheduling_strategy == "DAEMON"
         strategy = service.spec.deployment_configuration.strategy
-        configuration: dict[str, Any] = {"minimumHealthyPercent": 50, "maximumPercent": 100 if daemon else 200}
+        # what an update leaves out stays
+        configuration: dict[str, Any] = {
+            "minimumHealthyPercent": 50,
+            "maximumPercent": 100 if daemon else 200,
+            "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+            "alarms": {"alarmNames": [], "enable": False, "rollback": False},
+            "bakeTimeInMinutes": 0,
+            "lifecycleHooks": [],
+        }
         if strategy != "ROLLING":
             configuration |= {"strategy": strategy, "bakeTimeInMinutes": 1}
+        else:
+            configuration["earlySuccessCriteria"] = {"enable": False}
+        for key in ("linear", "canary"):
+            if strategy == key.upper():
+                configuration[f"{key}Configuration"] = {}
         shifts = strategy != "ROLLING"
         change: dict[str, Any] = {"taskDefinition": family, "deploymentConfiguration": configuration}
         if shifts:

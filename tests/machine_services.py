@@ -78,7 +78,11 @@ class ServiceRules(RuleBasedStateMachine):
             loadBalancers=self.world.balanced(name, family, shifts=True),
         )
 
-    @rule(name=names, configuration=shifting(), action=st.sampled_from([None, None, "CONTINUE", "ROLLBACK"]))
+    @rule(
+        name=names,
+        configuration=st.one_of(shifting(), st.just({"strategy": "ROLLING"})),
+        action=st.sampled_from([None, None, "CONTINUE", "ROLLBACK"]),
+    )
     def steer(self, name: str, configuration: dict[str, Any], action: str | None) -> None:
         """Change how traffic shifts, or end a pause."""
         name = self.world.some(name)

@@ -117,7 +117,12 @@ def test_whatever_is_done_a_good_revision_arrives(
         service="web",
         taskDefinition="web",
         desiredCount=4,
-        deploymentConfiguration={"minimumHealthyPercent": 50, "maximumPercent": 200},
+        deploymentConfiguration={
+            "minimumHealthyPercent": 50,
+            "maximumPercent": 200,
+            "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+            "earlySuccessCriteria": {"enable": False},
+        },
     )
     region.run(until=f"{at + 3 * 3600} s")
     sound(service)

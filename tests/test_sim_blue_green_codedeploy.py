@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from deployment_helpers import AROUND, MISSING, history, revisions_alive
-from shift_helpers import QUICK, service, weights
-from sim_helpers import exact_region, register, seconds
+from codedeploy_helpers import deployed, shifts
+from deployment_helpers import MISSING, history, revisions_alive
+from shift_helpers import weights
+from sim_helpers import seconds
 
-from fargsim import Region
 from fargsim.sim.errors import (
     DeploymentAlreadyCompletedException,
     DeploymentDoesNotExistException,
@@ -22,53 +22,7 @@ from fargsim.sim.errors import (
     UnsupportedFeatureException,
 )
 
-PAIR = {
-    "targetGroups": [{"name": "blue"}, {"name": "green"}],
-    "prodTrafficRoute": {"listenerArns": ["lb:80"]},
-    "testTrafficRoute": {"listenerArns": ["lb:8080"]},
-}
-GROUP: dict[str, Any] = {
-    "deploymentGroupName": "web",
-    "ecsServices": [{"serviceName": "web", "clusterName": "default"}],
-    "loadBalancerInfo": {"targetGroupPairInfoList": [PAIR]},
-}
 BACK = {"autoRollbackConfiguration": {"enabled": True, "events": ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"]}}
-
-
-def deployed(
-    kind: str = "application", *, bad: dict[str, Any] | None = None, config: str = "ECSAllAtOnce", **group: Any
-) -> Region:
-    """A service that runs from the begin on; CodeDeploy rolls its second revision out at 200 s."""
-    region = exact_region(surroundings=AROUND, assumptions={"reg_delay_s": 0})
-    protocol = {"Protocol": "TCP"} if kind == "network" else {}
-    for name in ("blue", "green"):
-        delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": "10"}]
-        region.elbv2.create_target_group(
-            Name=name, **protocol, HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2, Attributes=delay
-        )
-    listeners = [
-        {"Port": port, **protocol, "DefaultActions": [{"Type": "forward", "TargetGroupArn": "blue"}]}
-        for port in (80, 8080)
-    ]
-    region.elbv2.create_load_balancer(Name="lb", Type=kind, Listeners=listeners)
-    register(region, behaviour=QUICK)
-    balanced = [{"targetGroupArn": "blue", "containerName": "app", "containerPort": 80}]
-    service(region, {}, deploymentController={"type": "CODE_DEPLOY"}, loadBalancers=balanced)
-    region.registry.service("default", "web").settle()
-    region.codedeploy.create_deployment_group(**{**GROUP, **group})
-    region.run(until="200 s")
-    register(region, **{"behaviour": QUICK, **(bad or {})})
-    region.codedeploy.create_deployment(
-        deploymentGroupName="web", taskDefinition="web:2", deploymentConfigName=f"CodeDeployDefault.{config}"
-    )
-    return region
-
-
-def shifts(region: Region) -> list[tuple[float, float]]:
-    """When which share of production traffic was sent to the replacement."""
-    frame = region.kit.recorder.deployment_stages.frame()
-    frame = frame[(frame.stage == "PRODUCTION_TRAFFIC_SHIFT")].sort_values("began_at", kind="stable")
-    return [(seconds(row.began_at), row.production_percent) for row in frame.itertuples()]
 
 
 def terminating(minutes: int) -> dict[str, Any]:
@@ -162,6 +116,17 @@ def test_stopping_a_deployment_goes_back_only_if_asked() -> None:
         assert region.codedeploy.get_deployment(deploymentId=name)["deploymentInfo"]["status"] == "Stopped"
         with pytest.raises(DeploymentAlreadyCompletedException):
             region.codedeploy.stop_deployment(deploymentId=name)
+
+
+@pytest.mark.parametrize(("asked", "back"), [(None, True), (True, True), (False, False)])
+def test_the_group_says_whether_a_stop_goes_back_unless_the_stop_does(asked: bool | None, back: bool) -> None:
+    on_request = {"enabled": True, "events": ["DEPLOYMENT_STOP_ON_REQUEST"]}
+    region = deployed(config="ECSCanary10Percent15Minutes", autoRollbackConfiguration=on_request)
+    region.run(until="400 s")
+    said = {} if asked is None else {"autoRollbackEnabled": asked}
+    region.codedeploy.stop_deployment(deploymentGroupName="web", **said)
+    region.run(until="1 h")
+    assert weights(region) == ({"blue": 100} if back else {"blue": 90, "green": 10})
 
 
 def test_the_next_deployment_takes_the_first_target_group_again() -> None:

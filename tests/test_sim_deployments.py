@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from deployment_helpers import AROUND, BREAKER, CHECK, MISSING, history, revisions_alive, said, service, updated
-from sim_helpers import exact_region, register, seconds, statuses
+from sim_helpers import behind, exact_region, register, seconds, statuses, target_group
 
 from fargsim import Region
 from fargsim.sim.errors import ConflictException, ServiceDeploymentNotFoundException, UnsupportedFeatureException
@@ -84,6 +84,32 @@ def test_tasks_that_fail_their_health_checks_open_the_breaker_in_its_second_stag
         (334, "(deployment d2) deployment completed."),
     ]
     assert revisions_alive(region) == {1: 1}
+
+
+def test_tasks_that_a_balancer_finds_unhealthy_open_the_breaker_and_no_request_notices() -> None:
+    region = exact_region()
+    register(region, behaviour={"request": {"cpu": "1 ms"}})
+    target_group(region, delay=20)
+    service(region, 4, BREAKER, loadBalancers=behind())
+    region.run(until="200 s")
+    region.send_traffic("web", {"constant": "20 /s"}, until="500 s")
+    register(region, behaviour={"request": {"cpu": "1 ms"}, "boot": "1 h"})
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    region.run(until="500 s")
+    # four RUNNING at 220, registered 5 s later, two failed checks 5 s apart: all are unhealthy before 236, and none of the eight places is
+    # left for a replacement. One makes room: 20 s of draining, 8 s to stop; the next one is RUNNING 15 s later, and so on; the third counts
+    starts = [life[0][0] for life in statuses(region)]
+    assert starts == [5] * 4 + [205] * 4 + [263, 320]
+    stops = [at for life in statuses(region) for at, status in life if status == "DEACTIVATING"]
+    assert sorted(stops) == [235, 292, 350, 350, 350, 350]
+    assert [(at, text) for at, text in said(region) if "deployment" in text] == [
+        (350, "(deployment d1) deployment failed: tasks failed to start."),
+        (350, "rolling back to deployment d2."),
+        (378, "(deployment d2) deployment completed."),
+    ]
+    assert revisions_alive(region) == {1: 4}
+    services = region.finish().services.frame()
+    assert services.requests_arrived.sum() - services.requests_served.sum() <= 1 < services.requests_served.sum()
 
 
 @pytest.mark.parametrize(("reset", "failed"), [(True, False), (False, True)])
@@ -219,6 +245,58 @@ def test_early_success(early: str | None, done: int) -> None:
     assert [at for at, text in said(region) if "deployment completed" in text] == [done]
     assert revisions_alive(region) == {2: 4}
     assert [at for at, text in said(region) if text == "has reached a steady state."] == [276 + 55]
+
+
+def early_with_alarm(cleanup: str) -> Region:
+    """Half of four tasks are enough; the source's last task is protected until 660 s."""
+    early = {"enable": True, "healthyPercent": 50, "sourceServiceRevisionCleanup": cleanup}
+    region = exact_region()
+    register(region)
+    alarm(region)
+    alarm(region, "OK")
+    configuration = alarmed(minimumHealthyPercent=50, maximumPercent=100, earlySuccessCriteria=early)
+    service(region, 4, configuration)
+    region.run(until="60 s")
+    oldest = next(iter(region.registry.service("default", "web").tasks))
+    region.ecs.update_task_protection(tasks=[oldest], protectionEnabled=True, expiresInMinutes=10)
+    region.run(until="400 s")
+    register(region)
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    return region
+
+
+@pytest.mark.parametrize(("cleanup", "done"), [("DEFERRED", 468 + 240), ("BLOCKING", 468 + 240)])
+def test_early_success_bakes_before_it_is_done(cleanup: str, done: int) -> None:
+    region = early_with_alarm(cleanup)
+    # two old ones stop at 405, two new ones start at 413 and are healthy at 468, which is half of four; the source is gone at 668
+    region.run(until="1 h")
+    assert [at for at, text in said(region, 405) if "deployment completed" in text] == [done]
+    assert revisions_alive(region) == {2: 4}
+
+
+def test_early_success_with_blocking_clean_up_waits_for_the_source_after_the_bake() -> None:
+    region = early_with_alarm("BLOCKING")
+    region.run(until="600 s")
+    oldest = next(iter(region.registry.service("default", "web").tasks))
+    region.ecs.update_task_protection(tasks=[oldest], protectionEnabled=True, expiresInMinutes=10)
+    region.run(until="1 h")
+    assert [at for at, text in said(region, 405) if "deployment completed" in text] == [1200 + 8]
+    region = early_with_alarm("DEFERRED")
+    region.run(until="600 s")
+    oldest = next(iter(region.registry.service("default", "web").tasks))
+    region.ecs.update_task_protection(tasks=[oldest], protectionEnabled=True, expiresInMinutes=10)
+    region.run(until="1 h")
+    assert [at for at, text in said(region, 405) if "deployment completed" in text] == [468 + 240]
+
+
+@pytest.mark.parametrize(("at", "back"), [(600, True), (720, False)], ids=["in the bake time", "after it"])
+def test_early_success_is_watched_by_the_alarm_until_it_is_done(at: int, back: bool) -> None:
+    region = early_with_alarm("DEFERRED")
+    region.run(until=f"{at} s")
+    alarm(region, "ALARM")
+    region.run(until="1 h")
+    assert history(region)[1][0] == ("ROLLBACK_SUCCESSFUL" if back else "SUCCESSFUL")
+    assert revisions_alive(region) == ({1: 4} if back else {2: 4})
 
 
 def test_deferred_clean_up_ends_after_two_weeks() -> None:

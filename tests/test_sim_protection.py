@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from deployment_helpers import AROUND, BREAKER, CHECK, MISSING, revisions_alive, said, service
+from deployment_helpers import AROUND, BREAKER, CHECK, MISSING, history, revisions_alive, said, service
+from shift_helpers import shifting, stages
 from sim_helpers import EXACT, SUBNETS, exact_region, network, register, seconds, statuses
 
 from fargsim import Region
@@ -61,6 +62,44 @@ def test_a_protected_task_blocks_a_deployment_until_its_protection_ends() -> Non
         (700, "has stopped 1 running tasks"),
         (708, "(deployment d1) deployment completed."),
     ]
+
+
+def test_a_deployment_that_waits_for_protected_tasks_says_so() -> None:
+    region = exact_region()
+    register(region)
+    service(region, 2, {"minimumHealthyPercent": 0, "maximumPercent": 100})
+    region.run(until="100 s")
+    tasks = region.ecs.list_tasks(serviceName="web")["taskArns"]
+    region.ecs.update_task_protection(tasks=tasks, protectionEnabled=True, expiresInMinutes=10)
+    region.run(until="200 s")
+    register(region)
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    region.run(until="1 h")
+    [first, *rest] = said(region)
+    assert first == (
+        205,
+        "was unable to reach steady state because task set (taskSet d0) was unable to scale in. "
+        "Reason: The number of protected tasks are more than the desired count of tasks.",
+    )
+    assert rest == [
+        (700, "has stopped 2 running tasks"),
+        (708, "has started 2 tasks"),
+        (763, "(deployment d1) deployment completed."),
+        (763, "has reached a steady state."),
+    ]
+
+
+def test_a_clean_up_that_waits_for_a_protected_task_says_so() -> None:
+    region = shifting({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0})
+    region.run(until="215 s")
+    oldest = next(iter(region.registry.service("default", "web").tasks))
+    region.ecs.update_task_protection(tasks=[oldest], protectionEnabled=True, expiresInMinutes=10)
+    region.run(until="1 h")
+    told = [(at, text.split(".")[0]) for at, text in said(region) if "protected" in text]
+    at = next(begin for name, begin, *_ in stages(region) if name == "CLEAN_UP")
+    # blue's other task goes first, 10 s of draining and 8 s to stop; then the service looks again
+    assert told == [(at + 18, "was unable to reach steady state because task set (taskSet d0) was unable to scale in")]
+    assert history(region)[1][0] == "SUCCESSFUL"
 
 
 def test_more_protected_tasks_than_desired_are_kept_and_told() -> None:

@@ -13,8 +13,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from fargsim.record.result import Result as RecordedResult
 from fargsim.report.compare import Comparison
 from fargsim.report.facts import facts_of
+from fargsim.report.rollouts import rollouts_table
 from fargsim.report.stops import stops_table
 from fargsim.report.story import story_table
 from fargsim.report.terminal import comparison_tables
@@ -78,7 +80,18 @@ def show_runs(results: Sequence[Result], comparison: Comparison, folder: Path) -
             shown.add(name)
             if table is not None:
                 put(table, "")
+        ends = rollouts_table(_firsts(results))
+        if ends is not None:
+            put(ends, "")
     show_comparison(comparison, first, folder)
+
+
+def _firsts(results: Sequence[Result]) -> list[RecordedResult]:
+    """Return the first replication of every variant."""
+    firsts: dict[str, RecordedResult] = {}
+    for result in results:
+        firsts.setdefault(facts_of(result.record).variant, result.record)
+    return list(firsts.values())
 
 
 def show_comparison(comparison: Comparison, first: Result, folder: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from fargsim.load.names import FARGATE_PROVIDERS, Names, pick, revision_fault, tail, unknown
 from fargsim.model.base import Issue, Path
+from fargsim.model.deployment_rules import bounds_faults
 from fargsim.model.placement import CapacityProviderStrategyItem, PlacementConstraint
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService, NetworkConfiguration, RunTask, UpdateService, daemon_faults
@@ -179,7 +180,7 @@ class Launches:
         if service.deployment_controller.type == "EXTERNAL":
             at = (*path, "deploymentController", "type")
             yield Issue(at, "EXTERNAL is not simulated: use ECS or CODE_DEPLOY")
-        for where, message in shift_faults(service):
+        for where, message in (*bounds_faults(service), *shift_faults(service)):
             yield Issue((*path, *where), message)
         definition = self.definition(service.task_definition)
         for n, balancer in enumerate(service.load_balancers):

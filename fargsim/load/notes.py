@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fargsim.load.capacity import capacity_notes
+from fargsim.load.deployments import deployment_notes
 from fargsim.load.launch import Launches
 from fargsim.load.names import Names, read_names, tail
 from fargsim.load.unsimulated import unsimulated
@@ -28,6 +29,7 @@ def load_notes(scenario: Scenario) -> tuple[str, ...]:
                 *_odd(scenario, launches, names),
                 *unsimulated(scenario),
                 *capacity_notes(scenario),
+                *deployment_notes(scenario),
                 *_expressions(scenario),
             )
         )

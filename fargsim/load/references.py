@@ -44,7 +44,7 @@ def reference_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
     yield from capacity_faults(scenario, names)
     for n, service in enumerate(scenario.services):
         yield from launches.service_faults(service, ("services", n))
-    yield from deployment_faults(scenario)
+    yield from deployment_faults(scenario, names)
     yield from shift_reference_faults(scenario, names)
     yield from _scaling(scenario, names)
     yield from _traffic(scenario, names, launches)

@@ -176,10 +176,13 @@ class CreateDeployment(EcsShape):
 
 
 class StopDeployment(EcsShape):
-    """StopDeployment. In a timeline a deployment has no identifier yet: `deploymentGroupName` means the one under way."""
+    """StopDeployment. In a timeline a deployment has no identifier yet: `deploymentGroupName` means the one under way.
+
+    Without `autoRollbackEnabled` the event ``DEPLOYMENT_STOP_ON_REQUEST`` of the rollback configuration says whether it is rolled back.
+    """
 
     deployment_id: str | None = None
-    auto_rollback_enabled: bool = False
+    auto_rollback_enabled: bool | None = None
     deployment_group_name: str | None = None
 
     @model_validator(mode="after")

@@ -9,20 +9,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from fargsim.model.base import EcsShape
 from fargsim.model.lifecycle import LifecycleHook, check_hooks
 
 
-def _tenths(value: float) -> float:
+def _tenths(value: float, least: float) -> float:
     if abs(value * 10 - round(value * 10)) > 1e-9:
-        raise ValueError(f"{value:g} is not a multiple of 0.1")
+        raise ValueError(f"{value:g} is not a multiple of 0.1 (legal: {least:g} to 100 in steps of 0.1)")
     return value
 
-
-Tenths = Annotated[float, AfterValidator(_tenths)]
-"""A percentage in steps of 0.1."""
 
 Minutes = Annotated[int, Field(ge=0, le=1440)]
 """At most a day: no stage of a deployment may last longer."""
@@ -32,13 +29,16 @@ class ThresholdConfiguration(EcsShape):
     """How many failed tasks make a deployment fail."""
 
     type: Literal["BOUNDED_PERCENT", "UNBOUNDED_PERCENT", "COUNT"] = "BOUNDED_PERCENT"
-    value: int = Field(default=50, ge=1)
+    value: int = 50
 
-    @model_validator(mode="after")
-    def _percent(self) -> Self:
-        if self.type != "COUNT" and self.value > 100:
-            raise ValueError(f"a value of {self.value} is no percentage: {self.type} takes 1 to 100")
-        return self
+    @field_validator("value")
+    @classmethod
+    def _in_range(cls, value: int, info: ValidationInfo) -> int:
+        kind = info.data.get("type")
+        if value < 1 or (kind in ("BOUNDED_PERCENT", "UNBOUNDED_PERCENT") and value > 100):
+            legal = "1 or more" if kind == "COUNT" else "1 to 100"
+            raise ValueError(f"is {value}: {kind or 'a percentage'} takes {legal}")
+        return value
 
 
 class DeploymentCircuitBreaker(EcsShape):
@@ -57,6 +57,12 @@ class DeploymentAlarms(EcsShape):
     enable: bool
     rollback: bool
 
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.enable and not self.alarm_names:
+            raise ValueError("alarmNames is empty: with enable true it must name at least 1 alarm")
+        return self
+
 
 class EarlySuccessCriteria(EcsShape):
     """When a rolling deployment counts as done before all its tasks are healthy."""
@@ -69,19 +75,29 @@ class EarlySuccessCriteria(EcsShape):
 class LinearConfiguration(EcsShape):
     """Equal steps of production traffic."""
 
-    step_percent: Tenths = Field(default=10.0, ge=3.0, le=100.0)
+    step_percent: float = Field(default=10.0, ge=3.0, le=100.0)
     step_bake_time_in_minutes: Minutes = 6
+
+    @field_validator("step_percent")
+    @classmethod
+    def _in_tenths(cls, value: float) -> float:
+        return _tenths(value, 3.0)
 
 
 class CanaryConfiguration(EcsShape):
     """A small share of production traffic first, then the rest."""
 
-    canary_percent: Tenths = Field(default=5.0, ge=0.1, le=100.0)
+    canary_percent: float = Field(default=5.0, ge=0.1, le=100.0)
     canary_bake_time_in_minutes: Minutes = 10
 
+    @field_validator("canary_percent")
+    @classmethod
+    def _in_tenths(cls, value: float) -> float:
+        return _tenths(value, 0.1)
 
-class DeploymentConfiguration(EcsShape):
-    """Bounds and course of a deployment. ``None`` stands for AWS's default of the scheduling strategy."""
+
+class DeploymentChange(EcsShape):
+    """What UpdateService says of bounds and course of a deployment: what it leaves out stays as it is."""
 
     maximum_percent: int | None = Field(default=None, ge=0, le=10_000)
     minimum_healthy_percent: int | None = Field(default=None, ge=0, le=10_000)
@@ -95,8 +111,16 @@ class DeploymentConfiguration(EcsShape):
     canary_configuration: CanaryConfiguration | None = None
 
     @model_validator(mode="after")
-    def _of_the_strategy(self) -> Self:
+    def _number_of_hooks(self) -> Self:
         check_hooks(self.lifecycle_hooks)
+        return self
+
+
+class DeploymentConfiguration(DeploymentChange):
+    """Bounds and course of a deployment. ``None`` stands for AWS's default of the scheduling strategy."""
+
+    @model_validator(mode="after")
+    def _of_the_strategy(self) -> Self:
         for name, strategy in (("linear_configuration", "LINEAR"), ("canary_configuration", "CANARY")):
             if getattr(self, name) is not None and self.strategy != strategy:
                 key = name.replace("_c", "C")

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from fargsim.model.balancing import AdvancedConfiguration
 from fargsim.model.base import EcsShape, Json
-from fargsim.model.deployment import DeploymentConfiguration
+from fargsim.model.deployment import DeploymentChange, DeploymentConfiguration
 from fargsim.model.monitoring import Monitoring
 from fargsim.model.placement import (
     CapacityProviderStrategyItem,
@@ -129,7 +129,7 @@ class UpdateService(EcsShape):
     desired_count: int | None = Field(default=None, ge=0, le=5_000)
     task_definition: str | None = None
     capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = None
-    deployment_configuration: DeploymentConfiguration | None = None
+    deployment_configuration: DeploymentChange | None = None
     availability_zone_rebalancing: Literal["ENABLED", "DISABLED"] | None = None
     network_configuration: NetworkConfiguration | None = None
     placement_constraints: tuple[PlacementConstraint, ...] | None = None

@@ -18,6 +18,7 @@ from fargsim.report.columns import columns, judged, notes
 from fargsim.report.compare import Comparison, compare
 from fargsim.report.facts import Facts, facts_of, slo_words
 from fargsim.report.plots import draw_all
+from fargsim.report.rollouts import rollouts_html
 from fargsim.report.stops import stops_html
 from fargsim.report.use_table import use_html
 
@@ -52,6 +53,7 @@ th:first-child, td:first-child { text-align: left; padding-left: .4rem; }
 .words th:nth-child(n+5), .words td:nth-child(n+5) { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 7rem; }
 .words td:nth-child(5), .words td:nth-child(6) { overflow-wrap: normal; min-width: 0; }
 .words th:last-child, .words td:last-child { width: 45%; }
+.ends th, .ends td { text-align: left; } .ends td:last-child { white-space: normal; min-width: 14rem; }
 tr.best { background: #eef7f3; font-weight: 600; }
 td small { display: block; color: var(--muted); font-weight: 400; }
 .yes { color: var(--good); } .no { color: var(--bad); }
@@ -94,6 +96,7 @@ def render_report(results: Sequence[Result], pictures: Mapping[str, bytes] | Non
     body = [
         _head(facts, comparison, firsts),
         _comparison(comparison),
+        rollouts_html(firsts.values()),
         _figure("cost.png", drawn, "What each line item of the bill comes to." + _assumed_hint(results)),
         use_html(comparison),
         *(_variant(name, result, drawn, len(results) > len(firsts)) for name, result in firsts.items()),

@@ -9,9 +9,11 @@ blue-green-deployment-implementation.html; Amazon ECS API Reference, API_Advance
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fargsim.model.service import CreateService
+from fargsim.policy.deployment import bounds
 from fargsim.policy.traffic_shift import MINUTE_US, Side, side_by_side, steps_of
 from fargsim.sim.deployment_watch import Verdict
 from fargsim.sim.kit import Kit
@@ -33,7 +35,7 @@ class ShiftController(RollingController):
         super().__init__(kit, service)
         self.service = service
         self._registry = service.rollouts.registry
-        self.holder: ServiceRevisionRun | None = service.primary.service_revision if service.deployments else None
+        self.holder: ServiceRevisionRun | None = None
         """The revision that production traffic belongs to: it is gone back to, and stands until the next one is cleaned up after."""
         self.shift_run: Shift | None = None
         self.came_to: tuple[str, ...] = ()
@@ -54,6 +56,18 @@ class ShiftController(RollingController):
                 group = route.alternate
             found.append(group)
         return tuple(found)
+
+    def hand_over(self) -> ServiceRevisionRun | None:
+        """Leave off: what is under way ends, and all traffic belongs to one revision again."""
+        if self.shift_run is not None:
+            self.shift_run.stop("STOPPED", "superseded by a newer deployment")
+        if self.holder is not None:
+            self.to_holder()
+        return self.holder
+
+    def take_over(self, holder: ServiceRevisionRun | None) -> None:
+        """Go on from the revision that has the production traffic; where all have had it, from the last one that was completed."""
+        self.holder = holder
 
     def find_routes(self) -> dict[int, Route]:
         """Return the target groups and listener rules of the service, by the place of the target group in `loadBalancers`."""
@@ -109,10 +123,7 @@ class ShiftController(RollingController):
         launches = 0 if throttled else actions.launches()
         surplus = service.rebalancing.surplus()
         step = side_by_side(
-            [
-                Side(self._view(d), self._desired(d) + (surplus if d is service.primary else 0))
-                for d in service.deployments
-            ],
+            [self._side(d, surplus if d is service.primary else 0) for d in service.deployments],
             minimum_healthy_percent=100 if low is None else low,
             maximum_percent=200 if high is None else high,
             count_stopping=self._kit.parameters.flag("count_stopping_in_max"),
@@ -127,11 +138,27 @@ class ShiftController(RollingController):
             service.attend(now + self._kit.us("scheduler_tick_s"))
         if shift is not None:
             shift.look()
+        if (shift is None or shift.over or shift.cleaning) and not step.starts and not step.stops:
+            self._tell_protected()
         service.rebalancing.step()
         if service.primary.rollout_state == "COMPLETED":
             service.rollouts.retire()
             if step.complete and len(service.deployments) == 1:
                 actions.settled()
+
+    def _side(self, deployment: DeploymentRun, surplus: int) -> Side:
+        """Return a deployment as it should be kept now; one that is superseded gets no new task."""
+        wanted, view = self._desired(deployment), self._view(deployment)
+        if self._superseded(deployment):
+            view = replace(view, failed=True)
+        return Side(view, wanted + surplus)
+
+    def _superseded(self, deployment: DeploymentRun) -> bool:
+        """Whether it is neither what is rolled out or back nor what the production traffic belongs to."""
+        shift = self.shift_run
+        assert shift is not None
+        kept = (self.holder, shift.deployment.service_revision)
+        return deployment.service_revision not in kept and deployment.deployment_id != shift.deployment.rollback_of
 
     def _desired(self, deployment: DeploymentRun) -> int:
         """Return how many tasks of a deployment should live now."""
@@ -143,8 +170,13 @@ class ShiftController(RollingController):
             return service.desired if shift.scaled_up or own is self.holder else 0
         if shift.cleaning or own is shift.deployment.service_revision:
             return 0
-        # what is rolled back stands until traffic has gone back
-        return service.desired if own is self.holder or deployment.deployment_id == shift.deployment.rollback_of else 0
+        if not self._superseded(deployment):
+            return service.desired  # what is rolled back stands until traffic has gone back
+        # a rolling update that was broken off has left the holder short of tasks: what it has started serves until the holder is whole
+        low = service.spec.deployment_configuration.minimum_healthy_percent
+        lower = bounds(service.desired, 100 if low is None else low, 0).lower
+        healthy = sum(d.counts["healthy"] for d in service.deployments if d.service_revision is self.holder)
+        return min(len(deployment.standing), max(0, lower - healthy))
 
     def finish(self) -> None:
         """Write down the stage that is under way when the run ends."""

@@ -248,7 +248,9 @@ InvalidDeploymentConfigNameException, ClientException
         order.stopped = True
         assert entry.deployment.watch is not None
         reason = f"CodeDeploy deployment {order.deployment_id} stopped by user."
-        entry.deployment.watch.fail(Verdict("stopped by user", reason, rollback=spec.auto_rollback_enabled))
+        back = spec.auto_rollback_enabled
+        back = order.rollback.on("DEPLOYMENT_STOP_ON_REQUEST") if back is None else back
+        entry.deployment.watch.fail(Verdict("stopped by user", reason, rollback=back))
         return {"status": "Pending"}
 
     def get_deployment(self, *, deploymentId: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from fargsim.sim.kit import Kit
 from fargsim.sim.state import TaskRun
 
 if TYPE_CHECKING:
-    from fargsim.sim.deployments import DeploymentRun
+    from fargsim.sim.deployments import DeploymentRun, ServiceRevisionRun
     from fargsim.sim.service_scheduler import ServiceRun
     from fargsim.sim.targets import TargetGroupRun
 
@@ -38,6 +38,12 @@ class Controller(Protocol):
     def place(self, spec: CreateService) -> tuple[TargetGroupRun, ...]:
         """Return the target groups that the tasks of a new revision of this specification register with."""
 
+    def hand_over(self) -> ServiceRevisionRun | None:
+        """Leave off, because another controller deploys from now on; return the revision that production traffic belongs to."""
+
+    def take_over(self, holder: ServiceRevisionRun | None) -> None:
+        """Go on where another controller has left off; `holder`: the revision that production traffic belongs to."""
+
     def finish(self) -> None:
         """Write down what is under way when the run ends."""
 
@@ -55,8 +61,8 @@ def kind_of(spec: CreateService) -> str:
     return spec.deployment_configuration.strategy
 
 
-def controller_of(kit: Kit, service: ServiceRun) -> Controller:
-    """Return the controller of a service's present specification."""
+def maker_of(kind: str) -> Callable[[Kit, ServiceRun], Controller]:
+    """Return what makes the controllers of a kind: the strategies that shift traffic share one."""
     # the controllers know this module's protocol
     from fargsim.sim.blue_green import ShiftController
     from fargsim.sim.code_deploy import CodeDeployController
@@ -71,4 +77,9 @@ def controller_of(kit: Kit, service: ServiceRun) -> Controller:
         "CODE_DEPLOY": CodeDeployController,
         "DAEMON": DaemonController,
     }
-    return makers[kind_of(service.spec)](kit, service)
+    return makers[kind]
+
+
+def controller_of(kit: Kit, service: ServiceRun) -> Controller:
+    """Return the controller of a service's present specification."""
+    return maker_of(kind_of(service.spec))(kit, service)

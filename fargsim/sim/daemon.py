@@ -22,7 +22,7 @@ from fargsim.sim.state import Revision, TaskRun
 from fargsim.sim.where import Where
 
 if TYPE_CHECKING:
-    from fargsim.sim.deployments import DeploymentRun
+    from fargsim.sim.deployments import DeploymentRun, ServiceRevisionRun
     from fargsim.sim.groups import InstanceRun
     from fargsim.sim.service_scheduler import ServiceRun
     from fargsim.sim.targets import TargetGroupRun
@@ -64,6 +64,13 @@ class DaemonController:
 
     def failed(self, deployment: DeploymentRun) -> None:
         """Take note that a deployment has been given up: it starts nothing any more."""
+
+    def hand_over(self) -> ServiceRevisionRun | None:
+        """Leave off: never, a daemon service stays one."""
+        return None
+
+    def take_over(self, holder: ServiceRevisionRun | None) -> None:
+        """Go on where another controller has left off: never, a daemon service has been one from its begin on."""
 
     def place(self, spec: CreateService) -> tuple[TargetGroupRun, ...]:
         """Return the target groups of a new revision: those that its specification names."""

@@ -74,6 +74,7 @@ class DeploymentWatch:
         self.triggered_alarm: str | None = None
         self.breaker_opened = False
         self.baking_since: int | None = None
+        self._closed = False
         self._source = alarms
         self._given: DeploymentAlarms | None = None
         self._listen()
@@ -112,7 +113,14 @@ class DeploymentWatch:
         if breaker is None:
             return None
         rule = breaker.threshold_configuration
-        return breaker_threshold(self._service.desired, kind=rule.type, value=rule.value)
+        parameters = self._kit.parameters
+        return breaker_threshold(
+            self._service.desired,
+            kind=rule.type,
+            value=rule.value,
+            minimum=int(parameters.number("breaker_threshold_min")),
+            maximum=int(parameters.number("breaker_threshold_max")),
+        )
 
     def saw(self, event: TaskEvent) -> None:
         """Take note of what happened to a task of the deployment."""
@@ -136,8 +144,8 @@ class DeploymentWatch:
             self.fail(Verdict(text, f"ECS deployment circuit breaker: {text}.", breaker.rollback))
 
     def fail(self, verdict: Verdict) -> None:
-        """Have the deployment given up at the scheduler's next look; the first verdict stands."""
-        if self.verdict is None and self._deployment.rollout_state == "IN_PROGRESS":
+        """Have the deployment given up at the scheduler's next look; the first verdict stands, and none comes once nobody watches."""
+        if self.verdict is None and not self._closed and self._deployment.rollout_state == "IN_PROGRESS":
             self.verdict = verdict
             self._service.attend(self._kit.now)
 
@@ -178,6 +186,7 @@ class DeploymentWatch:
         self.baking_since = self._kit.now - self.bake_us()
 
     def close(self) -> None:
-        """Watch no longer."""
+        """Watch no longer: the deployment is over, superseded, or past return."""
+        self._closed = True
         if self._source is not None and self._changed in self._source.on_change:
             self._source.on_change.remove(self._changed)

@@ -31,6 +31,10 @@ REVISION_KEYS = (
 )
 """What of a service belongs to its revision: a change of it starts a deployment (Amazon ECS API Reference, API_UpdateService.html)."""
 
+LAUNCH_KEYS = ("launch_type", "capacity_provider_strategy")
+"""What a revision keeps, too, and a rollback brings back, though a change of it starts no deployment (Amazon ECS API Reference,
+API_ServiceRevision.html, API_UpdateService.html)."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServiceRevisionRun:
@@ -83,6 +87,8 @@ class DeploymentRun:
     """Tasks that were lost so recently that the scheduler still believes in them."""
     stopping: int = 0
     """Tasks that are being stopped and have not stopped yet."""
+    unserved: bool = False
+    """Whether it stands behind a target group that traffic will not reach any more: a shift of traffic was broken off."""
     standing: dict[TaskRun, Standing] = field(default_factory=dict)
     counts: dict[Standing, int] = field(
         default_factory=lambda: {"pending": 0, "undecided": 0, "healthy": 0, "unhealthy": 0}

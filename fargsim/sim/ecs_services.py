@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
+
+from fargsim.model.deployment import DeploymentConfiguration
+from fargsim.model.deployment_rules import updated
 from fargsim.model.service import CreateService, UpdateService
 from fargsim.policy.rebalancing import why_not_rebalanced
 from fargsim.sim.deployments import REVISION_KEYS
@@ -16,7 +20,7 @@ from fargsim.sim.metering import ServiceMeter
 from fargsim.sim.registry import tail
 from fargsim.sim.service_checks import check_rebalancing, check_service, check_update
 from fargsim.sim.service_scheduler import ServiceRun
-from fargsim.sim.shapes import describe_service, read
+from fargsim.sim.shapes import describe_service, faults_of, read
 
 
 class ServiceVerbs(EcsVerbs):
@@ -61,17 +65,12 @@ class ServiceVerbs(EcsVerbs):
         if service.deleted:
             raise ServiceNotActiveException(f"Service '{spec.service}' was deleted.")
         check_update(service, spec)
-        changes = {
-            name: getattr(spec, name)
-            for name in CreateService.model_fields
-            if name in UpdateService.model_fields
-            and name in spec.model_fields_set
-            and getattr(spec, name) is not None
-            and name not in ("cluster",)
-        }
-        merged = service.spec.model_copy(update=changes)
-        if spec.capacity_provider_strategy:
-            merged = merged.model_copy(update={"launch_type": None})
+        try:
+            merged = updated(service.spec, spec)
+        except ValidationError as fault:
+            raise InvalidParameterException(
+                faults_of(fault, DeploymentConfiguration, "deploymentConfiguration")
+            ) from None
         revision = self._registry.revision(spec.task_definition) if spec.task_definition else service.revision
         check_service(self._registry, service.cluster, merged, revision)
         check_rebalancing(spec.availability_zone_rebalancing, merged)

@@ -11,7 +11,7 @@ from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.state import TaskRun
 
 if TYPE_CHECKING:
-    from fargsim.sim.deployments import DeploymentRun
+    from fargsim.sim.deployments import DeploymentRun, ServiceRevisionRun
     from fargsim.sim.service_scheduler import ServiceRun
     from fargsim.sim.targets import TargetGroupRun
 
@@ -25,6 +25,8 @@ class RollingController:
     def __init__(self, kit: Kit, service: ServiceRun) -> None:
         self._kit = kit
         self._service = service
+        self._holder: ServiceRevisionRun | None = None
+        """The revision with the production traffic when another controller left off; None when this one has deployed since."""
 
     def begin(self, deployment: DeploymentRun) -> None:
         """Take a new deployment: the next look at the service finds it."""
@@ -40,13 +42,28 @@ class RollingController:
         """
         service = self._service
         if service.deployments:
-            before = service.primary
+            before = self._holder or service.primary.service_revision
+            self._holder = None
             if [b.target_group_arn for b in spec.load_balancers] == [
                 b.target_group_arn for b in before.spec.load_balancers
             ]:
                 return before.groups
         registry = self._service.rollouts.registry
         return tuple(registry.target_group(b.target_group_arn) for b in spec.load_balancers)
+
+    def hand_over(self) -> ServiceRevisionRun | None:
+        """Leave off: all revisions have been reached by the same traffic. The last one that was completed is the one to go on from."""
+        service = self._service
+        target = service.rollouts.rollback_target()
+        living = [d.service_revision for d in service.deployments]
+        return living[0] if target is None or target.service_revision not in living else target.service_revision
+
+    def take_over(self, holder: ServiceRevisionRun | None) -> None:
+        """Go on from the revision with the production traffic: tasks that stand where no traffic goes make room."""
+        self._holder = holder
+        groups = set() if holder is None else set(holder.groups)
+        for deployment in self._service.deployments if groups else ():
+            deployment.unserved = not groups & set(deployment.groups)
 
     def finish(self) -> None:
         """Write down what is under way when the run ends: nothing but the deployments, which the service writes down."""
@@ -64,6 +81,7 @@ class RollingController:
         low = configuration.minimum_healthy_percent
         high = configuration.maximum_percent
         throttled = actions.throttle.holds(now) or actions.placement.waits()
+        self._stop_unserved()
         view = ServiceView(
             service.desired + service.rebalancing.surplus(),
             bounds(service.desired, 100 if low is None else low, 200 if high is None else high),
@@ -85,8 +103,23 @@ class RollingController:
         service.rebalancing.step()
         self._close(view, step)
 
+    def _stop_unserved(self) -> None:
+        """Stop what was rolled out by a shift of traffic that was broken off: no request reaches it, so no bound speaks for it."""
+        actions, protection = self._service.actions, self._service.protection
+        for deployment in self._service.deployments:
+            stopped = [task for task in deployment.standing if deployment.unserved and task not in protection]
+            for task in stopped:
+                actions.stop(task, actions.reason_to_stop(task, False), "ServiceSchedulerInitiated")
+            actions.tell_stopped(stopped)
+
     def _view(self, deployment: DeploymentRun) -> RevisionView:
         service = self._service
+        if deployment.unserved:
+            # protected tasks are left: they count for the upper bound, and never as healthy
+            kept = len(deployment.standing) + deployment.unnoticed
+            return RevisionView(
+                deployment.deployment_id, 0, kept, protected_unjudged=kept, failed=True, stopping=deployment.stopping
+            )
         primary = service.primary
         if (
             deployment is not primary
@@ -118,22 +151,35 @@ class RollingController:
     def _tell(self, view: ServiceView, step: Step) -> None:
         """Say what keeps the service from getting where it should be."""
         service = self._service
-        alive = sum(r.alive for r in view.revisions)
-        surplus = alive > view.desired and not step.stops and not step.starts
-        if surplus and len(service.protection) > view.desired:
-            service.events.once(
-                f"was unable to reach steady state because task set (taskSet {service.primary.deployment_id}) was unable to scale in. "
-                "Reason: The number of protected tasks are more than the desired count of tasks.",
-                "TASKSET_SCALE_IN_FAILURE_BY_TASK_PROTECTION",
-                "WARN",
-            )
-        elif step.stalled and not any(r.failed for r in view.revisions) and not service.protection.blocks_deployment():
+        if not step.starts and not step.stops and self._tell_protected():
+            return
+        if step.stalled and not any(r.failed for r in view.revisions) and not service.protection.blocks_deployment():
             service.events.once(
                 "was unable to stop or start tasks during a deployment because of the service deployment configuration. "
                 "Update the minimumHealthyPercent or maximumPercent value and try again.",
                 "",
                 "WARN",
             )
+
+    def _tell_protected(self) -> bool:
+        """Say that nothing but protected tasks keeps a task set from scaling in, if that is so."""
+        service = self._service
+        alive = sum(len(d.standing) + d.unnoticed for d in service.deployments)
+        if alive > service.desired and len(service.protection) > service.desired:
+            kept = service.primary
+        elif service.protection.blocks_deployment() and not any(
+            d.counts["pending"] or d.counts["undecided"] for d in service.deployments
+        ):
+            kept = next(d for d in service.deployments[1:] if d.standing)
+        else:
+            return False
+        service.events.once(
+            f"was unable to reach steady state because task set (taskSet {kept.deployment_id}) was unable to scale in. "
+            "Reason: The number of protected tasks are more than the desired count of tasks.",
+            "TASKSET_SCALE_IN_FAILURE_BY_TASK_PROTECTION",
+            "WARN",
+        )
+        return True
 
     def _close(self, view: ServiceView, step: Step) -> None:
         """Complete the newest deployment when it has come so far, and let those that are empty go."""

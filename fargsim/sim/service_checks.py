@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fargsim.catalog.platforms import platform_fault, platform_unknown
 from fargsim.model.base import Issue
 from fargsim.model.capacity import Cluster
+from fargsim.model.deployment_rules import bounds_faults
 from fargsim.model.placement import CapacityProviderStrategyItem, PlacementConstraint
 from fargsim.model.service import CreateService, RunTask, UpdateService, daemon_faults
 from fargsim.model.shift_rules import shift_faults, shifts
@@ -256,7 +257,7 @@ def check_service(registry: Registry, cluster: ClusterRun, spec: CreateService, 
         check_daemon(cluster, spec)
     if spec.deployment_controller.type == "EXTERNAL":
         raise ClientException("deploymentController EXTERNAL is not simulated: use ECS or CODE_DEPLOY")
-    for path, message in shift_faults(spec):
+    for path, message in (*bounds_faults(spec), *shift_faults(spec)):
         raise InvalidParameterException(Issue(path, message).dotted() + f": {message}")
     if shifts(spec):
         check_routes(registry, spec)

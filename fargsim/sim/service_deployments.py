@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fargsim.sim.deployment_watch import DeploymentWatch, Verdict
-from fargsim.sim.deployments import REVISION_KEYS, DeploymentRun, ServiceRevisionRun
+from fargsim.sim.deployments import LAUNCH_KEYS, REVISION_KEYS, DeploymentRun, ServiceRevisionRun
 from fargsim.sim.kit import Kit
 from fargsim.sim.records import record_deployment
 from fargsim.sim.state import Revision
@@ -176,7 +176,7 @@ class Rollouts:
         self._completed.pop()  # in progress again: it can be gone back to only when it has completed once more
         target = back_to.service_revision
         asked = service.spec
-        restored = {key: getattr(target.spec, key) for key in REVISION_KEYS if hasattr(target.spec, key)}
+        restored = {key: getattr(target.spec, key) for key in (*REVISION_KEYS, *LAUNCH_KEYS)}
         service.spec = asked.model_copy(update=restored)
         deployment = self._begin(target, failed)
         deployment.rollout_reason = (
@@ -191,7 +191,7 @@ class Rollouts:
         if deployment.watch is not None and any(t.started_at is not None for t in deployment.standing):
             deployment.watch.saw("running")
         entry.rollback = deployment
-        entry.become("ROLLBACK_IN_PROGRESS", now)
+        entry.become("ROLLBACK_IN_PROGRESS", now, reason)
         service.events.say(f"rolling back to deployment {deployment.deployment_id}.")
         service.controller.begin(deployment)
         service.attend(now)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from fargsim.model.service import CreateService
 from fargsim.policy.deployment import scaled_wanted
 from fargsim.policy.health import standing_of
-from fargsim.sim.controllers import Controller, controller_of, kind_of
+from fargsim.sim.controllers import Controller, controller_of, kind_of, maker_of
 from fargsim.sim.deployments import REVISION_KEYS, DeploymentRun
 from fargsim.sim.image_digests import needs_digests, resolution_failed, resolved
 from fargsim.sim.kit import US_PER_S, Kit
@@ -156,9 +156,12 @@ class ServiceRun:
 
     def choose_controller(self) -> None:
         """Let whom the present specification asks for deploy from now on."""
-        if kind_of(self.spec) != self._kind:
-            self._kind = kind_of(self.spec)
+        former, kind = self._kind, kind_of(self.spec)
+        self._kind = kind
+        if maker_of(kind) is not maker_of(former):
+            holder = self.controller.hand_over()
             self.controller = controller_of(self._kit, self)
+            self.controller.take_over(holder)
 
     def settle(self) -> None:
         """Let the desired tasks be there already, as a service that has run before the simulation begins."""

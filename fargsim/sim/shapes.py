@@ -32,11 +32,15 @@ def read(shape: type[Shape], arguments: Mapping[str, Any], error: type[AwsError]
     try:
         return shape.model_validate(dict(arguments))
     except ValidationError as fault:
-        raise error("; ".join(_texts(fault, shape))) from None
+        raise error(faults_of(fault, shape)) from None
 
 
-def _texts(fault: ValidationError, shape: type[BaseModel]) -> list[str]:
-    """Say what is wrong, field by field."""
+def faults_of(fault: ValidationError, shape: type[BaseModel], *inside: str) -> str:
+    """Say what is wrong, field by field; `inside`: the field of the request that the shape is the value of."""
+    return "; ".join(_texts(fault, shape, inside))
+
+
+def _texts(fault: ValidationError, shape: type[BaseModel], inside: tuple[str, ...]) -> list[str]:
     errors = fault.errors(include_url=False)
     places = [one["loc"] for one in errors]
     texts = []
@@ -51,7 +55,7 @@ def _texts(fault: ValidationError, shape: type[BaseModel]) -> list[str]:
             text = "is not a parameter of this call"
         else:
             text = word(dict(one), shape)
-        at = Issue(where, text).dotted()
+        at = Issue((*inside, *where), text).dotted()
         texts.append(f"{at}: {text}" if at else text)
     return texts
 
@@ -139,6 +143,13 @@ def describe_service(kit: Kit, start: datetime, service: ServiceRun) -> dict[str
         "pendingCount": service.pending,
         "taskDefinition": service.revision.arn,
         "schedulingStrategy": service.spec.scheduling_strategy,
+        **service.spec.model_dump(
+            mode="json",
+            by_alias=True,
+            exclude_none=True,
+            exclude_defaults=True,
+            include={"launch_type", "capacity_provider_strategy"},
+        ),
         "availabilityZoneRebalancing": service.spec.availability_zone_rebalancing,
         "createdAt": instant(start, service.created_at),
         "deployments": [

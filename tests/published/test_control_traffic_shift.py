@@ -6,6 +6,7 @@ pause-lifecycle-hooks.html; AWS CodeDeploy User Guide, deployment-configurations
 
 from __future__ import annotations
 
+from codedeploy_helpers import deployed, shifts
 from shift_helpers import hook_events, shifting, stages
 
 from fargsim.model.deployment import DeploymentConfiguration
@@ -69,3 +70,8 @@ def test_v15_codedeploy_linear_ten_percent_every_three_minutes() -> None:
     steps = codedeploy_steps("CodeDeployDefault.ECSLinear10PercentEvery3Minutes")
     assert len(steps) == 10
     assert shift_us(steps) == 27 * MINUTE_US
+    region = deployed(config="ECSLinear10PercentEvery3Minutes")
+    region.run(until="2 h")
+    found = shifts(region)
+    begin = found[0][0]
+    assert [((at - begin) / 60, share) for at, share in found] == [(3 * n, 10 * (n + 1)) for n in range(10)]
