@@ -49,7 +49,7 @@ DEFINITIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "eleven containers": (
         {"containerDefinitions": [{"name": f"c{n}", "image": "app:1"} for n in range(11)]},
-        ("containerDefinitions: must have at most 10 elements, not 11",),
+        ("containerDefinitions: must have at most 10 elements, not 11 (legal: 1 to 10)",),
     ),
 }
 
