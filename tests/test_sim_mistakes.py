@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sim_helpers import exact_region, network, stamps, statuses
+from sim_helpers import exact_region, fleet, messages, network, stamps, statuses
 
 from fargsim import Region
 from fargsim.sim.errors import ClientException
@@ -107,6 +107,74 @@ def test_an_image_of_a_public_registry_needs_no_execution_role():
     assert run(region)["lastStatus"] == "RUNNING"
 
 
+# before a task is launched
+
+NOT_TAKEN_ON = (
+    f"ECS was unable to assume the role '{ROLE}' that was provided for this task. Please verify that the role being passed has the proper "
+    "trust relationship and permissions and that your IAM user has permissions to pass this role."
+)
+UNTRUSTED = {"roles": {"exec": {"trusts": ["ec2.amazonaws.com"]}}}
+
+
+@pytest.mark.parametrize("which", ["executionRoleArn", "taskRoleArn"])
+def test_a_role_that_cannot_be_taken_on_launches_nothing(which):
+    region = exact_region(surroundings=UNTRUSTED)
+    define(region, role=None, more={which: ROLE})
+    placed = {"taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network("subnet-a")}
+    with pytest.raises(ClientException) as refused:
+        region.ecs.run_task(**placed)
+    assert str(refused.value) == NOT_TAKEN_ON
+    region.ecs.create_service(serviceName="web", desiredCount=2, **placed)
+    region.run(until="10 min")
+    # told once, not at every attempt
+    assert messages(region) == [(5, f"failed to launch a task with (error {NOT_TAKEN_ON}).")]
+    events = region.kit.recorder.events.frame()
+    assert events[events.message.str.contains("failed to launch")].event_name.tolist() == [
+        "SERVICE_TASK_CONFIGURATION_FAILURE"
+    ]
+    assert region.finish().tasks.frame().empty
+
+
+def test_on_instances_a_role_that_cannot_be_taken_on_launches_nothing_either():
+    region = exact_region(surroundings=UNTRUSTED)
+    fleet(region, 1)
+    [instance] = region.ecs.list_container_instances()["containerInstanceArns"]
+    region.ecs.register_task_definition(
+        family="web", executionRoleArn=ROLE, containerDefinitions=[{"name": "app", "image": "app:1", "memory": 256}]
+    )
+    for start in (
+        lambda: region.ecs.run_task(taskDefinition="web", launchType="EC2"),
+        lambda: region.ecs.start_task(taskDefinition="web", containerInstances=[instance]),
+    ):
+        with pytest.raises(ClientException, match="ECS was unable to assume the role"):
+            start()
+    region.ecs.create_service(serviceName="web", taskDefinition="web", desiredCount=1, launchType="EC2")
+    region.run(until="1 min")
+    assert statuses(region) == []
+    assert messages(region) == [(5, f"failed to launch a task with (error {NOT_TAKEN_ON}).")]
+
+
+def test_a_task_definition_with_a_sound_role_ends_it_and_the_breaker_counts_it():
+    region = exact_region(surroundings=UNTRUSTED)
+    define(region, role=None)
+    define(region)
+    breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+    region.ecs.create_service(
+        serviceName="web",
+        taskDefinition="web:1",
+        desiredCount=1,
+        launchType="FARGATE",
+        networkConfiguration=network("subnet-a"),
+        deploymentConfiguration=breaker,
+    )
+    region.run(until="5 min")
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    region.run(until="15 min")
+    [told] = region.ecs.describe_services(services=["web"])["services"]
+    assert told["taskDefinition"].endswith("web:1")
+    assert (told["runningCount"], len(statuses(region))) == (1, 1)  # the old task was never touched
+
+
 # refused at once
 
 
@@ -133,13 +201,6 @@ def check(region: Region, told: dict[str, Any], states: list[tuple[float, str]],
             {"roles": {"exec": {"actions": ["ecr:GetAuthorizationToken"]}}},
             f"CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {ECR}:1: "
             f"unexpected status from HEAD request to https://{ECR.replace('/', '/v2/')}/manifests/1: 403 Forbidden",
-        ),
-        (
-            f"{ECR}:1",
-            {},
-            {"roles": {"exec": {"trusts": ["ec2.amazonaws.com"]}}},
-            f"ECS was unable to assume the role '{ROLE}' that was provided for this task. Please verify that the role being passed has "
-            "the proper trust relationship and permissions and that your IAM user has permissions to pass this role.",
         ),
         (
             f"{ECR}:9",
@@ -212,7 +273,6 @@ def check(region: Region, told: dict[str, Any], states: list[tuple[float, str]],
     ids=[
         "no right to a token",
         "no right to the image",
-        "role not trusted",
         "no such tag",
         "no such repository",
         "too many requests",
@@ -368,6 +428,30 @@ def test_an_address_that_is_given_back_goes_to_the_task_that_waits():
     # stopping takes 1 s, detaching the interface 7 s; only then is the address free
     assert statuses(region)[0][-2:] == [(51, "DEPROVISIONING"), (58, "STOPPED")]
     assert statuses(region)[1] == [(0, "PROVISIONING"), (62, "PENDING"), (68, "ACTIVATING"), (73, "RUNNING")]
+
+
+@pytest.mark.parametrize(("said", "running"), [({}, 11), ({"AvailableIpAddressCount": 3}, 3)])
+def test_a_subnet_has_the_addresses_of_its_block_but_five_unless_it_says_how_many_are_free(said, running):
+    around = {"network": {"subnets": [subnet(CidrBlock="10.0.0.0/28", **said)]}}
+    region = exact_region(surroundings=around)
+    define(region)
+    placed = {"taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network("subnet-a")}
+    for _ in range(2):
+        region.ecs.run_task(**placed, count=7)
+    region.run(until="400 s")
+    assert [life[-1][1] for life in statuses(region)] == ["RUNNING"] * running + ["STOPPED"] * (14 - running)
+
+
+@pytest.mark.parametrize(("said", "more"), [({}, 2), ({"AvailableIpAddressCount": 3}, 3)])
+def test_tasks_that_were_there_before_have_addresses_of_the_block(said, more):
+    region = exact_region(surroundings={"network": {"subnets": [subnet(CidrBlock="10.0.0.0/28", **said)]}})
+    define(region)
+    placed = {"taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network("subnet-a")}
+    region.ecs.create_service(serviceName="web", desiredCount=9, **placed)
+    region.registry.service("default", "web").settle()
+    region.ecs.run_task(**placed, count=5)
+    region.run(until="400 s")
+    assert [life[-1][1] for life in statuses(region)] == ["RUNNING"] * (9 + more) + ["STOPPED"] * (5 - more)
 
 
 def test_another_subnet_of_the_zone_helps_out():

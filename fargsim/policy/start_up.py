@@ -1,7 +1,7 @@
 """What keeps a task from starting, and how long its images take: pure functions of what the agent finds.
 
-The order is the agent's: take on the roles, authenticate at the registry, fetch secrets, open the log stream, pull the images. The first
-thing that fails is what the task's ``stoppedReason`` says.
+ECS takes on the roles before it launches a task. Then the order is the agent's: authenticate at the registry, fetch secrets, open the log
+stream, pull the images. The first thing that fails is what the task's ``stoppedReason`` says.
 
 Sources: Amazon ECS Developer Guide, resource-initialization-error.html, task_cannot_pull_image.html, failed-to-start-error.html,
 cannot-start-container.html, ecs-agent-config.html; AWS re:Post Knowledge Center, ecs-fargate-docker-timeout-error,
@@ -133,9 +133,13 @@ class ImageView:
     repository_missing: bool = False
 
 
-def role_failure(arn: str) -> Failure:
-    """A role that does not trust the tasks of ECS."""
-    return Failure(
+def role_fault(arn: str) -> str:
+    """What ECS says of a role that does not trust its tasks, or is not there: it launches none.
+
+    Source: the words are those of service events, as in github.com/boto/boto3/issues/1878 and
+    github.com/aws-samples/aws-modern-application-workshop/issues/88.
+    """
+    return (
         f"ECS was unable to assume the role '{arn}' that was provided for this task. Please verify that the role being passed has the "
         "proper trust relationship and permissions and that your IAM user has permissions to pass this role."
     )

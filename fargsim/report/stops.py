@@ -21,6 +21,7 @@ COLUMNS = ("service", "times", "first", "last", "reached", "stop_code", "reason"
 TASK_ID = re.compile(r"\b[0-9a-f]{32}\b")
 CHECK_REASON = re.compile(r"\(task ([0-9a-f]{32})\) is unhealthy in .* due to \(reason (.*)\)\.$")
 REFUSED = re.compile(r"was unable to place (?:a task|tasks)\b")
+NOT_TAKEN_ON = re.compile(r"failed to launch a task with \(error (.*)\)\.$")
 NOT_LAUNCHED = "not launched"
 STARTING = ("PROVISIONING", "PENDING", "ACTIVATING")
 MOST = 30
@@ -42,6 +43,7 @@ def stops(result: Result) -> pd.DataFrame:
     tasks = result.tables["tasks"]
     reached = _reached(result)
     checks = _checks(result)
+    ends = _ends(result)
     rows = []
     for task in tasks.to_dict("records"):
         if not _unwanted(task):
@@ -51,7 +53,8 @@ def stops(result: Result) -> pd.DataFrame:
         if check is not None and reason.startswith("Task failed ELB"):
             reason = f"{reason.partition(' in (')[0]}: {check}"
         if task["stop_code"] == "EssentialContainerExited":
-            reason = f"{reason} (exit code {task['exit_code']})"
+            said = ends.get(str(task["task_id"]))
+            reason = f"{reason} (exit code {task['exit_code']}{f': {said}' if said else ''})"
         at = next(task[key] for key in ("stopping_at", "execution_stopped_at", "stopped_at") if not pd.isna(task[key]))
         who = task["group"] if pd.isna(task["service"]) else task["service"]
         rows.append((str(who), at, reached[str(task["task_id"])], str(task["stop_code"]), reason))
@@ -90,12 +93,30 @@ def _checks(result: Result) -> dict[str, str]:
     return {one.group(1): one.group(2) for one in found if one is not None}
 
 
+def _ends(result: Result) -> dict[str, str]:
+    """Return why a container ended that took its task with it, as far as ECS or the container's log says so."""
+    containers = result.tables["containers"]
+    failed = containers[containers["essential"] & (containers["exit_code"].fillna(0) != 0)]
+    found: dict[str, str] = {}
+    for task, reason, words in zip(failed["task_id"], failed["reason"], failed["last_words"], strict=True):
+        said = words if pd.isna(reason) else reason
+        if not pd.isna(said):
+            found.setdefault(str(task), str(said))
+    return found
+
+
 def _refused(result: Result) -> Iterator[tuple[str, Any, str, str, str]]:
     events = result.tables["events"]
-    said = events[(events["event_name"] == "SERVICE_TASK_PLACEMENT_FAILURE").fillna(False)]
-    for at, service, message in zip(said["at"], said["service"], said["message"], strict=True):
+    names = ("SERVICE_TASK_PLACEMENT_FAILURE", "SERVICE_TASK_CONFIGURATION_FAILURE")
+    said = events[events["event_name"].isin(names)]
+    for at, service, name, message in zip(
+        said["at"], said["service"], said["event_name"], said["message"], strict=True
+    ):
         text = str(message).partition(") ")[2]
-        if REFUSED.match(text):
+        role = NOT_TAKEN_ON.match(text)
+        if role is not None:
+            yield str(service), at, NOT_LAUNCHED, "", role.group(1)
+        elif name == names[0] and REFUSED.match(text):
             yield str(service), at, NOT_LAUNCHED, "", text.partition("Reason: ")[2] or text
 
 

@@ -23,6 +23,8 @@ from fargsim.sim.state import Stop, TaskRun
 
 Process = Generator[simpy.Event, Any, None]
 EXITED = "Essential container in task exited"
+EXEC_FORMAT = "exec format error"
+"""What a program says that was built for another processor."""
 NOT_STARTED = 143
 """The agent reports this code for a container that it does not start because of a dependency."""
 
@@ -61,7 +63,7 @@ class ContainerMachine:
         self._stopping = False
         self._all_stopped = kit.env.event()
         self.memory = TaskMemory(kit, task, self.runs, self.serving)
-        self._disk = TaskDisk(kit, storage_left_bytes(kit, task.revision)) if task.fargate else None
+        self._disk = TaskDisk(kit, storage_left_bytes(kit, task)) if task.fargate else None
 
     # from the first to the last start
 
@@ -139,7 +141,9 @@ class ContainerMachine:
         assert run.started_at is not None
         assert run.ready_at is not None
         ends: list[tuple[int, int]] = []
+        words = None
         if kit.surroundings.cannot_execute(self._task, run.definition):
+            words = EXEC_FORMAT
             ends.append((run.started_at + kit.us("exec_failure_s"), 1))
         elif does.run is not None:
             after = kit.streams.duration_us(f"run/{family}/{run.name}", does.run)
@@ -151,7 +155,7 @@ class ContainerMachine:
             ends.append((run.ready_at, does.boot_exit_code))
         if ends:
             at, code = min(ends)
-            self._at(run, at, lambda r: self.exit(r, code))
+            self._at(run, at, lambda r: self.exit(r, code, words=words))
 
     def _plan_giving_up(self, run: ContainerRun) -> None:
         """Compute when those that wait for a container to complete or to be healthy give up.

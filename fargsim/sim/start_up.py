@@ -24,7 +24,6 @@ from fargsim.policy.start_up import (
     plan_pull,
     pull_s,
     registry_auth_failure,
-    role_failure,
     secret_failure,
 )
 from fargsim.sim.container_limits import pull_storage_fault
@@ -157,12 +156,8 @@ def refuse(kit: Kit, task: TaskRun, failure: Failure | None) -> Process:
 
 
 def _resources(around: SurroundingsRun, task: TaskRun) -> Failure | None:
-    """What the agent finds before it pulls: roles, registry, secrets, and on Fargate the log streams."""
+    """What the agent finds before it pulls: registry, secrets, and on Fargate the log streams."""
     definition = task.revision.definition
-    for arn in (definition.execution_role_arn, definition.task_role_arn):
-        if around.untrusted(arn):
-            assert arn is not None
-            return role_failure(arn)
     caller = around.caller(task, around.agent_role(task))
     if task.fargate and any(image.view.name.ecr for image in task.revision.images):
         failure = registry_auth_failure(around.registry_auth(task), caller)
@@ -217,7 +212,7 @@ def pull(kit: Kit, task: TaskRun) -> Process:
     spent = lost_us
     if wanted:
         spent += round(pull_s(wanted, pull_rate(kit, task)) * US_PER_S)
-    full = pull_storage_fault(kit, revision) if instance is None else None
+    full = pull_storage_fault(kit, task) if instance is None else None
     if full is not None:
         # it goes on until the disk is full
         yield kit.env.timeout(round(spent * full.share))

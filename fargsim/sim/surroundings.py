@@ -14,7 +14,7 @@ from fargsim.model.access import TASKS_PRINCIPAL, ImageName, Repository, Surroun
 from fargsim.model.behaviour import Behaviour
 from fargsim.model.network import Subnet
 from fargsim.model.taskdef import ContainerDefinition, TaskDefinition
-from fargsim.policy.start_up import Caller, ImageView, LogView, SecretView, Trouble
+from fargsim.policy.start_up import Caller, ImageView, LogView, SecretView, Trouble, role_fault
 from fargsim.sim.images import PullLimit
 from fargsim.sim.kit import Kit
 from fargsim.sim.network import NetworkRun
@@ -36,7 +36,7 @@ class SurroundingsRun:
         self.plain = spec == Surroundings(network=spec.network.model_copy(update={"nat_gateways": 0})) and not (
             spec.network.endpoints
             or spec.network.security_groups
-            or any(s.spec.route or s.spec.available_ip_address_count is not None for s in self.network.subnets.values())
+            or any(s.spec.route or s.spec.addresses is not None for s in self.network.subnets.values())
         )
         """Whether nothing is said, so that nothing can be wrong."""
 
@@ -46,6 +46,11 @@ class SurroundingsRun:
         """Whether a role does not let the tasks of ECS take it on."""
         role = self._spec.roles.get(_role_name(arn)) if arn is not None else None
         return role is not None and TASKS_PRINCIPAL not in role.trusts
+
+    def role_fault(self, definition: TaskDefinition) -> str | None:
+        """Return what ECS says of a role of a task definition that it cannot take on; None where it can."""
+        arns = (definition.execution_role_arn, definition.task_role_arn)
+        return next((role_fault(arn) for arn in arns if arn is not None and self.untrusted(arn)), None)
 
     def allows(self, arn: str | None, action: str) -> bool:
         """Whether a role may do something; none at all may nothing, one that is not listed everything."""

@@ -16,10 +16,17 @@ from fargsim.model.quantity import US_PER_S
 from fargsim.sim.container_limits import KILLED, requests_pass_limit
 from fargsim.sim.container_machine import EXITED, ContainerMachine
 from fargsim.sim.container_run import needs_machine
-from fargsim.sim.containers import essential_exit, start_containers, stop_containers, take_end, watch_health
+from fargsim.sim.containers import (
+    cannot_execute,
+    essential_exit,
+    start_containers,
+    stop_containers,
+    take_end,
+    watch_health,
+)
 from fargsim.sim.kit import Kit
 from fargsim.sim.places import free_place, release_reservation
-from fargsim.sim.records import record_task
+from fargsim.sim.records import record_killed, record_task
 from fargsim.sim.start_up import StartFailed, activate, leave, provision, settle, wait_for_host
 from fargsim.sim.state import Stop, TaskRun
 from fargsim.sim.task_state import enter
@@ -39,7 +46,7 @@ def live(kit: Kit, task: TaskRun) -> Process:
             yield from provision(kit, task)
             yield from wait_for_host(kit, task)
             yield from activate(kit, task)
-        if needs_machine(task.revision):
+        if needs_machine(task.revision) or cannot_execute(kit, task):
             yield from start_containers(kit, task)
         if task.alive:
             yield from run(kit, task)
@@ -136,6 +143,8 @@ def crash(kit: Kit, task: TaskRun, exit_code: int, reason: str | None = None) ->
         task.machine.exit(task.machine.serving, exit_code, reason)
         return
     task.exit_code, task.container_reason = exit_code, reason
+    if reason is not None:
+        record_killed(kit, task)
     stop_task(kit, task, Stop("EssentialContainerExited", EXITED, exit_code, drain=False))
 
 
