@@ -109,7 +109,8 @@ def test_notes_tell_what_is_accepted_but_not_simulated(tmp_path: Path) -> None:
     definition["containerDefinitions"][0] |= {"startTimeout": 30, "restartPolicy": None, "dependsOn": []}
     text = changed(
         "desiredCount: 4",
-        "desiredCount: 4\n    platformVersion: 1.4.0\n    serviceRegistries: [{registryArn: arn}]\n    deploymentConfiguration: {bakeTimeInMinutes: 5}",
+        "desiredCount: 4\n    platformVersion: 1.4.0\n    serviceRegistries: [{registryArn: arn}]\n    "
+        "deploymentConfiguration: {bakeTimeInMinutes: 5}",
     )
     text = changed("TargetType: ip}", "TargetType: ip, Attributes: [{Key: stickiness.enabled, Value: 'true'}]}", text)
     found = load_notes(load(place(tmp_path, text, definition)))
