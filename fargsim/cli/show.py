@@ -15,6 +15,7 @@ from rich.text import Text
 
 from fargsim.report.compare import Comparison
 from fargsim.report.facts import facts_of
+from fargsim.report.failed_requests import failed_requests_table
 from fargsim.report.stops import stops_table
 from fargsim.report.story import story_table
 from fargsim.report.terminal import comparison_table
@@ -78,6 +79,9 @@ def show_runs(results: Sequence[Result], comparison: Comparison, folder: Path) -
             shown.add(name)
             if table is not None:
                 put(table, "")
+        failed = failed_requests_table(first.record) if len(results) == 1 else None
+        if failed is not None:
+            put(failed, "")
     show_comparison(comparison, first, folder)
 
 

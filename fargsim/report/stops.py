@@ -25,7 +25,10 @@ NOT_TAKEN_ON = re.compile(r"failed to launch a task with \(error (.*)\)\.$")
 NOT_LAUNCHED = "not launched"
 STARTING = ("PROVISIONING", "PENDING", "ACTIVATING")
 MOST = 30
-MEANING = "reached: the last state of a task before it was stopped; tasks that were stopped on purpose are left out."
+MEANING = (
+    "reached: the last state of a task before it was stopped; tasks that were stopped on purpose are left out. "
+    "not launched: told once for all attempts until it is solved, as in the service's events."
+)
 
 
 def stops(result: Result) -> pd.DataFrame:
@@ -51,7 +54,7 @@ def stops(result: Result) -> pd.DataFrame:
         reason = TASK_ID.sub("...", str(task["stopped_reason"]))
         check = checks.get(str(task["task_id"]))
         if check is not None and reason.startswith("Task failed ELB"):
-            reason = f"{reason.partition(' in (')[0]}: {check}"
+            reason = f"{reason} due to (reason {check})"
         if task["stop_code"] == "EssentialContainerExited":
             said = ends.get(str(task["task_id"]))
             reason = f"{reason} (exit code {task['exit_code']}{f': {said}' if said else ''})"
