@@ -257,6 +257,41 @@ def test_no_restart_too_early_or_for_an_ignored_exit_code(run, code, policy):
     assert list(rows(region)) == ([("app", 0)] if policy["enabled"] else [])  # without a policy: a plain task
 
 
+def test_restarts_in_place_grant_no_more_time_to_those_who_wait():
+    """It exits with 1 at 85 s and starts again at 85.5 s; whoever waits for its success gives up 120 s after its first start."""
+    region = exact_region()
+    policy = {"enabled": True, "restartAttemptPeriod": 60}
+    register(
+        region,
+        behaviour={"containers": {"job": {**TINY, "run": "70 s", "exit_code": 1, "stop": "2 s"}}},
+        container=waits(("job", "SUCCESS")),
+        others=[side("job", startTimeout=120, restartPolicy=policy)],
+    )
+    arn = start(region)
+    assert statuses(region)[0][2:] == [(10, "ACTIVATING"), (135, "STOPPING"), (137, "DEPROVISIONING"), (144, "STOPPED")]
+    assert told(region, arn)["stoppedReason"].endswith("dependency [job] for target [app] has timed out.")
+    assert rows(region) == {("job", 0): (15, 85, 1), ("job", 1): (85.5, 137, 0), ("app", 0): (None, None, 143)}
+
+
+def test_who_has_what_it_waits_for_gives_up_for_nobody_else():
+    """app waits for the end of job, which comes in time, and for db, which has no time-out of its own on an instance."""
+    region = exact_region()
+    fleet(region)
+    register(
+        region,
+        cpu=512,
+        memory=512,
+        fargate=False,
+        behaviour={"containers": {"job": {**TINY, "run": "20 s"}, "db": {**TINY, "boot": "100 s"}}},
+        container=waits(("job", "COMPLETE"), ("db", "HEALTHY")),
+        others=[side("job", startTimeout=30), side("db", healthCheck=CHECK)],
+    )
+    arn = start(region, fargate=False)
+    # 120 MiB at 50 MiB/s and 2 s: 4.4 s; healthy at the check 100 s later
+    assert stamps(region, arn)["startedAt"] == 4.4 + 100 + NEXT
+    assert told(region, arn)["lastStatus"] == "RUNNING"
+
+
 def test_a_container_that_waits_for_complete_does_not_start_while_the_other_is_restarted():
     region = exact_region()
     register(

@@ -182,6 +182,9 @@ def check(region: Region, told: dict[str, Any], states: list[tuple[float, str]],
     assert statuses(region) == [states]
     assert told["stopCode"] == "TaskFailedToStart"
     assert reason(told) == expected
+    # what a container cannot do is its own reason, too; what the task cannot have is not
+    [container] = told["containers"]
+    assert container.get("reason") == (told["stoppedReason"] if expected.startswith("Cannot") else None)
     assert "startedAt" not in told
 
 

@@ -171,11 +171,10 @@ class ContainerMachine:
             watchdog = self._kit.us("start_watchdog_s")
         limit_us = timeout * US_PER_S if timeout is not None else watchdog
         assert limit_us is not None
-        epoch = run.epoch
 
         def give_up() -> None:
-            # one that has stopped in time has resolved the dependency or failed it
-            if run.epoch != epoch or self._stopping or self.stop is not None:
+            # a restart in place grants no more time
+            if self._stopping or self.stop is not None:
                 return
             for other in self.runs.values():
                 if other.phase == "waiting" and self._waits_for(other, run):
@@ -194,9 +193,9 @@ class ContainerMachine:
         self._kit.at(self._kit.now + limit_us, give_up)
 
     def _waits_for(self, other: ContainerRun, run: ContainerRun) -> bool:
-        if run.health == "HEALTHY":
-            return any(of == run.name and c in ("COMPLETE", "SUCCESS") for of, c in self._depends_on[other.name])
-        return any(of == run.name and c != "START" for of, c in self._depends_on[other.name])
+        """Whether a container waits for another one to complete or to be healthy, as things are."""
+        needs = [(of, c) for of, c in self._depends_on[other.name] if of == run.name and c != "START"]
+        return may_start(needs, {run.name: run.seen}).verdict == "wait"
 
     def _not_started(self, run: ContainerRun, why: str, error: str = "CannotStartContainerError") -> None:
         """Give a container up before it has started: the task goes to STOPPED."""

@@ -130,6 +130,8 @@ def fail(task: TaskRun, reason: str) -> None:
     """Let a task fail to start; raises StartFailed."""
     task.desired_status = "STOPPED"
     task.start_failure = reason
+    if reason.startswith("Cannot") and len(task.revision.definition.container_definitions) == 1:
+        task.container_reason = reason  # an error of a container, not of the task's resources
     task.stop_wanted = Stop("TaskFailedToStart", reason, drain=False)
     raise StartFailed(reason)
 
