@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 from sim_helpers import exact_region, fleet, lose_oldest_instance, network, register, seconds, stamps, statuses
 
-from fargsim.sim.errors import ClientException
-
 # RUNNING at 15 s where nobody waits for anybody (see sim_helpers): the containers that wait for nobody start then
 FIRST = 15.0
 NEXT = 0.5
@@ -411,43 +409,6 @@ def test_a_task_stopped_while_it_waits_for_a_migration():
         ("app", "STOPPED", None),
         ("migrate", "STOPPED", 0),
     ]
-
-
-@pytest.mark.parametrize(
-    ("container", "others", "says"),
-    [
-        (
-            waits(("log", "START")),
-            [side("log", **waits(("app", "START")))],
-            r"containerDefinitions\[0\]\.dependsOn: .* circle: app -> log -> app$",
-        ),
-        (waits(("app", "START")), [], r"containerDefinitions\[0\]\.dependsOn: .* circle: app -> app$"),
-        (
-            waits(("db", "COMPLETE")),
-            [side("db", essential=True)],
-            "cannot be an essential container: container app waits for COMPLETE of db",
-        ),
-        (
-            waits(("db", "SUCCESS")),
-            [side("db", essential=True)],
-            "cannot be an essential container: container app waits for SUCCESS of db",
-        ),
-        (waits(("db", "HEALTHY")), [side("db")], "it has no health check"),
-        (
-            waits(("dbx", "START")),
-            [side("db")],
-            "Cannot depend on container 'dbx' because it does not exist: container app may wait for one of app, db",
-        ),
-        ({}, [side(f"c{n}") for n in range(10)], "at most 10"),
-        ({"startTimeout": 121}, [], "startTimeout must be at most 120 s on Fargate, not 121"),
-        ({"startTimeout": 1}, [], "at least 2"),
-        ({"restartPolicy": {"enabled": True, "restartAttemptPeriod": 59}}, [], "legal: 60 to 1800"),
-        ({"healthCheck": {**CHECK, "interval": 301}}, [], "legal: 5 to 300"),
-    ],
-)
-def test_what_registration_refuses(container, others, says):
-    with pytest.raises(ClientException, match=says):
-        register(exact_region(), container=container, others=others)
 
 
 def test_a_service_counts_a_task_whose_container_ends_before_all_have_started_as_failed_to_start():

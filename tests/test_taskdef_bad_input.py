@@ -80,6 +80,17 @@ RANGES += [
         f"{C0}.dependsOn[0].containerName",
         "Cannot depend on container 'db' because it does not exist",
     ),
+    (one(dependsOn=waits("c0")), f"{C0}.dependsOn", "in a circle: c0 -> c0"),
+    (
+        definition({"dependsOn": waits("c1", condition="HEALTHY")}, {}),
+        f"{C0}.dependsOn[0].condition",
+        "container c0 waits for c1 to be HEALTHY: it has no health check",
+    ),
+    (
+        definition({"dependsOn": waits("c1", condition="SUCCESS")}, {}),
+        f"{C0}.dependsOn[0].condition",
+        "container c0 waits for SUCCESS of c1, whose exit would end the task",
+    ),
     (
         definition({"dependsOn": waits("c1", condition="COMPLETE")}, {}),
         f"{C0}.dependsOn[0].condition",

@@ -133,6 +133,17 @@ class ImageView:
     repository_missing: bool = False
 
 
+def agent_duration(seconds: float) -> str:
+    """Write a duration as the agent does.
+
+    >>> agent_duration(180), agent_duration(7200)
+    ('3m0s', '2h0m0s')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes}m{rest}s" if hours else f"{minutes}m{rest}s"
+
+
 def role_fault(arn: str) -> str:
     """What ECS says of a role that does not trust its tasks, or is not there: it launches none.
 

@@ -16,6 +16,7 @@ import simpy
 
 from fargsim.model.quantity import US_PER_S
 from fargsim.policy.containers import Health, dependents_of, health_changes, may_start, restarts, task_health
+from fargsim.policy.start_up import agent_duration
 from fargsim.sim.container_limits import DISK_FULL, KILLED, TaskDisk, TaskMemory, storage_left_bytes
 from fargsim.sim.container_run import NOTHING, ContainerRun, container_behaviour, serving_name, trouble_of
 from fargsim.sim.kit import Kit
@@ -179,8 +180,8 @@ class ContainerMachine:
             for other in self.runs.values():
                 if other.phase == "waiting" and self._waits_for(other, run):
                     if watchdog is not None:
-                        minutes, rest = divmod(watchdog // US_PER_S, 60)
-                        why = f"Could not transition to started; timed out after waiting {minutes}m{rest}s"
+                        waited = agent_duration(watchdog / US_PER_S)
+                        why = f"Could not transition to started; timed out after waiting {waited}"
                         self._not_started(other, why, "DockerTimeoutError")
                     else:
                         self._not_started(

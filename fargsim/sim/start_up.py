@@ -6,7 +6,7 @@ is `fargsim.policy.start_up`; a scenario that says nothing about its surrounding
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from fargsim.policy.start_up import (
     PullBehaviour,
     PullRate,
     address_failure,
+    agent_duration,
     image_failure,
     log_failure,
     plan_pull,
@@ -145,7 +146,7 @@ def failure_us(kit: Kit, task: TaskRun, failure: Failure) -> int:
     if not failure.waits:
         return kit.us("mistake_fast_failure_s")
     if task.instance is not None:
-        return kit.us("image_pull_inactivity_timeout_s")
+        return round(task.instance.pull_inactivity_timeout_s * US_PER_S)
     assert task.connectivity_at is not None
     return max(0, task.connectivity_at + kit.us("start_watchdog_s") - kit.now)
 
@@ -214,6 +215,8 @@ def pull(kit: Kit, task: TaskRun) -> Process:
     spent = lost_us
     if wanted:
         spent += round(pull_s(wanted, pull_rate(kit, task)) * US_PER_S)
+    if instance is not None:
+        yield from time_out(kit, task, wanted, instance.pull_timeout_s)
     full = pull_storage_fault(kit, task) if instance is None else None
     if full is not None:
         # it goes on until the disk is full
@@ -226,6 +229,19 @@ def pull(kit: Kit, task: TaskRun) -> Process:
         hold_images(kit, task)
         for view in wanted:
             instance.images.pulled(str(view.name), kit.now)
+
+
+def time_out(kit: Kit, task: TaskRun, wanted: Sequence[ImageView], limit_s: float) -> Process:
+    """Let a task fail when one of its images takes longer than the agent allows.
+
+    Source: github.com/aws/amazon-ecs-agent, README.md (``ECS_IMAGE_PULL_TIMEOUT``), agent/engine/errors.go (the words).
+    """
+    rate = pull_rate(kit, task)
+    if any(pull_s([view], rate) > limit_s for view in wanted):
+        yield kit.env.timeout(round(limit_s * US_PER_S))
+        task.pull_stopped_at = kit.now
+        after = agent_duration(limit_s)
+        fail(task, f"DockerTimeoutError: Could not transition to pulled; timed out after waiting {after}")
 
 
 def _ask(
