@@ -52,7 +52,7 @@ class ContainerMachine:
         self.stop: Stop | None = None
         """What `ended` says."""
         self.on_serving: Callable[[int | None], None] = lambda ready_at: None
-        """Told that the container that serves requests has ended in place (None), and from when on its next run answers."""
+        """Told that the container that serves requests has ended while the task runs on (None), and from when on its next run answers."""
         self.on_health: Callable[[Health], None] = lambda status: None
         """Told the task's health when that of a container changes."""
         self._kit = kit
@@ -283,6 +283,8 @@ class ContainerMachine:
                 self._task.exit_code, self._task.container_reason = code, reason
             self._end(Stop("EssentialContainerExited", EXITED, code))
             return
+        if run is self.serving:
+            self.on_serving(None)  # the task runs on, and nothing listens any more
         self._go_on()
 
     def _end(self, stop: Stop) -> None:

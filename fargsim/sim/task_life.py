@@ -95,6 +95,9 @@ def run_machine(kit: Kit, task: TaskRun, machine: ContainerMachine) -> Process:
     machine.on_serving = lambda ready_at: _restarted(kit, task, ready_at)
     if machine.serving.alive and task.boot_done_at is not None:
         kit.work.started(task, task.boot_done_at)
+    elif not machine.serving.alive:
+        for group, target in task.targets:
+            group.restarted(target, None)  # it has ended already; if it is restarted, it says when it answers
     if task.service is not None:
         task.service.task_started(task, machine.checked)
     machine.tell_health()
