@@ -218,8 +218,17 @@ def test_an_agent_pulls_from_amazon_ecr_with_its_instances_role():
     assert instance_in("nat", image=image, roles=sound)[1] == "RUNNING"
     at, status, reason = instance_in("nat", image=image, roles={"ecsInstanceRole": {"actions": ["ecs:*"]}})
     assert (at, status) == (5, "STOPPED")
-    assert "assumed-role/ecsInstanceRole/" in reason
-    assert "is not authorized to perform: ecr:GetAuthorizationToken" in reason
+    assert "assumed-role/ecsInstanceRole/i-" in reason  # the instance asks in its own name
+    assert "is not authorized to perform: ecr:GetAuthorizationToken on resource: * " in reason
+    at, status, reason = instance_in("nat", image=image, roles={"ecsInstanceRole": {"actions": ["ecr:Get*"]}})
+    assert (at, status) == (5, "STOPPED")
+    assert reason.startswith(
+        "CannotPullContainerError: Error response from daemon: pull access denied for 123456789012.dkr.ecr.us-east-1.amazonaws.com/web, "
+        "repository does not exist or may require 'docker login': denied: User: arn:aws:sts::123456789012:assumed-role/ecsInstanceRole/i-"
+    )
+    assert (
+        "is not authorized to perform: ecr:BatchGetImage on resource: arn:aws:ecr:us-east-1:123456789012:repository/web"
+    ) in reason
 
 
 @pytest.mark.parametrize(

@@ -50,21 +50,21 @@ class Caller:
     ----------
     role
         Name of the role.
-    task_id
-        Name of the session.
+    session
+        Name of the session: the task's identifier, or the instance's.
     account, region
         Where.
     """
 
     role: str
-    task_id: str
+    session: str
     account: str
     region: str
 
     def denied(self, action: str, resource: str) -> str:
         """Return IAM's refusal."""
         return (
-            f"AccessDeniedException: User: arn:aws:sts::{self.account}:assumed-role/{self.role}/{self.task_id} is not authorized to "
+            f"AccessDeniedException: User: arn:aws:sts::{self.account}:assumed-role/{self.role}/{self.session} is not authorized to "
             f"perform: {action} on resource: {resource} because no identity-based policy allows the {action} action"
         )
 
@@ -119,6 +119,8 @@ class ImageView:
         Whether the image is an index without this processor.
     repository_missing
         Whether there is no such repository at all.
+    denied
+        The action that the agent's role lacks, where `registry` is ``denied``.
     """
 
     name: ImageName
@@ -131,6 +133,7 @@ class ImageView:
     limited: bool = False
     no_platform: bool = False
     repository_missing: bool = False
+    denied: str = "ecr:GetAuthorizationToken"
 
 
 def agent_duration(seconds: float) -> str:
@@ -305,8 +308,12 @@ def _docker_pull(image: ImageView, caller: Caller, architecture: str) -> str | N
             f'{head}Get "https://{registry}/v2/": net/http: request canceled while waiting for connection '
             "(Client.Timeout exceeded while awaiting headers)"
         )
+    if image.registry == "denied" and image.denied == "ecr:GetAuthorizationToken":
+        return caller.denied(image.denied, "*")
     if image.registry == "denied":
-        return f"AccessDeniedException: {caller.denied('ecr:GetAuthorizationToken', '*').removeprefix('AccessDeniedException: ')}"
+        resource = f"arn:aws:ecr:{caller.region}:{caller.account}:repository/{name.path}"
+        said = caller.denied(image.denied, resource).removeprefix("AccessDeniedException: ")
+        return f"{head}pull access denied for {name.repository}, repository does not exist or may require 'docker login': denied: {said}"
     if image.registry == "missing" and image.repository_missing:
         if name.ecr:
             return f"{head}repository {name.repository} not found: name unknown: The repository with name '{name.path}' does not exist"

@@ -18,7 +18,7 @@ from fargsim.report.story import clock
 
 TITLE = "Why tasks stopped"
 COLUMNS = ("service", "times", "first", "last", "reached", "stop_code", "reason")
-TASK_ID = re.compile(r"\b[0-9a-f]{32}\b")
+IDENTIFIER = re.compile(r"\b(?:[0-9a-f]{32}|i-[0-9a-f]{17})\b")
 CHECK_REASON = re.compile(r"\(task ([0-9a-f]{32})\) is unhealthy in .* due to \(reason (.*)\)\.$")
 REFUSED = re.compile(r"was unable to place (?:a task|tasks)\b")
 NOT_TAKEN_ON = re.compile(r"failed to launch a task with \(error (.*)\)\.$")
@@ -40,8 +40,8 @@ def stops(result: Result) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns `service` (or group), `times`, `first` and `last` (instants), `reached`, `stop_code`, `reason`; identifiers of tasks are
-        left out of reasons. Ordered by how far the tasks came, then by service.
+        Columns `service` (or group), `times`, `first` and `last` (instants), `reached`, `stop_code`, `reason`; identifiers of tasks
+        and instances are left out of reasons. Ordered by how far the tasks came, then by service.
     """
     tasks = result.tables["tasks"]
     reached = _reached(result)
@@ -51,7 +51,7 @@ def stops(result: Result) -> pd.DataFrame:
     for task in tasks.to_dict("records"):
         if not _unwanted(task):
             continue
-        reason = TASK_ID.sub("...", str(task["stopped_reason"]))
+        reason = IDENTIFIER.sub("...", str(task["stopped_reason"]))
         check = checks.get(str(task["task_id"]))
         if check is not None and reason.startswith("Task failed ELB"):
             reason = f"{reason} due to (reason {check})"

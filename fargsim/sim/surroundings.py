@@ -86,9 +86,11 @@ class SurroundingsRun:
         return arn
 
     def caller(self, task: TaskRun, arn: str | None) -> Caller:
-        """Return who asks, for the text of a refusal."""
+        """Return who asks, for the text of a refusal: an instance in its own name, unless it takes on a role for the task."""
         kit = self._kit
-        return Caller(_role_name(arn) if arn is not None else "none", task.task_id, kit.account, kit.region)
+        own = task.instance is not None and arn != task.revision.definition.execution_role_arn
+        session = task.instance.instance_id if own and task.instance is not None else task.task_id
+        return Caller(_role_name(arn) if arn is not None else "none", session, kit.account, kit.region)
 
     # ways out
 
@@ -165,9 +167,10 @@ class SurroundingsRun:
         repository = self._repositories.get(name.repository, Repository())
         trouble: Trouble = ""
         layers = False
+        lacking = self._lacking_for_pull(task) if name.ecr else ""
         if not self.reaches(task, "ecr.dkr" if name.ecr else "internet"):
             trouble = "unreachable"
-        elif name.ecr and not self._may_pull(task):
+        elif name.ecr and lacking:
             trouble = "denied"
         elif not repository.exists or (repository.tags is not None and name.tag not in repository.tags):
             trouble = "missing"
@@ -180,14 +183,16 @@ class SurroundingsRun:
             layers=layers,
             no_platform=repository.multi_architecture and self.architecture(task) not in repository.architectures,
             repository_missing=not repository.exists,
+            denied=lacking,
         )
 
-    def _may_pull(self, task: TaskRun) -> bool:
+    def _lacking_for_pull(self, task: TaskRun) -> str:
+        """Return the first action that an agent's role lacks for a pull from Amazon ECR; empty where it has all."""
         role = self.agent_role(task)
         needed = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
         if task.instance is not None:
-            needed.append("ecr:GetAuthorizationToken")
-        return all(self.allows(role, action) for action in needed)
+            needed.insert(0, "ecr:GetAuthorizationToken")
+        return next((action for action in needed if not self.allows(role, action)), "")
 
     def takes_a_pull(self, task: TaskRun, facts: ImageFacts) -> bool:
         """Count a pull at a registry with a limit; false when there is none left for the address it comes from."""
