@@ -13,7 +13,10 @@ from load_examples import EC2, SCENARIO, TASK_DEFINITION, changed, faults, line_
 
 from fargsim.load import LocatedIssue, ScenarioError, load, load_variants
 
-FARGATE_1_VCPU = "1024 CPU units (1 vCPU) on Fargate go with memory of 2048 to 8192 MiB in steps of 1024, not 1024"
+FARGATE_1_VCPU = (
+    "No Fargate configuration exists for given values: 1024 CPU units (1 vCPU) on Fargate go with memory of 2048 to 8192 MiB in steps "
+    "of 1024, not 1024"
+)
 
 
 def test_the_example_is_sound(tmp_path: Path) -> None:
@@ -55,13 +58,15 @@ def test_a_misspelt_key_is_told_once_with_the_right_one_and_all_that_are_legal(t
             "256",
             "4096",
             "memory",
-            "256 CPU units (0.25 vCPU) on Fargate go with memory of 512, 1024 or 2048 MiB, not 4096",
+            "No Fargate configuration exists for given values: 256 CPU units (0.25 vCPU) on Fargate go with memory of 512, 1024 or "
+            "2048 MiB, not 4096",
         ),
         (
             "300",
             "2048",
             "cpu",
-            "Fargate has no task size with 300 CPU units: legal are 256, 512, 1024, 2048, 4096, 8192, 16384 and 32768",
+            "Invalid 'cpu' setting for task: Fargate has no task size with 300 CPU units: legal are 256, 512, 1024, 2048, 4096, "
+            "8192, 16384 and 32768",
         ),
     ],
 )
@@ -292,6 +297,7 @@ def test_all_faults_of_all_kinds_come_in_one_pass(tmp_path: Path) -> None:
             line_of("cpus", text)[0],
             "containerDefinitions[0].cpus",
         ): "unknown key 'cpus': did you mean 'cpu'?",
+        ("web.taskdef.json", line_of('"memory": "2000"', text)[0], "memory"): "No Fargate configuration exists",
         ("scenario.yaml", 12, "taskDefinitions[1].cpu"): "'lots' is not an amount of CPU",
         ("scenario.yaml", 15, "behaviour.web.boot"): "5 has no unit: write a duration like '250 ms'",
         ("scenario.yaml", 16, "behaviour.nobody"): "there is no task definition 'nobody': there are api, web",

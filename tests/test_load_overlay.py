@@ -156,8 +156,8 @@ def test_overrides_follow_one_another() -> None:
         ("traffic[0].to", "api", ("traffic[0].to", "there is no service 'api': there is web")),
         (
             "taskDefinitions[web].cpu",
-            "300",
-            ("taskDefinitions[0].cpu", "the containers' cpu adds up to 1024 units, more than the task's 300"),
+            "512",
+            ("taskDefinitions[0].cpu", "the containers' cpu adds up to 1024 units, more than the task's 512"),
         ),
         ("seed", "[1,", ("[1]", "the file ends too early: the list that begins on line 1 is not closed")),
     ],

@@ -328,13 +328,13 @@ def test_fargate_needs_a_definition_that_says_so(tmp_path: Path) -> None:
             "container",
             {"dependsOn": [{"containerName": "db", "condition": "START"}]},
             "containerDefinitions[0].dependsOn[0].containerName",
-            "container app depends on 'db', which is not one of app",
+            "Cannot depend on container 'db' because it does not exist: container app may wait for one of app",
         ),
         (
             "container",
             {"dependsOn": [{"containerName": "app", "condition": "START"}]},
-            "containerDefinitions",
-            "dependsOn runs in a circle through app",
+            "containerDefinitions[0].dependsOn",
+            "containers must not wait for each other in a circle: app -> app",
         ),
         (
             "container",
@@ -367,7 +367,7 @@ def test_eleven_containers_are_one_too_many(tmp_path: Path) -> None:
     definition["containerDefinitions"] = [{"name": f"c{n}", "image": "x"} for n in range(11)]
     report = validate_file(place(tmp_path, SCENARIO, definition).with_name("web.taskdef.json"))
     assert [(i.dotted(), i.message) for i in report.issues] == [
-        ("containerDefinitions", "must have at most 10 elements, not 11")
+        ("containerDefinitions", "must have at most 10 elements, not 11 (legal: 1 to 10)")
     ]
 
 

@@ -109,12 +109,13 @@ def test_notes_tell_what_is_accepted_but_not_simulated(tmp_path: Path) -> None:
     definition["containerDefinitions"][0] |= {"startTimeout": 30, "restartPolicy": None, "dependsOn": []}
     text = changed(
         "desiredCount: 4",
-        "desiredCount: 4\n    platformVersion: 1.4.0\n    deploymentConfiguration: {bakeTimeInMinutes: 5}",
+        "desiredCount: 4\n    platformVersion: 1.4.0\n    serviceRegistries: [{registryArn: arn}]\n    "
+        "deploymentConfiguration: {bakeTimeInMinutes: 5}",
     )
     text = changed("TargetType: ip}", "TargetType: ip, Attributes: [{Key: stickiness.enabled, Value: 'true'}]}", text)
     found = load_notes(load(place(tmp_path, text, definition)))
     assert [n for n in found if n.endswith("is accepted but not simulated yet")] == [
-        "platformVersion of service web is accepted but not simulated yet",
+        "serviceRegistries of service web is accepted but not simulated yet",
         "stickiness.enabled of target group web-targets is accepted but not simulated yet",
     ]
     assert not [n for n in load_notes(load(place(tmp_path))) if "not simulated" in n]

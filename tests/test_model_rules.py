@@ -354,7 +354,7 @@ A, B = {"name": "a", "memory": 100}, {"name": "b", "memory": 100}
                     B | {"dependsOn": [{"containerName": "a", "condition": "START"}]},
                 ]
             ),
-            ["containerDefinitions"],
+            ["containerDefinitions[0].dependsOn"],
         ),
         (
             definition(

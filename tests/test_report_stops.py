@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 import fargsim
+from fargsim.load.issue import ScenarioError
 from fargsim.record.result import Result
+from fargsim.report.failed_requests import failed_requests, failed_requests_html, failed_requests_table
 from fargsim.report.stops import NOT_LAUNCHED, stops, stops_html, stops_table
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
@@ -23,6 +25,11 @@ def test_every_mistake_of_the_lesson_has_its_row(lesson: Result) -> None:
     why = {row["service"]: (row["reached"], row["stop_code"], row["reason"]) for row in found.to_dict("records")}
     expected = {
         "vcpu-quota": (NOT_LAUNCHED, "", "reached the limit on the number of vCPUs"),
+        "role-not-trusted": (
+            NOT_LAUNCHED,
+            "",
+            "ECS was unable to assume the role 'arn:aws:iam::123456789012:role/ec2-only'",
+        ),
         "no-capacity": (NOT_LAUNCHED, "", "Capacity is unavailable at this time"),
         "no-addresses": ("PROVISIONING", "TaskFailedToStart", "InsufficientFreeAddressesInSubnet"),
         "no-rights-to-ecr": ("ACTIVATING", "TaskFailedToStart", "perform: ecr:GetAuthorizationToken"),
@@ -33,19 +40,26 @@ def test_every_mistake_of_the_lesson_has_its_row(lesson: Result) -> None:
         "pull-limit": ("ACTIVATING", "TaskFailedToStart", "toomanyrequests"),
         "no-route": ("ACTIVATING", "TaskFailedToStart", 'manifests/2.4": dial tcp: i/o timeout'),
         "no-s3-endpoint": ("ACTIVATING", "TaskFailedToStart", "httpReaderSeeker: failed open: failed to do request"),
-        "closed-group": ("RUNNING", "ServiceSchedulerInitiated", "Task failed ELB health checks: Request timed out"),
-        "loopback": ("RUNNING", "ServiceSchedulerInitiated", "Task failed ELB health checks: Health checks failed"),
-        "wrong-path": ("RUNNING", "ServiceSchedulerInitiated", "Health checks failed with these codes: [404]"),
+        "closed-group": ("RUNNING", "ServiceSchedulerInitiated", "due to (reason Request timed out)"),
+        "loopback": ("RUNNING", "ServiceSchedulerInitiated", "due to (reason Health checks failed)"),
+        "wrong-path": (
+            "RUNNING",
+            "ServiceSchedulerInitiated",
+            "due to (reason Health checks failed with these codes: [404])",
+        ),
         "wrong-processor": (
             "RUNNING",
             "EssentialContainerExited",
-            "Essential container in task exited (exit code 1)",
+            "Essential container in task exited (exit code 1: exec format error)",
         ),
     }
     assert set(why) == set(expected)
     for service, (reached, code, words) in expected.items():
         assert why[service][:2] == (reached, code), service
         assert words in why[service][2], service
+    for service in ("closed-group", "loopback", "wrong-path"):
+        words = "Task failed ELB health checks in (target-group arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/"
+        assert why[service][2].startswith(f"{words}{service}/"), service
     assert len(found) == len(expected)  # one row each, whatever the number of tasks
 
 
@@ -78,10 +92,43 @@ def test_the_sound_service_and_the_one_whose_requests_fail_have_no_row(lesson: R
 def test_the_table_names_every_service_in_the_terminal_and_in_the_report(lesson: Result) -> None:
     table = stops_table(lesson)
     assert table is not None
-    assert table.row_count == 15
+    assert table.row_count == 16
     html = stops_html(lesson)
-    assert html.count("<tr>") == 16
+    assert html.count("<tr>") == 17
     assert "can&#x27;t find the specified secret" in html
+
+
+def test_requests_that_fail_while_no_task_stops_are_told_by_service(lesson: Result) -> None:
+    [row] = failed_requests(lesson).to_dict("records")
+    assert row["service"] == "no-task-role"
+    assert row["failed"] == row["application"]
+    assert row["application"] / row["requests"] == pytest.approx(0.4, abs=0.02)
+    assert row["share"] == pytest.approx(row["failed"] / row["requests"])
+    table = failed_requests_table(lesson)
+    assert table is not None
+    assert table.row_count == 1
+    assert "<td>no-task-role</td>" in failed_requests_html(lesson)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"executionRoleArn": "null"},
+            "Fargate requires task definition to have execution role ARN to support ECR images.",
+        ),
+        ({"memory": "4096"}, "No Fargate configuration exists for given values: "),
+    ],
+)
+def test_what_registration_refuses_is_told_as_the_lesson_says(change: dict[str, str], words: str) -> None:
+    overrides = [(f"taskDefinitions[sound].{key}", value) for key, value in change.items()]
+    with pytest.raises(ScenarioError) as caught:
+        fargsim.load(SCENARIOS / "noisy-mistakes.yaml", overrides=overrides)
+    [issue] = caught.value.issues
+    assert issue.text.startswith(f"ClientException: {words}")
+    [(key, value)] = change.items()
+    text = (SCENARIOS / "noisy-mistakes.yaml").read_text(encoding="utf-8")
+    assert f"--set 'taskDefinitions[sound].{key}={value}'" in text
 
 
 def test_a_run_in_which_nothing_went_wrong_has_no_table() -> None:

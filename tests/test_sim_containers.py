@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 from sim_helpers import exact_region, fleet, lose_oldest_instance, network, register, seconds, stamps, statuses
 
-from fargsim.sim.errors import ClientException
-
 # RUNNING at 15 s where nobody waits for anybody (see sim_helpers): the containers that wait for nobody start then
 FIRST = 15.0
 NEXT = 0.5
@@ -257,6 +255,41 @@ def test_no_restart_too_early_or_for_an_ignored_exit_code(run, code, policy):
     assert list(rows(region)) == ([("app", 0)] if policy["enabled"] else [])  # without a policy: a plain task
 
 
+def test_restarts_in_place_grant_no_more_time_to_those_who_wait():
+    """It exits with 1 at 85 s and starts again at 85.5 s; whoever waits for its success gives up 120 s after its first start."""
+    region = exact_region()
+    policy = {"enabled": True, "restartAttemptPeriod": 60}
+    register(
+        region,
+        behaviour={"containers": {"job": {**TINY, "run": "70 s", "exit_code": 1, "stop": "2 s"}}},
+        container=waits(("job", "SUCCESS")),
+        others=[side("job", startTimeout=120, restartPolicy=policy)],
+    )
+    arn = start(region)
+    assert statuses(region)[0][2:] == [(10, "ACTIVATING"), (135, "STOPPING"), (137, "DEPROVISIONING"), (144, "STOPPED")]
+    assert told(region, arn)["stoppedReason"].endswith("dependency [job] for target [app] has timed out.")
+    assert rows(region) == {("job", 0): (15, 85, 1), ("job", 1): (85.5, 137, 0), ("app", 0): (None, None, 143)}
+
+
+def test_who_has_what_it_waits_for_gives_up_for_nobody_else():
+    """app waits for the end of job, which comes in time, and for db, which has no time-out of its own on an instance."""
+    region = exact_region()
+    fleet(region)
+    register(
+        region,
+        cpu=512,
+        memory=512,
+        fargate=False,
+        behaviour={"containers": {"job": {**TINY, "run": "20 s"}, "db": {**TINY, "boot": "100 s"}}},
+        container=waits(("job", "COMPLETE"), ("db", "HEALTHY")),
+        others=[side("job", startTimeout=30), side("db", healthCheck=CHECK)],
+    )
+    arn = start(region, fargate=False)
+    # 120 MiB at 50 MiB/s and 2 s: 4.4 s; healthy at the check 100 s later
+    assert stamps(region, arn)["startedAt"] == 4.4 + 100 + NEXT
+    assert told(region, arn)["lastStatus"] == "RUNNING"
+
+
 def test_a_container_that_waits_for_complete_does_not_start_while_the_other_is_restarted():
     region = exact_region()
     register(
@@ -376,27 +409,6 @@ def test_a_task_stopped_while_it_waits_for_a_migration():
         ("app", "STOPPED", None),
         ("migrate", "STOPPED", 0),
     ]
-
-
-@pytest.mark.parametrize(
-    ("container", "others", "says"),
-    [
-        (waits(("log", "START")), [side("log", **waits(("app", "START")))], "circle through app, log"),
-        (waits(("app", "START")), [], "circle through app"),
-        (waits(("db", "COMPLETE")), [side("db", essential=True)], "COMPLETE of the essential container db"),
-        (waits(("db", "SUCCESS")), [side("db", essential=True)], "SUCCESS of the essential container db"),
-        (waits(("db", "HEALTHY")), [side("db")], "it has no health check"),
-        (waits(("dbx", "START")), [side("db")], "'dbx', which is not one of app, db"),
-        ({}, [side(f"c{n}") for n in range(10)], "at most 10"),
-        ({"startTimeout": 121}, [], "startTimeout must be at most 120 s on Fargate, not 121"),
-        ({"startTimeout": 1}, [], "at least 2"),
-        ({"restartPolicy": {"enabled": True, "restartAttemptPeriod": 59}}, [], "legal: 60 to 1800"),
-        ({"healthCheck": {**CHECK, "interval": 301}}, [], "legal: 5 to 300"),
-    ],
-)
-def test_what_registration_refuses(container, others, says):
-    with pytest.raises(ClientException, match=says):
-        register(exact_region(), container=container, others=others)
 
 
 def test_a_service_counts_a_task_whose_container_ends_before_all_have_started_as_failed_to_start():

@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 from sim_helpers import behind, exact_region, fleet, network, register, seconds, stamps, target_group
 
-from fargsim.sim.container_limits import pull_storage_fault
-
 TINY = {"image": {"size": "0 MiB"}}
 KILLED = "OutOfMemoryError: Container killed due to memory usage"
 FIRST = 15.0  # RUNNING, see sim_helpers
@@ -162,10 +160,13 @@ def test_requests_in_the_task_hold_memory_until_it_is_killed():
     behaviour = {"memory": "16 MiB", "request": {"cpu": "1 ms", "wait": "30 s", "memory": "16 MiB"}}
     service_with_traffic(region, behaviour, rate="10 /s")
     region.run(until="120 s")
-    [first, *_] = region.finish().tasks.frame().sort_values("created_at").itertuples()
+    tables = region.finish()
+    [first, *_] = tables.tasks.frame().sort_values("created_at").itertuples()
     # RUNNING at 20 s, healthy by 30 s; looked at where the meter samples, every 20 s: at 40 s it holds 150 requests at most, at 60 s 300
     assert seconds(first.stopping_at) in (40, 60)
     assert int(first.exit_code) == 137
+    killed = tables.containers.frame().set_index("task_id").loc[first.task_id]
+    assert (int(killed.exit_code), killed.reason, killed.exited_at) == (137, KILLED, first.stopping_at)
 
 
 def test_fewer_requests_fit():
@@ -243,8 +244,26 @@ def test_images_that_do_not_fit_the_storage():
         "CannotPullContainerError: write /var/lib/docker/tmp/GetImageBlob111111111: no space left on device",
     )
     register(region, "small", behaviour={"image": {"size": "5 GiB"}})  # 17.5 GiB in all
-    [revision] = region.registry.revisions["small"]
-    assert pull_storage_fault(region.kit, revision) is None
+    region.ecs.run_task(taskDefinition="small", launchType="FARGATE", networkConfiguration=network())
+    region.run(until="2 h")
+    assert region.finish().tasks.frame().set_index("family").last_status.to_dict() == {
+        "web": "STOPPED",
+        "small": "RUNNING",
+    }
+
+
+@pytest.mark.parametrize(("version", "gib", "runs"), [(None, 20, True), ("1.4.0", 20, True), ("1.3.0", 10, False)])
+def test_platform_version_1_3_has_ten_gib_for_images_and_what_is_written(version, gib, runs):
+    """3 GiB and 7.5 GiB unpacked: 10.5 GiB."""
+    region = exact_region()
+    register(region, behaviour={"image": {"size": "3 GiB"}})
+    more = {} if version is None else {"platformVersion": version}
+    region.ecs.run_task(taskDefinition="web", launchType="FARGATE", networkConfiguration=network(), **more)
+    region.run(until="1 h")
+    [task] = region.finish().tasks.frame().itertuples()
+    assert (task.platform_version, task.ephemeral_storage_gib) == (version or "1.4.0", gib)
+    assert (task.last_status == "RUNNING") is runs
+    assert runs or task.stopped_reason.endswith("no space left on device")
 
 
 def test_a_container_restarted_behind_a_balancer_cuts_off_its_requests_and_answers_again():

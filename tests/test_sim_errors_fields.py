@@ -49,7 +49,7 @@ DEFINITIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "eleven containers": (
         {"containerDefinitions": [{"name": f"c{n}", "image": "app:1"} for n in range(11)]},
-        ("containerDefinitions: must have at most 10 elements, not 11",),
+        ("containerDefinitions: must have at most 10 elements, not 11 (legal: 1 to 10)",),
     ),
 }
 
@@ -101,6 +101,15 @@ REQUESTS: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
         "InvalidParameterException",
         ("The platform version must be null when specifying an EC2 launch type.",),
     ),
+    "Windows on Fargate Spot": (
+        {
+            "taskDefinition": "windows",
+            "networkConfiguration": network(),
+            "capacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 1}],
+        },
+        "InvalidParameterException",
+        ("capacityProviderStrategy: FARGATE_SPOT does not run Windows tasks: use FARGATE", "windows:1"),
+    ),
 }
 
 
@@ -109,6 +118,15 @@ def prepared() -> Region:
     register(region)
     register(region, "ec2", fargate=False, memory=1024)
     register(region, "large", cpu=8192, memory=16384)
+    region.ecs.register_task_definition(
+        family="windows",
+        cpu="1024",
+        memory="2048",
+        networkMode="awsvpc",
+        requiresCompatibilities=["FARGATE"],
+        runtimePlatform={"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE"},
+        **container(),
+    )
     return region
 
 
@@ -153,3 +171,21 @@ def test_a_platform_version_in_a_file_is_refused_at_its_line(tmp_path: Path) -> 
     [issue] = caught.value.issues
     assert (issue.line, issue.col, issue.dotted()) == (13, 22, "services[0].platformVersion")
     assert "legal are LATEST, 1.4.0 and 1.3.0" in issue.message
+
+
+def test_windows_on_fargate_spot_is_refused_at_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text(
+        "schema: 1\nname: x\nregion: us-east-1\nduration: 5 min\ntaskDefinitions:\n"
+        "  - {family: web, cpu: '1024', memory: '2048', networkMode: awsvpc, requiresCompatibilities: [FARGATE],\n"
+        "     runtimePlatform: {operatingSystemFamily: WINDOWS_SERVER_2022_CORE},\n"
+        "     containerDefinitions: [{name: app, image: 'app:1'}]}\n"
+        "services:\n  - serviceName: web\n    taskDefinition: web\n    desiredCount: 1\n"
+        "    capacityProviderStrategy:\n      - {capacityProvider: FARGATE_SPOT, weight: 1}\n"
+        "    networkConfiguration: {awsvpcConfiguration: {subnets: [subnet-a]}}\n"
+    )
+    with pytest.raises(ScenarioError) as caught:
+        fargsim.load(file)
+    [issue] = caught.value.issues
+    assert (issue.line, issue.dotted()) == (14, "services[0].capacityProviderStrategy[0].capacityProvider")
+    assert issue.message == "FARGATE_SPOT does not run Windows tasks: use FARGATE"

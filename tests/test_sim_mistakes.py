@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sim_helpers import exact_region, network, stamps, statuses
+from sim_helpers import exact_region, fleet, messages, network, statuses
 
 from fargsim import Region
 from fargsim.sim.errors import ClientException
@@ -107,6 +107,74 @@ def test_an_image_of_a_public_registry_needs_no_execution_role():
     assert run(region)["lastStatus"] == "RUNNING"
 
 
+# before a task is launched
+
+NOT_TAKEN_ON = (
+    f"ECS was unable to assume the role '{ROLE}' that was provided for this task. Please verify that the role being passed has the proper "
+    "trust relationship and permissions and that your IAM user has permissions to pass this role."
+)
+UNTRUSTED = {"roles": {"exec": {"trusts": ["ec2.amazonaws.com"]}}}
+
+
+@pytest.mark.parametrize("which", ["executionRoleArn", "taskRoleArn"])
+def test_a_role_that_cannot_be_taken_on_launches_nothing(which):
+    region = exact_region(surroundings=UNTRUSTED)
+    define(region, role=None, more={which: ROLE})
+    placed = {"taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network("subnet-a")}
+    with pytest.raises(ClientException) as refused:
+        region.ecs.run_task(**placed)
+    assert str(refused.value) == NOT_TAKEN_ON
+    region.ecs.create_service(serviceName="web", desiredCount=2, **placed)
+    region.run(until="10 min")
+    # told once, not at every attempt
+    assert messages(region) == [(5, f"failed to launch a task with (error {NOT_TAKEN_ON}).")]
+    events = region.kit.recorder.events.frame()
+    assert events[events.message.str.contains("failed to launch")].event_name.tolist() == [
+        "SERVICE_TASK_CONFIGURATION_FAILURE"
+    ]
+    assert region.finish().tasks.frame().empty
+
+
+def test_on_instances_a_role_that_cannot_be_taken_on_launches_nothing_either():
+    region = exact_region(surroundings=UNTRUSTED)
+    fleet(region, 1)
+    [instance] = region.ecs.list_container_instances()["containerInstanceArns"]
+    region.ecs.register_task_definition(
+        family="web", executionRoleArn=ROLE, containerDefinitions=[{"name": "app", "image": "app:1", "memory": 256}]
+    )
+    for start in (
+        lambda: region.ecs.run_task(taskDefinition="web", launchType="EC2"),
+        lambda: region.ecs.start_task(taskDefinition="web", containerInstances=[instance]),
+    ):
+        with pytest.raises(ClientException, match="ECS was unable to assume the role"):
+            start()
+    region.ecs.create_service(serviceName="web", taskDefinition="web", desiredCount=1, launchType="EC2")
+    region.run(until="1 min")
+    assert statuses(region) == []
+    assert messages(region) == [(5, f"failed to launch a task with (error {NOT_TAKEN_ON}).")]
+
+
+def test_a_task_definition_with_a_sound_role_ends_it_and_the_breaker_counts_it():
+    region = exact_region(surroundings=UNTRUSTED)
+    define(region, role=None)
+    define(region)
+    breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+    region.ecs.create_service(
+        serviceName="web",
+        taskDefinition="web:1",
+        desiredCount=1,
+        launchType="FARGATE",
+        networkConfiguration=network("subnet-a"),
+        deploymentConfiguration=breaker,
+    )
+    region.run(until="5 min")
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    region.run(until="15 min")
+    [told] = region.ecs.describe_services(services=["web"])["services"]
+    assert told["taskDefinition"].endswith("web:1")
+    assert (told["runningCount"], len(statuses(region))) == (1, 1)  # the old task was never touched
+
+
 # refused at once
 
 
@@ -114,6 +182,9 @@ def check(region: Region, told: dict[str, Any], states: list[tuple[float, str]],
     assert statuses(region) == [states]
     assert told["stopCode"] == "TaskFailedToStart"
     assert reason(told) == expected
+    # what a container cannot do is its own reason, too; what the task cannot have is not
+    [container] = told["containers"]
+    assert container.get("reason") == (told["stoppedReason"] if expected.startswith("Cannot") else None)
     assert "startedAt" not in told
 
 
@@ -133,13 +204,6 @@ def check(region: Region, told: dict[str, Any], states: list[tuple[float, str]],
             {"roles": {"exec": {"actions": ["ecr:GetAuthorizationToken"]}}},
             f"CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {ECR}:1: "
             f"unexpected status from HEAD request to https://{ECR.replace('/', '/v2/')}/manifests/1: 403 Forbidden",
-        ),
-        (
-            f"{ECR}:1",
-            {},
-            {"roles": {"exec": {"trusts": ["ec2.amazonaws.com"]}}},
-            f"ECS was unable to assume the role '{ROLE}' that was provided for this task. Please verify that the role being passed has "
-            "the proper trust relationship and permissions and that your IAM user has permissions to pass this role.",
         ),
         (
             f"{ECR}:9",
@@ -212,7 +276,6 @@ def check(region: Region, told: dict[str, Any], states: list[tuple[float, str]],
     ids=[
         "no right to a token",
         "no right to the image",
-        "role not trusted",
         "no such tag",
         "no such repository",
         "too many requests",
@@ -339,55 +402,3 @@ def test_a_security_group_that_lets_nothing_out():
     define(region, "httpd:2.4")
     told = run(region)
     assert (told["lastStatus"], told["stoppedReason"][:25]) == ("STOPPED", "CannotPullContainerError:")
-
-
-# addresses
-
-
-def test_a_subnet_without_addresses_fails_the_task_in_provisioning():
-    region = exact_region(surroundings={"network": {"subnets": [subnet(AvailableIpAddressCount=0)]}})
-    define(region)
-    told = run(region, public=True)
-    assert statuses(region) == [[(0, "PROVISIONING"), (180, "STOPPED")]]
-    assert (told["stopCode"], told["stoppedReason"]) == (
-        "TaskFailedToStart",
-        "Unexpected EC2 error while attempting to Create Network Interface with public IP assignment enabled in subnet 'subnet-a': "
-        "InsufficientFreeAddressesInSubnet",
-    )
-    assert set(stamps(region, told["taskArn"])) == {"createdAt", "stoppedAt"}
-
-
-def test_an_address_that_is_given_back_goes_to_the_task_that_waits():
-    region = exact_region(surroundings={"network": {"subnets": [subnet(AvailableIpAddressCount=1)]}})
-    define(region)
-    placed = {"taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network("subnet-a")}
-    first, _ = region.ecs.run_task(**placed, count=2)["tasks"]
-    region.run(until="50 s")
-    region.ecs.stop_task(task=first["taskArn"])
-    region.run(until="200 s")
-    # stopping takes 1 s, detaching the interface 7 s; only then is the address free
-    assert statuses(region)[0][-2:] == [(51, "DEPROVISIONING"), (58, "STOPPED")]
-    assert statuses(region)[1] == [(0, "PROVISIONING"), (62, "PENDING"), (68, "ACTIVATING"), (73, "RUNNING")]
-
-
-def test_another_subnet_of_the_zone_helps_out():
-    subnets = [subnet(AvailableIpAddressCount=1), subnet(SubnetId="subnet-b", AvailableIpAddressCount=1)]
-    region = exact_region(surroundings={"network": {"subnets": subnets}})
-    define(region)
-    region.ecs.run_task(
-        taskDefinition="web", launchType="FARGATE", networkConfiguration=network("subnet-a", "subnet-b"), count=3
-    )
-    region.run(until="400 s")
-    assert [life[-1][1] for life in statuses(region)] == ["RUNNING", "RUNNING", "STOPPED"]
-
-
-def test_a_task_that_is_stopped_while_it_waits_leaves_the_queue():
-    region = exact_region(surroundings={"network": {"subnets": [subnet(AvailableIpAddressCount=1)]}})
-    define(region)
-    placed = {"taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network("subnet-a")}
-    first, second, _ = region.ecs.run_task(**placed, count=3)["tasks"]
-    region.run(until="30 s")
-    region.ecs.stop_task(task=second["taskArn"])
-    region.ecs.stop_task(task=first["taskArn"])
-    region.run(until="100 s")
-    assert [life[-1] for life in statuses(region)] == [(38, "STOPPED"), (37, "STOPPED"), (53, "RUNNING")]

@@ -24,6 +24,8 @@ def test_an_image_for_another_processor_runs_and_exits():
         "Essential container in task exited",
         1,
     )
+    [row] = region.finish().containers.frame().itertuples()
+    assert (row.exit_code, row.last_words) == (1, "exec format error")  # what its log says
 
 
 def test_an_image_for_the_instances_processor_runs():

@@ -181,12 +181,18 @@ def test_a_pull_that_fails_without_the_image_on_the_disk(behaviour):
 
 
 def instance_in(
-    route: str, *, public_ip: bool = False, roles: Any = None, image: str = "app:1", container: Any = None
+    route: str,
+    *,
+    public_ip: bool = False,
+    roles: Any = None,
+    image: str = "app:1",
+    container: Any = None,
+    agent: Any = None,
 ) -> list[Any]:
     """A task on an instance of its own subnet: state and reason of the task, and when it got there."""
     subnets = [{"SubnetId": "subnet-a", "AvailabilityZone": "us-east-1a", "route": route}]
     region = exact_region(surroundings={"network": {"subnets": subnets, "nat_gateways": 1}, "roles": roles or {}})
-    fleet(region, 1, VPCZoneIdentifier="subnet-a", AvailabilityZones=[], public_ip=public_ip)
+    fleet(region, 1, VPCZoneIdentifier="subnet-a", AvailabilityZones=[], public_ip=public_ip, agent=agent or {})
     register(region, fargate=False, cpu=256, memory=256, container={"image": image, **(container or {})})
     [task] = region.ecs.run_task(taskDefinition="web", launchType="EC2")["tasks"]
     region.run(until="200 s")
@@ -212,8 +218,52 @@ def test_an_agent_pulls_from_amazon_ecr_with_its_instances_role():
     assert instance_in("nat", image=image, roles=sound)[1] == "RUNNING"
     at, status, reason = instance_in("nat", image=image, roles={"ecsInstanceRole": {"actions": ["ecs:*"]}})
     assert (at, status) == (5, "STOPPED")
-    assert "assumed-role/ecsInstanceRole/" in reason
-    assert "is not authorized to perform: ecr:GetAuthorizationToken" in reason
+    assert "assumed-role/ecsInstanceRole/i-" in reason  # the instance asks in its own name
+    assert "is not authorized to perform: ecr:GetAuthorizationToken on resource: * " in reason
+    at, status, reason = instance_in("nat", image=image, roles={"ecsInstanceRole": {"actions": ["ecr:Get*"]}})
+    assert (at, status) == (5, "STOPPED")
+    assert reason.startswith(
+        "CannotPullContainerError: Error response from daemon: pull access denied for 123456789012.dkr.ecr.us-east-1.amazonaws.com/web, "
+        "repository does not exist or may require 'docker login': denied: User: arn:aws:sts::123456789012:assumed-role/ecsInstanceRole/i-"
+    )
+    assert (
+        "is not authorized to perform: ecr:BatchGetImage on resource: arn:aws:ecr:us-east-1:123456789012:repository/web"
+    ) in reason
+
+
+@pytest.mark.parametrize(
+    ("agent", "size", "ends"),
+    [({}, "300 GiB", (4.4 + 300 * 1024 / 50 - 2.4, "RUNNING")), ({"ECS_IMAGE_PULL_TIMEOUT": "1h"}, "300 GiB", (3600, "STOPPED")),
+     ({"ECS_IMAGE_PULL_TIMEOUT": "1m"}, "120 MiB", (4.4, "RUNNING"))],
+)  # fmt: skip
+def test_a_pull_that_takes_longer_than_the_agent_allows(agent, size, ends):
+    region = one_instance(**agent)
+    register(region, fargate=False, cpu=256, memory=256, behaviour={"image": {"size": size}})
+    [task] = region.ecs.run_task(taskDefinition="web", launchType="EC2")["tasks"]
+    region.run(until="3 h")
+    assert statuses(region)[0][-1] == (pytest.approx(ends[0]), ends[1])
+    [told] = region.ecs.describe_tasks(tasks=[task["taskArn"]])["tasks"]
+    if ends[1] == "STOPPED":
+        assert (told["stopCode"], told["stoppedReason"]) == (
+            "TaskFailedToStart",
+            "DockerTimeoutError: Could not transition to pulled; timed out after waiting 1h0m0s",
+        )
+
+
+def test_the_agent_says_how_long_a_pull_may_stand_still():
+    assert instance_in("internet_gateway", agent={"ECS_IMAGE_PULL_INACTIVITY_TIMEOUT": "3m"})[:2] == [180, "STOPPED"]
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("2m", 120), ("90s", 90), (45, 45), ("45", 45)])
+def test_the_agent_writes_its_stop_time_out_as_a_duration(said, seconds):
+    region = one_instance(ECS_CONTAINER_STOP_TIMEOUT=said, ECS_CONTAINER_START_TIMEOUT="3m")
+    register(region, fargate=False, cpu=256, memory=256, behaviour={"stop": "10 min"})
+    told = on_instance(region)
+    region.ecs.stop_task(task=region.ecs.list_tasks()["taskArns"][0])
+    region.run(until="10 min")
+    [task] = region.finish().tasks.frame().itertuples()
+    assert (task.execution_stopped_at - task.stopping_at).total_seconds() == seconds
+    assert told["startedAt"] == 4.4
 
 
 def test_on_an_instance_a_missing_log_group_shows_after_the_pull():

@@ -101,7 +101,12 @@ def _instance_of(region: Region, task: dict[str, Any]) -> dict[str, Any]:
     ("overrides", "words"),
     [
         ({"containerOverrides": [{"name": "wep", "cpu": 1}]}, "Override for container named wep"),
-        ({"containerOverrides": [{"name": "app", "cpu": 1024}]}, "more than the task's 512"),
+        ({"containerOverrides": [{"name": "app", "cpu": 1024}]}, "overrides: cpu: .* more than the task's 512"),
+        (
+            {"containerOverrides": [{"name": "app", "memory": 5}]},
+            r"containerOverrides\[0\].memory: must be at least 6, not 5",
+        ),
+        ({"ephemeralStorage": {"sizeInGiB": 201}}, r"ephemeralStorage.sizeInGiB: .* \(legal: 21 to 200\)"),
         (
             {"containerOverrides": [{"name": "app", "environment": [{"name": "X", "value": "x" * 8200}]}]},
             "8192 characters",
@@ -118,7 +123,7 @@ def test_a_size_that_fargate_does_not_have_is_refused_in_overrides() -> None:
     region = exact_region()
     register(region, "web")
     run = {"taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network()}
-    with pytest.raises(InvalidParameterException, match="4096"):
+    with pytest.raises(InvalidParameterException, match=r"overrides: memory: No Fargate configuration .*, not 4096"):
         region.ecs.run_task(**run, overrides={"cpu": "256", "memory": "4096"})
     [task] = region.ecs.run_task(**run, overrides={"cpu": "256", "memory": "512"})["tasks"]
     assert (task["cpu"], task["memory"]) == ("256", "512")

@@ -16,8 +16,9 @@ _NOT_ON_FARGATE = {
     "links": "links",
     "privileged": "privileged",
 }
+TIMEOUT_LEAST_S = 2
 TIMEOUT_MOST_S = 120
-"""Longest ``startTimeout`` and ``stopTimeout`` on Fargate: Amazon ECS API Reference, API_ContainerDefinition.html."""
+"""Shortest and longest ``startTimeout`` and ``stopTimeout`` on Fargate: Amazon ECS API Reference, API_ContainerDefinition.html."""
 
 
 def task_definition_faults(definition: TaskDefinition) -> list[Issue]:
@@ -55,7 +56,11 @@ def task_definition_faults(definition: TaskDefinition) -> list[Issue]:
     if definition.cpu is not None and definition.memory is not None:
         fault = fargate_size_fault(definition.cpu, definition.memory, windows=windows)
         if fault is not None:
-            found.append(Issue((fault_key(definition.cpu, windows),), fault))
+            key = fault_key(definition.cpu, windows)
+            words = (
+                "Invalid 'cpu' setting for task" if key == "cpu" else "No Fargate configuration exists for given values"
+            )
+            found.append(Issue((key,), f"{words}: {fault}"))
     if windows and definition.cpu_architecture == "ARM64":
         found.append(Issue(("runtimePlatform", "cpuArchitecture"), "Windows on Fargate runs on X86_64 only"))
     storage = definition.ephemeral_storage
@@ -65,11 +70,11 @@ def task_definition_faults(definition: TaskDefinition) -> list[Issue]:
             found.append(Issue(("ephemeralStorage", "sizeInGiB"), message))
     for at, container in enumerate(definition.container_definitions):
         for key, value in (("startTimeout", container.start_timeout), ("stopTimeout", container.stop_timeout)):
-            if value is not None and value > TIMEOUT_MOST_S:
-                message = (
-                    f"{key} must be at most {TIMEOUT_MOST_S} s on Fargate, not {value} (legal: 2 to {TIMEOUT_MOST_S})"
-                )
-                found.append(Issue(("containerDefinitions", at, key), message))
+            if value is None or TIMEOUT_LEAST_S <= value <= TIMEOUT_MOST_S:
+                continue
+            bound = f"at least {TIMEOUT_LEAST_S}" if value < TIMEOUT_LEAST_S else f"at most {TIMEOUT_MOST_S}"
+            message = f"{key} must be {bound} s on Fargate, not {value} (legal: {TIMEOUT_LEAST_S} to {TIMEOUT_MOST_S})"
+            found.append(Issue(("containerDefinitions", at, key), message))
         found += _container_faults(container, ("containerDefinitions", at))
     if definition.placement_constraints:
         found.append(Issue(("placementConstraints",), "Fargate takes no placement constraints"))
@@ -94,7 +99,12 @@ def _container_faults(container: ContainerDefinition, path: Path) -> list[Issue]
 
 
 def _execution_role_faults(definition: TaskDefinition) -> list[Issue]:
-    """Return what only an execution role can do: Amazon ECS Developer Guide, task_execution_IAM_role.html."""
+    """Return what only an execution role can do.
+
+    Sources: Amazon ECS Developer Guide, task_execution_IAM_role.html; the words are those of the API, as told in
+    github.com/fabfuel/ecs-deploy/issues/87 (secrets), github.com/sil-org/ecs-deploy/issues/188 (private registries),
+    github.com/jenkinsci/amazon-ecs-plugin/issues/95 (Fargate).
+    """
     if definition.execution_role_arn is not None:
         return []
     containers = definition.container_definitions
@@ -103,6 +113,11 @@ def _execution_role_faults(definition: TaskDefinition) -> list[Issue]:
     logs = [c.log_configuration for c in containers if c.log_configuration is not None]
     if any(c.secrets for c in containers) or any(log.secret_options for log in logs):
         message = "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'."
+        found.append(Issue(path, message))
+    if any(c.repository_credentials is not None for c in containers):
+        message = (
+            "Private repository authentication requires that the task definition specify a value for executionRoleArn."
+        )
         found.append(Issue(path, message))
     if "FARGATE" not in definition.requires_compatibilities:
         return found

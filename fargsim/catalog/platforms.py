@@ -24,6 +24,16 @@ def platform_versions(*, windows: bool) -> tuple[str, ...]:
     return (LATEST, *(WINDOWS if windows else LINUX))
 
 
+def spot_fault(provider: str, *, windows: bool) -> str | None:
+    """Say that a capacity provider does not run Windows tasks; None when there is nothing to say.
+
+    Source: Amazon ECS Developer Guide, fargate-capacity-providers.html (Windows containers on Fargate cannot use FARGATE_SPOT).
+    """
+    if windows and provider == "FARGATE_SPOT":
+        return "FARGATE_SPOT does not run Windows tasks: use FARGATE"
+    return None
+
+
 def platform_unknown(version: str, *, windows: bool) -> str | None:
     """Say that there is no such platform version; None when there is."""
     legal = platform_versions(windows=windows)

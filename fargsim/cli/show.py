@@ -16,6 +16,7 @@ from rich.text import Text
 from fargsim.record.result import Result as RecordedResult
 from fargsim.report.compare import Comparison
 from fargsim.report.facts import facts_of
+from fargsim.report.failed_requests import failed_requests_table
 from fargsim.report.rollouts import rollouts_table
 from fargsim.report.stops import stops_table
 from fargsim.report.story import story_table
@@ -83,6 +84,9 @@ def show_runs(results: Sequence[Result], comparison: Comparison, folder: Path) -
         ends = rollouts_table(_firsts(results))
         if ends is not None:
             put(ends, "")
+        failed = failed_requests_table(first.record) if len(results) == 1 else None
+        if failed is not None:
+            put(failed, "")
     show_comparison(comparison, first, folder)
 
 

@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from fargsim.load.dangling import dangling_faults
+from fargsim.load.definition import check_definition
 from fargsim.load.facts import fact_faults
-from fargsim.load.faults import translate
+from fargsim.load.faults import refused_as, translate
 from fargsim.load.issue import LocatedIssue
 from fargsim.load.names import read_names
 from fargsim.load.node import Mapping, Sequence, locate, to_plain
@@ -108,11 +109,14 @@ def check(root: Mapping) -> tuple[Scenario | None, list[LocatedIssue]]:
     names = read_names(data)
     names.incomplete = bool(broken)
     for section, n in rest.refused():
+        if section == "taskDefinitions" and (section, n) not in broken:
+            issues += check_definition(data[section][n], root, (section, n))[1]
         issues += [locate(root, issue.path, issue.message) for issue in dangling_faults(data, section, n, names)]
     if scenario is None:
         return None, issues
     for issue in (*reference_faults(scenario, names), *fact_faults(scenario)):
-        issues.append(locate(root, rest.place(issue.path), issue.message))
+        path = rest.place(issue.path)
+        issues.append(locate(root, path, issue.message, exception=refused_as(path)))
     return (None if issues or broken else scenario), issues
 
 

@@ -15,6 +15,7 @@ from fargsim.load.shape import legal_keys
 from fargsim.model.base import Faults, Path
 from fargsim.model.fault_words import word
 from fargsim.model.scenario import Scenario
+from fargsim.model.taskdef import TaskDefinition
 
 _QUANTILE_KEY = re.compile(r"p\d{1,2}(?:\.\d+)?")
 
@@ -54,8 +55,26 @@ def translate(
             # the model does not count elements that are at fault themselves
             continue
         for below, message in _messages(one, path, unknown, model):
-            found.append(locate(root, place((*path, *below)), message, at_key=at_key))
+            whole = place((*path, *below))
+            found.append(locate(root, whole, message, at_key=at_key, exception=refused_as(whole, model)))
     return found
+
+
+def refused_as(path: Path, model: type[BaseModel] = Scenario) -> str:
+    """Return AWS's name for the error with which it refuses what stands at a path; empty for what is not sent to AWS.
+
+    Parameters
+    ----------
+    model
+        The class of the whole document: a scenario, or a task definition of its own.
+
+    Examples
+    --------
+    >>> refused_as(("taskDefinitions", 0, "cpu")), refused_as(("behaviour", "web"))
+    ('ClientException', '')
+    """
+    inside = path[:1] == ("taskDefinitions",) and len(path) > 1
+    return "ClientException" if model is TaskDefinition or inside or "ecs.register_task_definition" in path else ""
 
 
 def _unknown_keys(errors: Iterable[Any], data: Any, model: type[BaseModel]) -> dict[Path, tuple[Path, str]]:

@@ -50,6 +50,8 @@ class LocatedIssue:
         Keys and list indices from the root of that file's document; empty where the document as a whole is at fault.
     message
         What is wrong and, where there is a closed set, what is legal.
+    exception
+        AWS's name for the error with which its API refuses the same; empty where no API of AWS is asked.
     """
 
     file: str
@@ -57,6 +59,7 @@ class LocatedIssue:
     col: int
     path: Path
     message: str
+    exception: str = ""
 
     def __post_init__(self) -> None:
         # what a file holds may be quoted here: it must not break the line or reach the terminal as a control character
@@ -66,15 +69,20 @@ class LocatedIssue:
         """Return the path as a person writes it; ``.`` for the whole document."""
         return printable(Issue(self.path, "").dotted()) or "."
 
+    @property
+    def text(self) -> str:
+        """The message, after AWS's name for the error where it has one."""
+        return f"{self.exception}: {self.message}" if self.exception else self.message
+
     def __str__(self) -> str:
-        return f"{printable(self.file)}:{self.line}:{self.col}: {self.dotted()}: {self.message}"
+        return f"{printable(self.file)}:{self.line}:{self.col}: {self.dotted()}: {self.text}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the fault as ``fargsim validate --json`` prints it."""
         return {
             "file": self.file,
             "path": self.dotted(),
-            "message": self.message,
+            "message": self.text,
             "line": self.line,
             "column": self.col,
         }

@@ -120,6 +120,7 @@ class Launches:
         if definition is not None:
             yield from self._definition_fits(spec, definition, kind, path)
             yield from _platform(spec, definition, kind, (*path, "platformVersion"))
+            yield from _spot(spec, definition, (*path, "capacityProviderStrategy"))
         yield from self._network(spec.network_configuration, path)
         network = spec.network_configuration
         if kind == "EC2" and network is not None and network.awsvpc_configuration.assign_public_ip == "ENABLED":
@@ -210,6 +211,15 @@ class Launches:
         yield from self._strategy(update.capacity_provider_strategy or (), update.cluster, path)
         yield from constraint_faults(update.placement_constraints or (), (*path, "placementConstraints"))
         yield from self._network(update.network_configuration, path)
+
+
+def _spot(spec: CreateService | RunTask, definition: TaskDefinition, path: Path) -> Iterator[Issue]:
+    from fargsim.catalog.platforms import spot_fault
+
+    for n, item in enumerate(spec.capacity_provider_strategy):
+        fault = spot_fault(item.capacity_provider, windows=definition.operating_system_family != "LINUX")
+        if fault is not None:
+            yield Issue((*path, n, "capacityProvider"), fault)
 
 
 def _platform(spec: CreateService | RunTask, definition: TaskDefinition, kind: str, path: Path) -> Iterator[Issue]:

@@ -100,7 +100,7 @@ def find(node: Node, path: Path) -> Node | None:
     return node
 
 
-def locate(root: Node, path: Path, message: str, *, at_key: bool = False) -> LocatedIssue:
+def locate(root: Node, path: Path, message: str, *, at_key: bool = False, exception: str = "") -> LocatedIssue:
     """Return a fault with its place: the value at the path, or the nearest one around it that exists.
 
     The path is given from the root of the file in which the value stands, so a fault inside a task definition file reads as it
@@ -110,6 +110,8 @@ def locate(root: Node, path: Path, message: str, *, at_key: bool = False) -> Loc
     ----------
     at_key
         Point at the key instead of its value.
+    exception
+        AWS's name for the error, where its API refuses the same.
     """
     node, mark, start, inside = root, root.mark, 0, root.mark.file
     for n, part in enumerate(path):
@@ -125,7 +127,7 @@ def locate(root: Node, path: Path, message: str, *, at_key: bool = False) -> Loc
     if mark.file != inside:
         # an overlay's value inside a task definition that came from a file
         start = 0
-    return LocatedIssue(mark.file, mark.line, mark.col, tuple(path[start:]), message)
+    return LocatedIssue(mark.file, mark.line, mark.col, tuple(path[start:]), message, exception)
 
 
 def walk(node: Node, path: Path = ()) -> Iterator[tuple[Path, Node]]:

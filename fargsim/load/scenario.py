@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path as FilePath
 
@@ -94,11 +95,7 @@ def load_all(
         for issue in dict.fromkeys(issues):
             whose.setdefault(issue, []).append(label)
     found = [
-        issue
-        if len(labels) == len(names)
-        else LocatedIssue(
-            issue.file, issue.line, issue.col, issue.path, f"{issue.message} (variant {', '.join(labels)})"
-        )
+        issue if len(labels) == len(names) else replace(issue, message=f"{issue.message} (variant {', '.join(labels)})")
         for issue, labels in whose.items()
     ]
     return scenarios, [*source.issues, *found]

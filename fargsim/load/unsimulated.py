@@ -11,7 +11,6 @@ from fargsim.model.scenario import Scenario
 from fargsim.model.shift_rules import shifts
 
 SERVICE = {
-    "platform_version": "platformVersion",
     "service_registries": "serviceRegistries",
     "service_connect_configuration": "serviceConnectConfiguration",
 }

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path as FilePath
 from typing import Any
 
-from pydantic import ValidationError
-
 from fargsim.load.assemble import source_of
+from fargsim.load.definition import check_definition
 from fargsim.load.document import read_document
-from fargsim.load.facts import definition_faults, fargate_ready
-from fargsim.load.faults import translate
+from fargsim.load.facts import fargate_ready
 from fargsim.load.issue import LocatedIssue, ScenarioError, in_order
 from fargsim.load.node import Mapping, Node, locate, to_plain
 from fargsim.load.notes import load_notes
 from fargsim.load.scenario import load_all
 from fargsim.load.shape import legal_keys
-from fargsim.model.base import Path
 from fargsim.model.taskdef import TaskDefinition
 
 SCENARIO = "scenario"
@@ -122,23 +118,9 @@ def _neither(root: Node) -> str:
 
 
 def _definition_report(root: Node, file: FilePath) -> FileReport:
-    definition, issues = check_definition(root)
-    facts = definition_facts(definition) if definition is not None and not issues else {}
+    definition, issues = check_definition(to_plain(root), root)
+    facts = definition_facts(definition) if definition is not None else {}
     return FileReport(str(file), TASK_DEFINITION, in_order(issues), facts)
-
-
-def check_definition(root: Node) -> tuple[TaskDefinition | None, list[LocatedIssue]]:
-    """Validate a task definition's document; ``None`` when its shape is at fault."""
-    data = to_plain(root)
-    try:
-        definition = TaskDefinition.model_validate_json(json.dumps(data), strict=True, by_alias=True, by_name=False)
-    except ValidationError as error:
-        return None, translate(error, data, root, _same, TaskDefinition)
-    return definition, [locate(root, issue.path, issue.message) for issue in definition_faults(definition)]
-
-
-def _same(path: Path) -> Path:
-    return path
 
 
 def definition_facts(definition: TaskDefinition) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from fargsim.model.base import EcsShape, Issue, Json, Own, PascalShape, raise_faults
 from fargsim.model.group_options import (
@@ -84,8 +84,18 @@ class LaunchTemplate(PascalShape):
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
+def _agent_seconds(value: object) -> object:
+    """Read a setting of the agent in seconds: as it writes durations (``2m``), or as a number."""
+    return parse_agent_duration_us(value) // 1_000_000 if isinstance(value, str) and not value.isdigit() else value
+
+
+AgentSeconds = Annotated[int, BeforeValidator(_agent_seconds, json_schema_input_type=int | str), Field(ge=1)]
+
+
 class ContainerAgent(Own):
     """Settings of the container agent on the instances of a group (``/etc/ecs/ecs.config``).
+
+    Starting and creating a container takes less here than the agent's least time-outs of 45 s and 1 min, so these change nothing.
 
     Source: github.com/aws/amazon-ecs-agent, README.md.
     """
@@ -97,7 +107,11 @@ class ContainerAgent(Own):
     ecs_image_pull_behavior: Literal["default", "always", "once", "prefer-cached"] = Field(
         default="default", alias="ECS_IMAGE_PULL_BEHAVIOR"
     )
-    ecs_container_stop_timeout_s: int = Field(default=30, ge=1, alias="ECS_CONTAINER_STOP_TIMEOUT")
+    ecs_container_stop_timeout_s: AgentSeconds = Field(default=30, alias="ECS_CONTAINER_STOP_TIMEOUT")
+    ecs_image_pull_timeout_s: AgentSeconds | None = Field(default=None, alias="ECS_IMAGE_PULL_TIMEOUT")
+    ecs_image_pull_inactivity_timeout_s: AgentSeconds | None = Field(
+        default=None, alias="ECS_IMAGE_PULL_INACTIVITY_TIMEOUT"
+    )
     ecs_available_logging_drivers: tuple[str, ...] = Field(
         default=("json-file", "syslog", "awslogs", "fluentd", "none"), alias="ECS_AVAILABLE_LOGGING_DRIVERS"
     )
@@ -114,6 +128,12 @@ class ContainerAgent(Own):
     ecs_disable_image_cleanup: bool = Field(default=False, alias="ECS_DISABLE_IMAGE_CLEANUP")
     ecs_enable_spot_instance_draining: bool = Field(default=False, alias="ECS_ENABLE_SPOT_INSTANCE_DRAINING")
     ecs_warm_pools_check: bool = Field(default=False, alias="ECS_WARM_POOLS_CHECK")
+    # not read by the simulation
+    ecs_container_start_timeout_s: AgentSeconds | None = Field(default=None, alias="ECS_CONTAINER_START_TIMEOUT")
+    ecs_container_create_timeout_s: AgentSeconds | None = Field(default=None, alias="ECS_CONTAINER_CREATE_TIMEOUT")
+    ecs_polling_metrics_wait_duration_s: AgentSeconds | None = Field(
+        default=None, alias="ECS_POLLING_METRICS_WAIT_DURATION"
+    )
 
     @field_validator(
         "ecs_image_cleanup_interval", "ecs_image_minimum_cleanup_age", "ecs_engine_task_cleanup_wait_duration"

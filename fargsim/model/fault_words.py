@@ -38,6 +38,10 @@ def word(error: Mapping[str, Any], model: type[BaseModel] | None = None) -> str:
         return str(error["msg"]).removeprefix("Value error, ")
     text = _MESSAGES[kind](error["input"], context)
     value = error["input"]
+    if kind in _LENGTHS and model is not None:
+        ends = _ends(model, tuple(error["loc"]), "min_length", "max_length")
+        if ends is not None and ends[0] != ends[1]:
+            text += f" (legal: {ends[0]} to {ends[1]})"
     if kind in _RANGED and model is not None and not (isinstance(value, str) and not value.strip().isdigit()):
         ends = _ends(model, tuple(error["loc"]))
         if ends is not None:
@@ -46,18 +50,19 @@ def word(error: Mapping[str, Any], model: type[BaseModel] | None = None) -> str:
 
 
 _RANGED = ("greater_than_equal", "less_than_equal")
+_LENGTHS = ("too_short", "too_long", "string_too_short", "string_too_long")
 
 
-def _ends(model: type[BaseModel], path: Path) -> tuple[Any, Any] | None:
-    """Return the least and the greatest legal figure at a path; None where one of them is open."""
+def _ends(model: type[BaseModel], path: Path, low: str = "ge", high: str = "le") -> tuple[Any, Any] | None:
+    """Return the least and the greatest legal figure (or length) at a path; None where one of them is open."""
     found: list[tuple[Any, Iterable[Any]]] = [(model, ())]
     for part in path:
         below = [one for annotation, _ in found for one in _below(annotation, part)]
         found = below or found
     for annotation, metadata in found:
         limits = [limit for _, more in ((annotation, metadata), *_opened(annotation)) for limit in _flat(more)]
-        least = [limit.ge for limit in limits if hasattr(limit, "ge")]
-        most = [limit.le for limit in limits if hasattr(limit, "le")]
+        least = [getattr(limit, low) for limit in limits if hasattr(limit, low)]
+        most = [getattr(limit, high) for limit in limits if hasattr(limit, high)]
         if least and most:
             return least[0], most[0]
     return None

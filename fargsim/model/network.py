@@ -22,6 +22,9 @@ Route = Literal["internet_gateway", "nat", "none"]
 GATEWAY_SERVICES = ("s3", "dynamodb")
 """Services that have a gateway endpoint: a route, not an interface with a security group."""
 
+RESERVED_ADDRESSES = 5
+"""Addresses of every subnet that AWS keeps: Amazon VPC User Guide, subnet-sizing.html."""
+
 DEFAULT_GROUP = "default"
 """Name of the VPC's own security group, which a task or balancer has that names none."""
 
@@ -43,7 +46,8 @@ class Subnet(PascalShape):
     Parameters
     ----------
     available_ip_address_count
-        Addresses that are free when the run begins; each task in ``awsvpc`` mode takes one. ``None``: never short of them.
+        Addresses that are free when the run begins; each task in ``awsvpc`` mode takes one. ``None``: those of the `cidr_block`;
+        without one it is never short of them.
     route
         ``internet_gateway``: out with a public address only; ``nat``: out through a NAT gateway; ``none``: nowhere but to the VPC's
         endpoints. ``None`` reaches everything.
@@ -55,6 +59,17 @@ class Subnet(PascalShape):
     cidr_block: Cidr | None = None
     map_public_ip_on_launch: bool = False
     route: Route | None = Field(default=None, alias="route")
+
+    @property
+    def addresses(self) -> int | None:
+        """Addresses that are free when the run begins: as it is said, otherwise all of its block but the five that AWS keeps.
+
+        >>> Subnet(subnet_id="a", availability_zone="us-east-1a", cidr_block="10.0.0.0/28").addresses
+        11
+        """
+        if self.available_ip_address_count is not None or self.cidr_block is None:
+            return self.available_ip_address_count
+        return max(0, ipaddress.ip_network(self.cidr_block).num_addresses - RESERVED_ADDRESSES)
 
 
 class VpcEndpoint(PascalShape):

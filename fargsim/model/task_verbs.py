@@ -34,8 +34,8 @@ class ContainerOverride(EcsShape):
 
     name: str
     cpu: int | None = Field(default=None, ge=0)
-    memory: int | None = Field(default=None, ge=4)
-    memory_reservation: int | None = Field(default=None, ge=4)
+    memory: int | None = Field(default=None, ge=6)
+    memory_reservation: int | None = Field(default=None, ge=6)
     # not read by the simulation
     command: tuple[str, ...] | None = None
     environment: tuple[Json, ...] = ()

@@ -12,11 +12,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from fargsim.model.base import EcsShape, Issue, Json, raise_faults
 
 NetworkMode = Literal["bridge", "host", "awsvpc", "none"]
+
+TOLERANT: dict[str, bool] = {"tolerant": True}
+"""Context of a validation after which the caller asks for :meth:`TaskDefinition.faults` itself, together with others."""
 
 _CPU_TEXT = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*vcpus?\s*", re.IGNORECASE)
 _MEMORY_TEXT = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*gb\s*", re.IGNORECASE)
@@ -124,8 +127,8 @@ class ContainerDefinition(EcsShape):
     port_mappings: tuple[PortMapping, ...] = ()
     essential: bool = True
     depends_on: tuple[ContainerDependency, ...] = ()
-    start_timeout: int | None = Field(default=None, ge=2)
-    stop_timeout: int | None = Field(default=None, ge=2)
+    start_timeout: int | None = Field(default=None, ge=1)
+    stop_timeout: int | None = Field(default=None, ge=1)
     health_check: HealthCheck | None = None
     restart_policy: RestartPolicy | None = None
     resource_requirements: tuple[Resource, ...] = ()
@@ -233,8 +236,9 @@ class TaskDefinition(EcsShape):
     enable_fault_injection: bool | None = None
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        raise_faults(self.faults())
+    def _consistent(self, info: ValidationInfo) -> Self:
+        if info.context is not TOLERANT:
+            raise_faults(self.faults())
         return self
 
     def faults(self) -> list[Issue]:
@@ -299,31 +303,48 @@ class TaskDefinition(EcsShape):
                 other = by_name.get(need.container_name)
                 if other is None:
                     message = (
-                        f"container {container.name} depends on '{need.container_name}', which is not one of "
-                        f"{', '.join(by_name)}"
+                        f"Cannot depend on container '{need.container_name}' because it does not exist: container "
+                        f"{container.name} may wait for one of {', '.join(by_name)}"
                     )
                     found.append(Issue((*path, "containerName"), message))
                 elif need.condition in ("COMPLETE", "SUCCESS") and other.essential:
                     message = (
-                        f"container {container.name} waits for {need.condition} of the essential container "
-                        f"{other.name}, which would end the task"
+                        "A dependency container with SUCCESS or COMPLETE condition cannot be an essential container: container "
+                        f"{container.name} waits for {need.condition} of {other.name}, whose exit would end the task "
+                        "(legal for an essential one: START, HEALTHY)"
                     )
                     found.append(Issue((*path, "condition"), message))
                 elif need.condition == "HEALTHY" and other.health_check is None:
                     message = f"container {container.name} waits for {other.name} to be HEALTHY: it has no health check"
                     found.append(Issue((*path, "condition"), message))
-        return found or self._cycle()
+        return found + self._circles()
 
-    def _cycle(self) -> list[Issue]:
-        waits = {c.name: {d.container_name for d in c.depends_on} for c in self.container_definitions}
-        while waits:
-            free = [n for n, on in waits.items() if not on & waits.keys()]
-            if not free:
-                message = f"dependsOn runs in a circle through {', '.join(sorted(waits))}"
-                return [Issue(("containerDefinitions",), message)]
-            for name in free:
-                del waits[name]
-        return []
+    def _circles(self) -> list[Issue]:
+        """Return each circle of dependencies once, at its first container."""
+        at = {c.name: n for n, c in reversed(list(enumerate(self.container_definitions)))}
+        waits = {c.name: [d.container_name for d in c.depends_on] for c in self.container_definitions}
+        found: list[Issue] = []
+        done: set[str] = set()
+        for first in waits:
+            way, told = [first], False
+            turns = [iter(waits[first])]
+            while turns and not told and first not in done:
+                name = next(turns[-1], None)
+                if name is None:
+                    done.add(way.pop())
+                    turns.pop()
+                elif name in way:
+                    circle = way[way.index(name) :]
+                    start = min(circle, key=at.__getitem__)
+                    turned = circle[circle.index(start) :] + circle[: circle.index(start)]
+                    message = f"containers must not wait for each other in a circle: {' -> '.join([*turned, start])}"
+                    found.append(Issue(("containerDefinitions", at[start], "dependsOn"), message))
+                    done.update(way)
+                    told = True
+                elif name in waits and name not in done:
+                    way.append(name)
+                    turns.append(iter(waits[name]))
+        return found
 
     @property
     def effective_network_mode(self) -> NetworkMode:

@@ -1,7 +1,7 @@
 """What keeps a task from starting, and how long its images take: pure functions of what the agent finds.
 
-The order is the agent's: take on the roles, authenticate at the registry, fetch secrets, open the log stream, pull the images. The first
-thing that fails is what the task's ``stoppedReason`` says.
+ECS takes on the roles before it launches a task. Then the order is the agent's: authenticate at the registry, fetch secrets, open the log
+stream, pull the images. The first thing that fails is what the task's ``stoppedReason`` says.
 
 Sources: Amazon ECS Developer Guide, resource-initialization-error.html, task_cannot_pull_image.html, failed-to-start-error.html,
 cannot-start-container.html, ecs-agent-config.html; AWS re:Post Knowledge Center, ecs-fargate-docker-timeout-error,
@@ -50,21 +50,21 @@ class Caller:
     ----------
     role
         Name of the role.
-    task_id
-        Name of the session.
+    session
+        Name of the session: the task's identifier, or the instance's.
     account, region
         Where.
     """
 
     role: str
-    task_id: str
+    session: str
     account: str
     region: str
 
     def denied(self, action: str, resource: str) -> str:
         """Return IAM's refusal."""
         return (
-            f"AccessDeniedException: User: arn:aws:sts::{self.account}:assumed-role/{self.role}/{self.task_id} is not authorized to "
+            f"AccessDeniedException: User: arn:aws:sts::{self.account}:assumed-role/{self.role}/{self.session} is not authorized to "
             f"perform: {action} on resource: {resource} because no identity-based policy allows the {action} action"
         )
 
@@ -119,6 +119,8 @@ class ImageView:
         Whether the image is an index without this processor.
     repository_missing
         Whether there is no such repository at all.
+    denied
+        The action that the agent's role lacks, where `registry` is ``denied``.
     """
 
     name: ImageName
@@ -131,11 +133,27 @@ class ImageView:
     limited: bool = False
     no_platform: bool = False
     repository_missing: bool = False
+    denied: str = "ecr:GetAuthorizationToken"
 
 
-def role_failure(arn: str) -> Failure:
-    """A role that does not trust the tasks of ECS."""
-    return Failure(
+def agent_duration(seconds: float) -> str:
+    """Write a duration as the agent does.
+
+    >>> agent_duration(180), agent_duration(7200)
+    ('3m0s', '2h0m0s')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes}m{rest}s" if hours else f"{minutes}m{rest}s"
+
+
+def role_fault(arn: str) -> str:
+    """What ECS says of a role that does not trust its tasks, or is not there: it launches none.
+
+    Source: the words are those of service events, as in github.com/boto/boto3/issues/1878 and
+    github.com/aws-samples/aws-modern-application-workshop/issues/88.
+    """
+    return (
         f"ECS was unable to assume the role '{arn}' that was provided for this task. Please verify that the role being passed has the "
         "proper trust relationship and permissions and that your IAM user has permissions to pass this role."
     )
@@ -290,8 +308,12 @@ def _docker_pull(image: ImageView, caller: Caller, architecture: str) -> str | N
             f'{head}Get "https://{registry}/v2/": net/http: request canceled while waiting for connection '
             "(Client.Timeout exceeded while awaiting headers)"
         )
+    if image.registry == "denied" and image.denied == "ecr:GetAuthorizationToken":
+        return caller.denied(image.denied, "*")
     if image.registry == "denied":
-        return f"AccessDeniedException: {caller.denied('ecr:GetAuthorizationToken', '*').removeprefix('AccessDeniedException: ')}"
+        resource = f"arn:aws:ecr:{caller.region}:{caller.account}:repository/{name.path}"
+        said = caller.denied(image.denied, resource).removeprefix("AccessDeniedException: ")
+        return f"{head}pull access denied for {name.repository}, repository does not exist or may require 'docker login': denied: {said}"
     if image.registry == "missing" and image.repository_missing:
         if name.ecr:
             return f"{head}repository {name.repository} not found: name unknown: The repository with name '{name.path}' does not exist"

@@ -7,8 +7,8 @@ from fargsim.record.column import Table, flag, instant, text, whole
 CONTAINERS = Table(
     "containers",
     "One row per run of a container, in tasks whose containers have lives of their own: several containers, or one that is "
-    "restarted in place, leaks, fills its disk, fails its checks or crashes at boot. The only container of any other task ends "
-    "with it, as `tasks` says.",
+    "restarted in place, leaks, fills its disk, fails its checks, crashes at boot or cannot be executed; and one that was killed "
+    "for its memory. The only container of any other task ends with it, as `tasks` says.",
     ("task_id", "container", "run"),
     (
         text("task_id", "Identifier of the task."),

@@ -17,6 +17,7 @@ from fargsim.record.result import Result
 from fargsim.report.columns import columns, judged, notes
 from fargsim.report.compare import Comparison, compare
 from fargsim.report.facts import Facts, facts_of, slo_words
+from fargsim.report.failed_requests import failed_requests_html
 from fargsim.report.plots import draw_all
 from fargsim.report.rollouts import rollouts_html
 from fargsim.report.stops import stops_html
@@ -187,7 +188,8 @@ def _variant(name: str, result: Result, pictures: Mapping[str, bytes], replicate
     figures = "\n".join(_figure(f"{prefix}{kind}.png", pictures, caption) for kind, caption in CAPTIONS.items())
     heading = f"Variant {name}" if name else "The run"
     which = '<p class="muted">The first replication is drawn.</p>\n' if replicated else ""
-    return f'<section id="{_anchor(name)}">\n<h2>{escape(heading)}</h2>\n{which}{stops_html(result)}\n{figures}\n</section>'
+    wrong = f"{stops_html(result)}{failed_requests_html(result)}"
+    return f'<section id="{_anchor(name)}">\n<h2>{escape(heading)}</h2>\n{which}{wrong}\n{figures}\n</section>'
 
 
 def _assumed_hint(results: Sequence[Result]) -> str:

@@ -18,13 +18,17 @@ from fargsim.report.story import clock
 
 TITLE = "Why tasks stopped"
 COLUMNS = ("service", "times", "first", "last", "reached", "stop_code", "reason")
-TASK_ID = re.compile(r"\b[0-9a-f]{32}\b")
+IDENTIFIER = re.compile(r"\b(?:[0-9a-f]{32}|i-[0-9a-f]{17})\b")
 CHECK_REASON = re.compile(r"\(task ([0-9a-f]{32})\) is unhealthy in .* due to \(reason (.*)\)\.$")
 REFUSED = re.compile(r"was unable to place (?:a task|tasks)\b")
+NOT_TAKEN_ON = re.compile(r"failed to launch a task with \(error (.*)\)\.$")
 NOT_LAUNCHED = "not launched"
 STARTING = ("PROVISIONING", "PENDING", "ACTIVATING")
 MOST = 30
-MEANING = "reached: the last state of a task before it was stopped; tasks that were stopped on purpose are left out."
+MEANING = (
+    "reached: the last state of a task before it was stopped; tasks that were stopped on purpose are left out. "
+    "not launched: told once for all attempts until it is solved, as in the service's events."
+)
 
 
 def stops(result: Result) -> pd.DataFrame:
@@ -36,22 +40,24 @@ def stops(result: Result) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns `service` (or group), `times`, `first` and `last` (instants), `reached`, `stop_code`, `reason`; identifiers of tasks are
-        left out of reasons. Ordered by how far the tasks came, then by service.
+        Columns `service` (or group), `times`, `first` and `last` (instants), `reached`, `stop_code`, `reason`; identifiers of tasks
+        and instances are left out of reasons. Ordered by how far the tasks came, then by service.
     """
     tasks = result.tables["tasks"]
     reached = _reached(result)
     checks = _checks(result)
+    ends = _ends(result)
     rows = []
     for task in tasks.to_dict("records"):
         if not _unwanted(task):
             continue
-        reason = TASK_ID.sub("...", str(task["stopped_reason"]))
+        reason = IDENTIFIER.sub("...", str(task["stopped_reason"]))
         check = checks.get(str(task["task_id"]))
         if check is not None and reason.startswith("Task failed ELB"):
-            reason = f"{reason.partition(' in (')[0]}: {check}"
+            reason = f"{reason} due to (reason {check})"
         if task["stop_code"] == "EssentialContainerExited":
-            reason = f"{reason} (exit code {task['exit_code']})"
+            said = ends.get(str(task["task_id"]))
+            reason = f"{reason} (exit code {task['exit_code']}{f': {said}' if said else ''})"
         at = next(task[key] for key in ("stopping_at", "execution_stopped_at", "stopped_at") if not pd.isna(task[key]))
         who = task["group"] if pd.isna(task["service"]) else task["service"]
         rows.append((str(who), at, reached[str(task["task_id"])], str(task["stop_code"]), reason))
@@ -90,12 +96,30 @@ def _checks(result: Result) -> dict[str, str]:
     return {one.group(1): one.group(2) for one in found if one is not None}
 
 
+def _ends(result: Result) -> dict[str, str]:
+    """Return why a container ended that took its task with it, as far as ECS or the container's log says so."""
+    containers = result.tables["containers"]
+    failed = containers[containers["essential"] & (containers["exit_code"].fillna(0) != 0)]
+    found: dict[str, str] = {}
+    for task, reason, words in zip(failed["task_id"], failed["reason"], failed["last_words"], strict=True):
+        said = words if pd.isna(reason) else reason
+        if not pd.isna(said):
+            found.setdefault(str(task), str(said))
+    return found
+
+
 def _refused(result: Result) -> Iterator[tuple[str, Any, str, str, str]]:
     events = result.tables["events"]
-    said = events[(events["event_name"] == "SERVICE_TASK_PLACEMENT_FAILURE").fillna(False)]
-    for at, service, message in zip(said["at"], said["service"], said["message"], strict=True):
+    names = ("SERVICE_TASK_PLACEMENT_FAILURE", "SERVICE_TASK_CONFIGURATION_FAILURE")
+    said = events[events["event_name"].isin(names)]
+    for at, service, name, message in zip(
+        said["at"], said["service"], said["event_name"], said["message"], strict=True
+    ):
         text = str(message).partition(") ")[2]
-        if REFUSED.match(text):
+        role = NOT_TAKEN_ON.match(text)
+        if role is not None:
+            yield str(service), at, NOT_LAUNCHED, "", role.group(1)
+        elif name == names[0] and REFUSED.match(text):
             yield str(service), at, NOT_LAUNCHED, "", text.partition("Reason: ")[2] or text
 
 

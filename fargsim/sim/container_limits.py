@@ -12,14 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fargsim.catalog.platforms import LATEST
 from fargsim.policy.containers import crossing_us, usable_storage_bytes
 from fargsim.sim.container_run import HOUR_US, ContainerRun
 from fargsim.sim.kit import Kit
-from fargsim.sim.state import Revision, TaskRun
+from fargsim.sim.state import TaskRun
 
 BYTES_PER_MIB = 2**20
 KILLED = "OutOfMemoryError: Container killed due to memory usage"
 DISK_FULL = "no space left on device"
+STORAGE_1_3_GIB = 10
+"""Layer storage of platform version 1.3.0."""
 
 End = Callable[[], None]
 
@@ -211,14 +214,35 @@ class TaskDisk:
             self._writers[writer]()
 
 
-def storage_left_bytes(kit: Kit, revision: Revision) -> float:
-    """Return what a Fargate task of a revision may write; negative when its images do not fit, so that the pull fails.
+def platform_of(task: TaskRun) -> str | None:
+    """Return the platform version of a Fargate task; None on an instance and for Windows."""
+    if not task.fargate or task.revision.definition.operating_system_family != "LINUX":
+        return None
+    asked = task.spec.platform_version
+    return "1.4.0" if asked is None or asked == LATEST else asked
+
+
+def storage_gib(task: TaskRun) -> int:
+    """Return the ephemeral storage of a Fargate task: as asked for, or what its platform version gives; 0 on an instance.
+
+    Source: Amazon ECS Developer Guide, fargate-task-storage.html. Platform versions before 1.4.0 have 10 GB for images and what containers
+    write, and 4 GB for volumes, which are not told apart here.
+    """
+    if not task.fargate:
+        return 0
+    if platform_of(task) == "1.3.0":
+        return STORAGE_1_3_GIB
+    storage = task.revision.definition.ephemeral_storage
+    return storage.size_in_gi_b if storage else 20
+
+
+def storage_left_bytes(kit: Kit, task: TaskRun) -> float:
+    """Return what a Fargate task may write; negative when its images do not fit, so that the pull fails.
 
     Source: Amazon ECS Developer Guide, fargate-task-storage.html: images count compressed and unpacked.
     """
-    storage = revision.definition.ephemeral_storage
     ratio = kit.parameters.number("image_unpacked_ratio")
-    return usable_storage_bytes(storage.size_in_gi_b if storage else 20, revision.image_mib * BYTES_PER_MIB, ratio)
+    return usable_storage_bytes(storage_gib(task), task.revision.image_mib * BYTES_PER_MIB, ratio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,15 +253,14 @@ class PullFault:
     share: float
 
 
-def pull_storage_fault(kit: Kit, revision: Revision) -> PullFault | None:
+def pull_storage_fault(kit: Kit, task: TaskRun) -> PullFault | None:
     """Return what becomes of the pull of a Fargate task whose images do not fit its ephemeral storage; None when they do.
 
     Source of the text: Amazon ECS Developer Guide, task_cannot_pull_image.html.
     """
-    left = storage_left_bytes(kit, revision)
+    left = storage_left_bytes(kit, task)
     if left >= 0:
         return None
-    storage = revision.definition.ephemeral_storage
-    allocated = (storage.size_in_gi_b if storage else 20) * 2.0**30
+    allocated = storage_gib(task) * 2.0**30
     reason = f"CannotPullContainerError: write /var/lib/docker/tmp/GetImageBlob111111111: {DISK_FULL}"
     return PullFault(reason, allocated / (allocated - left))

@@ -16,6 +16,7 @@ import simpy
 
 from fargsim.model.quantity import US_PER_S
 from fargsim.policy.containers import Health, dependents_of, health_changes, may_start, restarts, task_health
+from fargsim.policy.start_up import agent_duration
 from fargsim.sim.container_limits import DISK_FULL, KILLED, TaskDisk, TaskMemory, storage_left_bytes
 from fargsim.sim.container_run import NOTHING, ContainerRun, container_behaviour, serving_name, trouble_of
 from fargsim.sim.kit import Kit
@@ -23,6 +24,8 @@ from fargsim.sim.state import Stop, TaskRun
 
 Process = Generator[simpy.Event, Any, None]
 EXITED = "Essential container in task exited"
+EXEC_FORMAT = "exec format error"
+"""What a program says that was built for another processor."""
 NOT_STARTED = 143
 """The agent reports this code for a container that it does not start because of a dependency."""
 
@@ -49,7 +52,7 @@ class ContainerMachine:
         self.stop: Stop | None = None
         """What `ended` says."""
         self.on_serving: Callable[[int | None], None] = lambda ready_at: None
-        """Told that the container that serves requests has ended in place (None), and from when on its next run answers."""
+        """Told that the container that serves requests has ended while the task runs on (None), and from when on its next run answers."""
         self.on_health: Callable[[Health], None] = lambda status: None
         """Told the task's health when that of a container changes."""
         self._kit = kit
@@ -61,7 +64,7 @@ class ContainerMachine:
         self._stopping = False
         self._all_stopped = kit.env.event()
         self.memory = TaskMemory(kit, task, self.runs, self.serving)
-        self._disk = TaskDisk(kit, storage_left_bytes(kit, task.revision)) if task.fargate else None
+        self._disk = TaskDisk(kit, storage_left_bytes(kit, task)) if task.fargate else None
 
     # from the first to the last start
 
@@ -139,7 +142,9 @@ class ContainerMachine:
         assert run.started_at is not None
         assert run.ready_at is not None
         ends: list[tuple[int, int]] = []
+        words = None
         if kit.surroundings.cannot_execute(self._task, run.definition):
+            words = EXEC_FORMAT
             ends.append((run.started_at + kit.us("exec_failure_s"), 1))
         elif does.run is not None:
             after = kit.streams.duration_us(f"run/{family}/{run.name}", does.run)
@@ -151,7 +156,7 @@ class ContainerMachine:
             ends.append((run.ready_at, does.boot_exit_code))
         if ends:
             at, code = min(ends)
-            self._at(run, at, lambda r: self.exit(r, code))
+            self._at(run, at, lambda r: self.exit(r, code, words=words))
 
     def _plan_giving_up(self, run: ContainerRun) -> None:
         """Compute when those that wait for a container to complete or to be healthy give up.
@@ -167,17 +172,16 @@ class ContainerMachine:
             watchdog = self._kit.us("start_watchdog_s")
         limit_us = timeout * US_PER_S if timeout is not None else watchdog
         assert limit_us is not None
-        epoch = run.epoch
 
         def give_up() -> None:
-            # one that has stopped in time has resolved the dependency or failed it
-            if run.epoch != epoch or self._stopping or self.stop is not None:
+            # a restart in place grants no more time
+            if self._stopping or self.stop is not None:
                 return
             for other in self.runs.values():
                 if other.phase == "waiting" and self._waits_for(other, run):
                     if watchdog is not None:
-                        minutes, rest = divmod(watchdog // US_PER_S, 60)
-                        why = f"Could not transition to started; timed out after waiting {minutes}m{rest}s"
+                        waited = agent_duration(watchdog / US_PER_S)
+                        why = f"Could not transition to started; timed out after waiting {waited}"
                         self._not_started(other, why, "DockerTimeoutError")
                     else:
                         self._not_started(
@@ -190,9 +194,9 @@ class ContainerMachine:
         self._kit.at(self._kit.now + limit_us, give_up)
 
     def _waits_for(self, other: ContainerRun, run: ContainerRun) -> bool:
-        if run.health == "HEALTHY":
-            return any(of == run.name and c in ("COMPLETE", "SUCCESS") for of, c in self._depends_on[other.name])
-        return any(of == run.name and c != "START" for of, c in self._depends_on[other.name])
+        """Whether a container waits for another one to complete or to be healthy, as things are."""
+        needs = [(of, c) for of, c in self._depends_on[other.name] if of == run.name and c != "START"]
+        return may_start(needs, {run.name: run.seen}).verdict == "wait"
 
     def _not_started(self, run: ContainerRun, why: str, error: str = "CannotStartContainerError") -> None:
         """Give a container up before it has started: the task goes to STOPPED."""
@@ -279,6 +283,8 @@ class ContainerMachine:
                 self._task.exit_code, self._task.container_reason = code, reason
             self._end(Stop("EssentialContainerExited", EXITED, code))
             return
+        if run is self.serving:
+            self.on_serving(None)  # the task runs on, and nothing listens any more
         self._go_on()
 
     def _end(self, stop: Stop) -> None:

@@ -38,14 +38,17 @@ def take_end(task: TaskRun, stop: Stop) -> None:
     task.stop_wanted = stop
 
 
+def cannot_execute(kit: Kit, task: TaskRun) -> bool:
+    """Whether a container of a task was built for another processor: it exits, and its log says why."""
+    return any(kit.surroundings.cannot_execute(task, c) for c in task.revision.definition.container_definitions)
+
+
 def essential_exit(kit: Kit, task: TaskRun) -> tuple[int, int] | None:
     """Return after how long a task's only container exits by itself, and its exit code; ``None`` if it does not."""
     definition, does = task.revision.definition, task.revision.behaviour
     [container] = definition.container_definitions
     exits: list[tuple[int, int]] = []
-    if kit.surroundings.cannot_execute(task, container):
-        exits.append((kit.us("exec_failure_s"), 1))
-    elif does.run is not None:
+    if does.run is not None:
         exits.append((kit.streams.duration_us(f"run/{definition.family}/{container.name}", does.run), does.exit_code))
     if does.crash is not None:
         exits.append((kit.streams.duration_us(f"crash/{definition.family}", does.crash), 1))

@@ -7,7 +7,7 @@ from typing import Any
 from fargsim.catalog.checks import task_definition_faults
 from fargsim.model.base import EcsShape
 from fargsim.model.capacity import CapacityProvider, Cluster
-from fargsim.model.taskdef import TaskDefinition
+from fargsim.model.taskdef import TOLERANT, TaskDefinition
 from fargsim.policy.fleet import Fleet
 from fargsim.policy.needs import needs_of
 from fargsim.sim.ecs_deployments import DeploymentVerbs
@@ -72,8 +72,8 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs, SettingVerbs):
         ClientException
             A size that Fargate does not have, a contradiction inside the definition, an expression that does not parse, an unknown key.
         """
-        definition = read(TaskDefinition, arguments, ClientException)
-        faults = task_definition_faults(definition)
+        definition = read(TaskDefinition, arguments, ClientException, TOLERANT)
+        faults = [*definition.faults(), *task_definition_faults(definition)]
         if faults:
             said = ((), ("executionRoleArn",))  # in AWS's own words, which need no path
             raise ClientException(

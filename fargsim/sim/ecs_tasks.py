@@ -34,7 +34,7 @@ class TaskVerbs(InstanceVerbs):
         ConflictException
             When the client token was used for another request.
         ClientException
-            When too many tasks of the cluster wait for instances already.
+            When too many tasks of the cluster wait for instances already, or ECS cannot take on a role of the task.
         """
         self._launcher.rates.call("RunTask")
         return self.run(read(RunTask, arguments), counted=True)
@@ -61,6 +61,7 @@ class TaskVerbs(InstanceVerbs):
             and not self._launcher.strategy(cluster, spec)
         ):
             raise NoContainerInstances("No Container Instances were found in your cluster.")
+        self._launcher.check_roles(revision)
         outcomes = list(self._launcher.run_task(cluster, spec, revision))
         if spec.client_token is not None:
             self._launcher.calls[cluster.name, spec.client_token] = (spec, outcomes)
@@ -115,6 +116,7 @@ class TaskVerbs(InstanceVerbs):
         request = read(RunTask, asked)
         revision = self._launcher.overrides.apply(registered, spec.overrides)
         check_network(self._registry, cluster, request, revision)
+        self._launcher.check_roles(revision)
         outcomes = [
             self._launcher.start_on(cluster, request, revision, tail(name))
             for name in self._instance_names(cluster, spec)

@@ -68,6 +68,10 @@ class InstanceRun:
         )
         self.pull_behaviour = agent.ecs_image_pull_behavior
         self.stop_timeout_s = agent.ecs_container_stop_timeout_s
+        self.pull_timeout_s = agent.ecs_image_pull_timeout_s or kit.parameters.number("image_pull_timeout_s")
+        self.pull_inactivity_timeout_s = agent.ecs_image_pull_inactivity_timeout_s or kit.parameters.number(
+            "image_pull_inactivity_timeout_s"
+        )
         self.launched_at = kit.now
         self.there_before = False
         self.lifecycle_state = "Pending"

@@ -78,6 +78,14 @@ class Launcher:
         self, service: ServiceRun, deployment: DeploymentRun, settled: bool = False, where: Where = ANYWHERE
     ) -> TaskRun | Refusal:
         """Start one task of a service's deployment, or say why not; `settled`: let it be there already, whatever the launch rate."""
+        role = None if settled else self._kit.surroundings.role_fault(deployment.revision.definition)
+        if role is not None:
+            return Refusal(
+                "ROLE",
+                f"failed to launch a task with (error {role}).",
+                "SERVICE_TASK_CONFIGURATION_FAILURE",
+                detail=role,
+            )
         items = self.strategy(service.cluster, deployment.spec)
         share = None
         if items:
@@ -124,6 +132,12 @@ class Launcher:
             if isinstance(outcome, TaskRun):
                 started.append(outcome)
             yield outcome
+
+    def check_roles(self, revision: Revision) -> None:
+        """Raise ClientException where ECS cannot take on a role of a task."""
+        role = self._kit.surroundings.role_fault(revision.definition)
+        if role is not None:
+            raise ClientException(role)
 
     def start_on(self, cluster: ClusterRun, spec: RunTask, revision: Revision, instance_id: str) -> TaskRun | Refusal:
         """Start one task on the instance that the caller has chosen, or say why it cannot."""

@@ -5,7 +5,8 @@ API_Subnet.html; Amazon VPC User Guide, subnet-sizing.html;
 Elastic Load Balancing, Application Load Balancers User Guide, target-group-register-targets.html.
 
 One address is one task in ``awsvpc`` mode: ``AvailableIpAddressCount`` is what is free when the run begins, so balancers, endpoints and
-instances that are there already are not counted again; interfaces of instances that are launched later are not counted either.
+instances that are there already are not counted again; interfaces of instances that are launched later are not counted either. A subnet
+that gives its block alone has all of it but the five addresses that AWS keeps.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class SubnetRun:
 
     def __init__(self, env: simpy.Environment, spec: Subnet) -> None:
         self.spec = spec
-        self.free = spec.available_ip_address_count
+        self.free = spec.addresses
+        self.counts_tasks = spec.available_ip_address_count is not None
+        """Whether `free` leaves out already what tasks have that were there before the run began."""
         self._env = env
         self._waiting: deque[simpy.Event] = deque()
 
@@ -77,7 +80,7 @@ class NetworkRun:
     def take_address(self, task: TaskRun) -> bool:
         """Give a task an address in a subnet of its zone that has one; false if none has.
 
-        A task that was there before the run began has its address already.
+        A task that was there before the run began has its address already: where the subnet says what is free, that one is not among it.
         """
         network = task.spec.network_configuration
         if network is None:
@@ -86,11 +89,11 @@ class NetworkRun:
         here = [s for s in here if s.spec.availability_zone == task.zone]
         if not here:
             return True
-        subnet = here[0] if task.settled else next((s for s in here if not s.full), here[0])
+        subnet = next((s for s in here if not s.full), here[0])
         task.subnet = subnet.spec.subnet_id
         if subnet.full and not task.settled:
             return False
-        if subnet.free is not None and not task.settled:
+        if subnet.free is not None and not (task.settled and subnet.counts_tasks):
             subnet.free -= 1
         task.address = subnet
         return True

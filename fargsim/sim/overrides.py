@@ -40,7 +40,8 @@ class Overrides:
             definition = _changed(revision.definition, overrides)
             faults = [*definition.faults(), *task_definition_faults(definition)]
             if faults:
-                raise InvalidParameterException("overrides: " + "; ".join(fault.message for fault in faults))
+                said = (f"{fault.dotted()}: {fault.message}" if fault.path else fault.message for fault in faults)
+                raise InvalidParameterException("overrides: " + "; ".join(said))
             self._made[key] = replace(revision, definition=definition, needs=needs_of(definition))
         return self._made[key]
 

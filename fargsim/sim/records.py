@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fargsim.sim.container_limits import platform_of, storage_gib
 from fargsim.sim.kit import Kit
 from fargsim.sim.state import TaskRun
 
@@ -18,6 +19,24 @@ def record_state(kit: Kit, task: TaskRun) -> None:
     kit.recorder.task_states.append((task.task_id, kit.now, task.last_status, task.desired_status))
 
 
+def record_killed(kit: Kit, task: TaskRun) -> None:
+    """Keep the only container of a task that was killed, and why: the table `tasks` has its exit code alone."""
+    name = task.revision.definition.container_definitions[0].name
+    row = (
+        name,
+        0,
+        True,
+        "STOPPED",
+        task.health_status,
+        task.started_at,
+        kit.now,
+        task.exit_code,
+        task.container_reason,
+        None,
+    )
+    kit.recorder.containers.append((task.task_id, *row))
+
+
 def record_task(kit: Kit, task: TaskRun) -> None:
     """Keep a task: at the end of its life, or at the end of the run."""
     if task.machine is not None:
@@ -25,7 +44,6 @@ def record_task(kit: Kit, task: TaskRun) -> None:
     revision = task.revision
     definition = revision.definition
     stop = task.stop_wanted
-    storage = definition.ephemeral_storage
     cpu_us = task.busy_core_us
     if task.started_at is not None:
         until = kit.now if task.execution_stopped_at is None else task.execution_stopped_at
@@ -41,12 +59,12 @@ def record_task(kit: Kit, task: TaskRun) -> None:
             revision.number,
             task.launch_type,
             task.capacity_provider,
-            "1.4.0" if task.fargate and definition.operating_system_family == "LINUX" else None,
+            platform_of(task),
             definition.operating_system_family,
             definition.cpu_architecture,
             definition.cpu_units,
             definition.memory_mib,
-            (storage.size_in_gi_b if storage else 20) if task.fargate else 0,
+            storage_gib(task),
             task.zone,
             task.subnet,
             None if task.instance is None else task.instance.instance_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fargsim.catalog.platforms import platform_fault, platform_unknown
+from fargsim.catalog.platforms import platform_fault, platform_unknown, spot_fault
 from fargsim.model.base import Issue
 from fargsim.model.capacity import Cluster
 from fargsim.model.deployment_rules import bounds_faults
@@ -108,6 +108,11 @@ def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService |
     check_providers(registry, cluster.spec, spec.capacity_provider_strategy)
     strategy = () if spec.launch_type is not None else spec.capacity_provider_strategy
     strategy = strategy or (() if spec.launch_type is not None else cluster.spec.default_capacity_provider_strategy)
+    windows = definition.operating_system_family != "LINUX"
+    for item in strategy:
+        fault = spot_fault(item.capacity_provider, windows=windows)
+        if fault is not None:
+            raise InvalidParameterException(f"capacityProviderStrategy: {fault}, but {revision.name} is one.")
     known = [registry.providers.get(item.capacity_provider) for item in strategy]
     mode = definition.effective_network_mode
     if mode not in MANAGED_MODES and any(p is not None and p.on_wait is not None for p in known):

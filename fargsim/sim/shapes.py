@@ -21,8 +21,18 @@ if TYPE_CHECKING:
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
-def read(shape: type[Shape], arguments: Mapping[str, Any], error: type[AwsError] = InvalidParameterException) -> Shape:
+def read(
+    shape: type[Shape],
+    arguments: Mapping[str, Any],
+    error: type[AwsError] = InvalidParameterException,
+    context: Mapping[str, Any] | None = None,
+) -> Shape:
     """Validate a verb's arguments.
+
+    Parameters
+    ----------
+    context
+        What validators of the shape ask for.
 
     Raises
     ------
@@ -30,7 +40,7 @@ def read(shape: type[Shape], arguments: Mapping[str, Any], error: type[AwsError]
         Of the class `error`, naming every field at fault.
     """
     try:
-        return shape.model_validate(dict(arguments))
+        return shape.model_validate(dict(arguments), context=context)
     except ValidationError as fault:
         raise error(faults_of(fault, shape)) from None
 

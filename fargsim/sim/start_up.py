@@ -6,7 +6,7 @@ is `fargsim.policy.start_up`; a scenario that says nothing about its surrounding
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,12 +19,12 @@ from fargsim.policy.start_up import (
     PullBehaviour,
     PullRate,
     address_failure,
+    agent_duration,
     image_failure,
     log_failure,
     plan_pull,
     pull_s,
     registry_auth_failure,
-    role_failure,
     secret_failure,
 )
 from fargsim.sim.container_limits import pull_storage_fault
@@ -131,6 +131,8 @@ def fail(task: TaskRun, reason: str) -> None:
     """Let a task fail to start; raises StartFailed."""
     task.desired_status = "STOPPED"
     task.start_failure = reason
+    if reason.startswith("Cannot") and len(task.revision.definition.container_definitions) == 1:
+        task.container_reason = reason  # an error of a container, not of the task's resources
     task.stop_wanted = Stop("TaskFailedToStart", reason, drain=False)
     raise StartFailed(reason)
 
@@ -144,7 +146,7 @@ def failure_us(kit: Kit, task: TaskRun, failure: Failure) -> int:
     if not failure.waits:
         return kit.us("mistake_fast_failure_s")
     if task.instance is not None:
-        return kit.us("image_pull_inactivity_timeout_s")
+        return round(task.instance.pull_inactivity_timeout_s * US_PER_S)
     assert task.connectivity_at is not None
     return max(0, task.connectivity_at + kit.us("start_watchdog_s") - kit.now)
 
@@ -157,12 +159,8 @@ def refuse(kit: Kit, task: TaskRun, failure: Failure | None) -> Process:
 
 
 def _resources(around: SurroundingsRun, task: TaskRun) -> Failure | None:
-    """What the agent finds before it pulls: roles, registry, secrets, and on Fargate the log streams."""
+    """What the agent finds before it pulls: registry, secrets, and on Fargate the log streams."""
     definition = task.revision.definition
-    for arn in (definition.execution_role_arn, definition.task_role_arn):
-        if around.untrusted(arn):
-            assert arn is not None
-            return role_failure(arn)
     caller = around.caller(task, around.agent_role(task))
     if task.fargate and any(image.view.name.ecr for image in task.revision.images):
         failure = registry_auth_failure(around.registry_auth(task), caller)
@@ -217,7 +215,9 @@ def pull(kit: Kit, task: TaskRun) -> Process:
     spent = lost_us
     if wanted:
         spent += round(pull_s(wanted, pull_rate(kit, task)) * US_PER_S)
-    full = pull_storage_fault(kit, revision) if instance is None else None
+    if instance is not None:
+        yield from time_out(kit, task, wanted, instance.pull_timeout_s)
+    full = pull_storage_fault(kit, task) if instance is None else None
     if full is not None:
         # it goes on until the disk is full
         yield kit.env.timeout(round(spent * full.share))
@@ -229,6 +229,19 @@ def pull(kit: Kit, task: TaskRun) -> Process:
         hold_images(kit, task)
         for view in wanted:
             instance.images.pulled(str(view.name), kit.now)
+
+
+def time_out(kit: Kit, task: TaskRun, wanted: Sequence[ImageView], limit_s: float) -> Process:
+    """Let a task fail when one of its images takes longer than the agent allows.
+
+    Source: github.com/aws/amazon-ecs-agent, README.md (``ECS_IMAGE_PULL_TIMEOUT``), agent/engine/errors.go (the words).
+    """
+    rate = pull_rate(kit, task)
+    if any(pull_s([view], rate) > limit_s for view in wanted):
+        yield kit.env.timeout(round(limit_s * US_PER_S))
+        task.pull_stopped_at = kit.now
+        after = agent_duration(limit_s)
+        fail(task, f"DockerTimeoutError: Could not transition to pulled; timed out after waiting {after}")
 
 
 def _ask(

@@ -14,7 +14,7 @@ from fargsim.model.access import TASKS_PRINCIPAL, ImageName, Repository, Surroun
 from fargsim.model.behaviour import Behaviour
 from fargsim.model.network import Subnet
 from fargsim.model.taskdef import ContainerDefinition, TaskDefinition
-from fargsim.policy.start_up import Caller, ImageView, LogView, SecretView, Trouble
+from fargsim.policy.start_up import Caller, ImageView, LogView, SecretView, Trouble, role_fault
 from fargsim.sim.images import PullLimit
 from fargsim.sim.kit import Kit
 from fargsim.sim.network import NetworkRun
@@ -36,7 +36,7 @@ class SurroundingsRun:
         self.plain = spec == Surroundings(network=spec.network.model_copy(update={"nat_gateways": 0})) and not (
             spec.network.endpoints
             or spec.network.security_groups
-            or any(s.spec.route or s.spec.available_ip_address_count is not None for s in self.network.subnets.values())
+            or any(s.spec.route or s.spec.addresses is not None for s in self.network.subnets.values())
         )
         """Whether nothing is said, so that nothing can be wrong."""
 
@@ -46,6 +46,11 @@ class SurroundingsRun:
         """Whether a role does not let the tasks of ECS take it on."""
         role = self._spec.roles.get(_role_name(arn)) if arn is not None else None
         return role is not None and TASKS_PRINCIPAL not in role.trusts
+
+    def role_fault(self, definition: TaskDefinition) -> str | None:
+        """Return what ECS says of a role of a task definition that it cannot take on; None where it can."""
+        arns = (definition.execution_role_arn, definition.task_role_arn)
+        return next((role_fault(arn) for arn in arns if arn is not None and self.untrusted(arn)), None)
 
     def allows(self, arn: str | None, action: str) -> bool:
         """Whether a role may do something; none at all may nothing, one that is not listed everything."""
@@ -81,9 +86,11 @@ class SurroundingsRun:
         return arn
 
     def caller(self, task: TaskRun, arn: str | None) -> Caller:
-        """Return who asks, for the text of a refusal."""
+        """Return who asks, for the text of a refusal: an instance in its own name, unless it takes on a role for the task."""
         kit = self._kit
-        return Caller(_role_name(arn) if arn is not None else "none", task.task_id, kit.account, kit.region)
+        own = task.instance is not None and arn != task.revision.definition.execution_role_arn
+        session = task.instance.instance_id if own and task.instance is not None else task.task_id
+        return Caller(_role_name(arn) if arn is not None else "none", session, kit.account, kit.region)
 
     # ways out
 
@@ -160,9 +167,10 @@ class SurroundingsRun:
         repository = self._repositories.get(name.repository, Repository())
         trouble: Trouble = ""
         layers = False
+        lacking = self._lacking_for_pull(task) if name.ecr else ""
         if not self.reaches(task, "ecr.dkr" if name.ecr else "internet"):
             trouble = "unreachable"
-        elif name.ecr and not self._may_pull(task):
+        elif name.ecr and lacking:
             trouble = "denied"
         elif not repository.exists or (repository.tags is not None and name.tag not in repository.tags):
             trouble = "missing"
@@ -175,14 +183,16 @@ class SurroundingsRun:
             layers=layers,
             no_platform=repository.multi_architecture and self.architecture(task) not in repository.architectures,
             repository_missing=not repository.exists,
+            denied=lacking,
         )
 
-    def _may_pull(self, task: TaskRun) -> bool:
+    def _lacking_for_pull(self, task: TaskRun) -> str:
+        """Return the first action that an agent's role lacks for a pull from Amazon ECR; empty where it has all."""
         role = self.agent_role(task)
         needed = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
         if task.instance is not None:
-            needed.append("ecr:GetAuthorizationToken")
-        return all(self.allows(role, action) for action in needed)
+            needed.insert(0, "ecr:GetAuthorizationToken")
+        return next((action for action in needed if not self.allows(role, action)), "")
 
     def takes_a_pull(self, task: TaskRun, facts: ImageFacts) -> bool:
         """Count a pull at a registry with a limit; false when there is none left for the address it comes from."""

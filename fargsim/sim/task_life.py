@@ -16,10 +16,17 @@ from fargsim.model.quantity import US_PER_S
 from fargsim.sim.container_limits import KILLED, requests_pass_limit
 from fargsim.sim.container_machine import EXITED, ContainerMachine
 from fargsim.sim.container_run import needs_machine
-from fargsim.sim.containers import essential_exit, start_containers, stop_containers, take_end, watch_health
+from fargsim.sim.containers import (
+    cannot_execute,
+    essential_exit,
+    start_containers,
+    stop_containers,
+    take_end,
+    watch_health,
+)
 from fargsim.sim.kit import Kit
 from fargsim.sim.places import free_place, release_reservation
-from fargsim.sim.records import record_task
+from fargsim.sim.records import record_killed, record_task
 from fargsim.sim.start_up import StartFailed, activate, leave, provision, settle, wait_for_host
 from fargsim.sim.state import Stop, TaskRun
 from fargsim.sim.task_state import enter
@@ -39,7 +46,7 @@ def live(kit: Kit, task: TaskRun) -> Process:
             yield from provision(kit, task)
             yield from wait_for_host(kit, task)
             yield from activate(kit, task)
-        if needs_machine(task.revision):
+        if needs_machine(task.revision) or cannot_execute(kit, task):
             yield from start_containers(kit, task)
         if task.alive:
             yield from run(kit, task)
@@ -88,6 +95,9 @@ def run_machine(kit: Kit, task: TaskRun, machine: ContainerMachine) -> Process:
     machine.on_serving = lambda ready_at: _restarted(kit, task, ready_at)
     if machine.serving.alive and task.boot_done_at is not None:
         kit.work.started(task, task.boot_done_at)
+    elif not machine.serving.alive:
+        for group, target in task.targets:
+            group.restarted(target, None)  # it has ended already; if it is restarted, it says when it answers
     if task.service is not None:
         task.service.task_started(task, machine.checked)
     machine.tell_health()
@@ -136,6 +146,8 @@ def crash(kit: Kit, task: TaskRun, exit_code: int, reason: str | None = None) ->
         task.machine.exit(task.machine.serving, exit_code, reason)
         return
     task.exit_code, task.container_reason = exit_code, reason
+    if reason is not None:
+        record_killed(kit, task)
     stop_task(kit, task, Stop("EssentialContainerExited", EXITED, exit_code, drain=False))
 
 

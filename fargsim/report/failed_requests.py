@@ -1,0 +1,92 @@
+"""Whose requests failed, and how: one row a service, where a run has several services with requests.
+
+A mistake of an application's own role, or an overloaded service, stops no task: it shows here only.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from fargsim.record.result import Result
+
+TITLE = "Requests that failed"
+KINDS = {
+    "requests_failed": "application",
+    "requests_cut_502": "502",
+    "requests_refused_503": "503 full",
+    "requests_no_target_503": "503 no target",
+    "requests_timeout_504": "504",
+}
+"""Columns of the table `services`, and how they are headed."""
+MEANING = "application: a 5xx of its own; the others are the load balancer's answers."
+
+
+def failed_requests(result: Result) -> pd.DataFrame:
+    """Return the services with requests that failed, the worst first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `service`, `requests` (arrived), `failed`, `share` (of those that arrived), and one for each kind of failure. Empty where
+        fewer than two services had requests: then the comparison says it all.
+    """
+    services = result.tables["services"]
+    sums = services.groupby("service", sort=False)[["requests_arrived", *KINDS]].sum()
+    sums = sums[sums["requests_arrived"] > 0]
+    found = sums.rename(columns={"requests_arrived": "requests", **KINDS})
+    failed = found[list(KINDS.values())].sum(axis=1)
+    found.insert(1, "failed", failed)
+    found.insert(2, "share", failed / found["requests"])
+    if len(sums) < 2:
+        return found.iloc[:0].reset_index()
+    return found[found["failed"] > 0].sort_values("share", ascending=False, kind="stable").reset_index()
+
+
+def _cells(result: Result) -> list[list[str]]:
+    return [
+        [str(row["service"]), f"{row['requests']:,}", f"{row['failed']:,}", f"{row['share']:.1%}".replace("%", " %")]
+        + [f"{row[kind]:,}" if row[kind] else "" for kind in KINDS.values()]
+        for row in failed_requests(result).to_dict("records")
+    ]
+
+
+def failed_requests_table(result: Result) -> Table | None:
+    """Return the table for the terminal; None where there is nothing to tell apart."""
+    rows = _cells(result)
+    if not rows:
+        return None
+    table = Table(
+        title=Text(TITLE),
+        title_justify="left",
+        title_style="bold",
+        caption=Text(MEANING),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
+    table.add_column("service", overflow="fold")
+    for heading in ("requests", "failed", "share", *KINDS.values()):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def failed_requests_html(result: Result) -> str:
+    """Return the table as a part of the report; empty where there is nothing to tell apart."""
+    rows = _cells(result)
+    if not rows:
+        return ""
+    heads = "".join(f"<th>{escape(name)}</th>" for name in ("service", "requests", "failed", "share", *KINDS.values()))
+    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        f'<h3>{TITLE}</h3>\n<div class="wide"><table class="words">\n<thead><tr>{heads}</tr></thead>\n'
+        f'<tbody>\n{body}\n</tbody>\n</table></div>\n<p class="muted">{escape(MEANING)}</p>'
+    )
