@@ -150,8 +150,9 @@ def _taken_back_in_first_hour(instances: pd.DataFrame, terms: BillingTerms) -> B
     if "status_reason" not in instances:
         return np.zeros(len(instances), dtype=np.bool_)
     running, gone = instants_us(instances, "running_at"), instants_us(instances, "terminated_at")
+    taken = np.asarray((instances["status_reason"] == INTERRUPTED).fillna(False), dtype=np.bool_)
     within = (running > terms.start_us) & (gone != NAT_US) & (gone - running < HOUR_US)
-    return within & np.asarray((instances["status_reason"] == INTERRUPTED).fillna(False), dtype=np.bool_)
+    return np.asarray(taken & within, dtype=np.bool_)
 
 
 def start_row(which: Bools) -> Ints:
