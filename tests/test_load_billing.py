@@ -128,7 +128,12 @@ def test_a_scenario_is_told_which_assumed_rates_its_bill_rests_on(tmp_path: Path
 @pytest.mark.parametrize(
     ("region", "tables", "key", "words"),
     [
-        ("eu-central-1", "{fargate: page-us-east-1}", "fargate", "'page-us-east-1' has no arm64_memory for eu-central-1"),
+        (
+            "eu-central-1",
+            "{fargate: page-us-east-1}",
+            "fargate",
+            "'page-us-east-1' has no arm64_memory for eu-central-1",
+        ),
         ("us-east-1", "{fargate: launch-2018}", "fargate", "'launch-2018' has no arm64_memory for us-east-1"),
         ("eu-central-1", "{fargate_spot: spot-2026-09}", "fargate_spot", "'spot-2026-09' has no arm64_memory"),
         ("us-east-1", "{fargate: page-us-east-1, fargate_spot: spot-2025-11}", None, None),
