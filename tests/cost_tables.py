@@ -19,7 +19,7 @@ TASK_INSTANTS = (
     "execution_stopped_at",
     "stopped_at",
 )
-INSTANCE_INSTANTS = ("launched_at", "running_at", "registered_at", "terminated_at")
+INSTANCE_INSTANTS = ("launched_at", "running_at", "stopped_at", "restarted_at", "registered_at", "terminated_at")
 
 
 def at(seconds: float) -> datetime:

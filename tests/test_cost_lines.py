@@ -198,7 +198,11 @@ def test_the_largest_dimension_of_the_hour_counts(assumptions, in_flight, units)
 
 
 def test_services_behind_one_balancer_share_its_units_by_their_requests():
-    rows = [period(0.0, 3000), period(0.0, 1000, service="api"), period(0.0, 9000, service="elsewhere")]
+    rows = [
+        period(0.0, 3000),
+        period(0.0, 1000, service="api"),
+        period(0.0, 9000, service="elsewhere", load_balancer="other"),
+    ]
     both = balancer(services=(("default", "web"), ("default", "api")))
     costs = bill(tables([], [], rows), terms(hours=1, load_balancers=(both,)))
     lcu = lines(costs, "load balancer LCU").set_index("service")["quantity"]

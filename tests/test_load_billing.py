@@ -91,6 +91,8 @@ billing:
         ("reservedInstances: [{InstanceType: m5.large, InstanceCount: 0}]", "reservedInstances[0].InstanceCount", "1"),
         ("prices: {alb_hours: 1}", "prices.alb_hours", "did you mean alb_hour"),
         ("prices: {alb_hour: -1}", "prices.alb_hour", "at least 0"),
+        ("price_tables: {fargate: page}", "price_tables.fargate", "page-us-east-1"),
+        ("price_tables: {spot: latest}", "price_tables.spot", "fargate_spot"),
         ("egress_bytes_per_request: -5", "egress_bytes_per_request", "0"),
         ("saving_plans: []", "saving_plans", "savingsPlans"),
     ],
@@ -121,3 +123,81 @@ def test_a_scenario_is_told_which_assumed_rates_its_bill_rests_on(tmp_path: Path
     assert "ec2_instance_plan_1y_saving_percent = 37" in said
     assert "partial_upfront_share = 0.7" in said
     assert "compute_plan" not in said
+
+
+@pytest.mark.parametrize(
+    ("region", "tables", "key", "words"),
+    [
+        (
+            "eu-central-1",
+            "{fargate: page-us-east-1}",
+            "fargate",
+            "'page-us-east-1' has no arm64_memory for eu-central-1",
+        ),
+        ("us-east-1", "{fargate: launch-2018}", "fargate", "'launch-2018' has no arm64_memory for us-east-1"),
+        ("eu-central-1", "{fargate_spot: spot-2026-09}", "fargate_spot", "'spot-2026-09' has no arm64_memory"),
+        ("us-east-1", "{fargate: page-us-east-1, fargate_spot: spot-2025-11}", None, None),
+        ("eu-central-1", "{fargate_windows: page-us-east-1}", None, None),  # nothing here runs on Windows
+    ],
+)
+def test_a_price_table_must_hold_what_the_tasks_are_billed_by(
+    tmp_path: Path, region: str, tables: str, key: str | None, words: str | None
+) -> None:
+    text = f"""region: {region}
+taskDefinitions:
+  - family: web
+    cpu: "256"
+    memory: "512"
+    networkMode: awsvpc
+    requiresCompatibilities: [FARGATE]
+    runtimePlatform: {{cpuArchitecture: ARM64}}
+    containerDefinitions: [{{name: app, image: httpd}}]
+billing:
+  price_tables: {tables}
+"""
+    if key is None:
+        load(tmp_path, text)
+        return
+    with pytest.raises(ScenarioError) as caught:
+        load(tmp_path, text)
+    (issue,) = caught.value.issues
+    assert f"billing.price_tables.{key}" in str(issue)
+    assert words is not None
+    assert words in str(issue)
+
+
+@pytest.mark.parametrize(
+    ("volume", "key", "words"),
+    [
+        ("{VolumeSize: 30, Iops: 2999}", "Iops", "3000"),
+        ("{VolumeSize: 30, Iops: 90000}", "Iops", "80000"),
+        ("{VolumeSize: 30, Iops: 16000}", "Iops", "at most 15000 IOPS (500 per GiB), not 16000"),
+        ("{VolumeSize: 30, Throughput: 100}", "Throughput", "125"),
+        ("{VolumeSize: 30, Iops: 3500, Throughput: 900}", "Throughput", "at most 875 MiB/s (0.25 per IOPS), not 900"),
+        ("{VolumeSize: 30, VolumeType: gp2}", "VolumeType", "gp3"),
+        ("{VolumeSize: 4, Iops: 3000, Throughput: 750}", None, ""),
+    ],
+)
+def test_volumes_keep_what_gp3_can(tmp_path: Path, volume: str, key: str | None, words: str) -> None:
+    data = f"{{InstanceType: m5.large, BlockDeviceMappings: [{{DeviceName: /dev/xvda, Ebs: {volume}}}]}}"
+    text = f"launchTemplates:\n  - {{LaunchTemplateName: t, LaunchTemplateData: {data}}}\n"
+    if key is None:
+        load(tmp_path, text)
+        return
+    with pytest.raises(ScenarioError) as caught:
+        load(tmp_path, text)
+    (issue,) = caught.value.issues
+    assert f"LaunchTemplateData.BlockDeviceMappings[0].Ebs.{key}" in str(issue)
+    assert words in str(issue)
+
+
+def test_windows_needs_an_instance_that_runs_it(tmp_path: Path) -> None:
+    text = """launchTemplates:
+  - {LaunchTemplateName: t, LaunchTemplateData: {InstanceType: m7g.large}}
+autoScalingGroups:
+  - {AutoScalingGroupName: g, MinSize: 1, MaxSize: 1, LaunchTemplate: {LaunchTemplateName: t}, AvailabilityZones: [us-east-1a],
+     operating_system_family: WINDOWS_SERVER_2022_CORE}
+"""
+    with pytest.raises(ScenarioError, match=r"x86_64 only, and m7g\.large is arm64") as caught:
+        load(tmp_path, text)
+    assert "autoScalingGroups[0].operating_system_family" in str(caught.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sim_helpers import behind, exact_region, fleet, messages, network, register, target_group
+from sim_helpers import behind, exact_region, fleet, messages, network, register, seconds, target_group
 
 from fargsim import Region
 from fargsim.sim.errors import ValidationException
@@ -200,3 +200,22 @@ def test_zone_rebalancing_waits_for_the_replacement_of_a_task_that_is_lost_meanw
         assert service.healthy >= 4
     zones = [t.zone for t in service.tasks.values()]
     assert sorted(zones.count(z) for z in set(zones)) == [1, 1, 2]
+
+
+def test_a_service_that_is_created_at_the_end_of_a_period_begins_with_the_next():
+    region = exact_region()
+    register(region)
+    region.kit.at(
+        120 * 1_000_000,
+        lambda: region.ecs.create_service(
+            serviceName="late",
+            taskDefinition="web",
+            desiredCount=1,
+            launchType="FARGATE",
+            networkConfiguration=network(),
+        ),
+    )
+    region.run("5 min")
+    rows = region.finish().services.frame()
+    assert [seconds(at) for at in rows.period_start_at] == [120, 180, 240]
+    assert rows.running.tolist()[-1] == 1

@@ -258,17 +258,24 @@ def instance_families() -> tuple[str, ...]:
 
 
 def normalization_factor(name: str) -> float | None:
-    """Return how many normalised units an instance counts for, by its size; None for metal sizes.
+    """Return how many normalised units an instance counts for, by its size; None where a reservation covers its own size only.
 
-    A regional Reserved Instance covers any size of its family in proportion to these.
+    A regional Reserved Instance covers any size of its family in proportion to these, a bare metal size as two units a vCPU. Types with
+    accelerators (G4dn, G5, G5g, G6, G6e, Inf2) have no such flexibility.
 
     Source: Amazon EC2 User Guide, apply_ri.html.
 
-    >>> [normalization_factor(f"m5.{size}") for size in ("large", "xlarge", "2xlarge", "24xlarge")]
-    [4.0, 8.0, 16.0, 192.0]
+    >>> [normalization_factor(f"m5.{size}") for size in ("large", "xlarge", "2xlarge", "24xlarge", "metal")]
+    [4.0, 8.0, 16.0, 192.0, 192.0]
+    >>> normalization_factor("g5.xlarge") is None
+    True
     """
-    instance_type(name)
+    facts = instance_type(name)
+    if facts.gpus or facts.neuron_devices:
+        return None
     size = name.partition(".")[2]
+    if size.startswith("metal"):
+        return 2.0 * facts.vcpu
     number, word, rest = size.partition("xlarge")
     if word and not rest and number.isdigit():
         return 8.0 * int(number)

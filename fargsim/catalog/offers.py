@@ -5,9 +5,21 @@ Source: EC2 DescribeInstanceTypeOfferings, as far as the catalogue's prices foll
 
 from __future__ import annotations
 
-from fargsim.catalog.instances import instance_type
+from fargsim.catalog.instances import instance_type, instance_types
 from fargsim.catalog.prices import ec2_on_demand_price, ec2_regions
 from fargsim.catalog.store import CatalogError
+
+
+def windows_fault(name: str) -> str | None:
+    """Say that an instance type runs no Windows: there is none for Graviton. None where it does, or is not known.
+
+    >>> print(windows_fault("m7g.large"))
+    Windows runs on x86_64 only, and m7g.large is arm64
+    """
+    facts = instance_types().get(name)
+    if facts is None or facts.architecture == "x86_64":
+        return None
+    return f"Windows runs on x86_64 only, and {name} is {facts.architecture}"
 
 
 def offer_fault(name: str, region: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fargsim.load.names import unknown
-from fargsim.model.base import Issue
+from fargsim.model.base import Issue, Path
 from fargsim.model.scenario import Scenario
 
 
@@ -32,7 +32,38 @@ def billing_faults(scenario: Scenario) -> Iterator[Issue]:
             ec2_on_demand_price(reserved.instance_type, region)
         except CatalogError as error:
             yield Issue(("billing", "reservedInstances", n, "InstanceType"), str(error))
+    yield from _table_faults(scenario)
     for name, usd in billing.prices.items():
         fault = price_fault(name, usd)
         if fault is not None:
             yield Issue(("billing", "prices", name), fault)
+
+
+def _table_faults(scenario: Scenario) -> Iterator[Issue]:
+    """Yield the price tables that lack what the scenario's tasks on Fargate would be billed by."""
+    from fargsim.catalog import CatalogError, fargate_price, fargate_spot_price
+
+    chosen, at = scenario.billing.price_tables, ("billing", "price_tables")
+    definitions = [*scenario.task_definitions]
+    definitions += [e.register_task_definition for e in scenario.timeline if e.register_task_definition is not None]
+    linux, other = {"x86_vcpu", "x86_memory"}, set()
+    for definition in definitions:
+        if "FARGATE" in definition.requires_compatibilities:
+            if definition.operating_system_family != "LINUX":
+                other |= {"windows_vcpu", "windows_memory", "windows_os"}
+            elif definition.cpu_architecture == "ARM64":
+                linux |= {"arm64_vcpu", "arm64_memory"}
+    stored = any(d.ephemeral_storage is not None for d in definitions)
+    tables: tuple[tuple[str, str, set[str]], ...] = (
+        ("fargate", chosen.fargate, linux | ({"storage"} if stored else set())),
+        ("fargate_windows", chosen.fargate_windows, other),
+        ("fargate_spot", chosen.fargate_spot, linux),
+    )
+    for key, name, items in tables:
+        price = fargate_spot_price if key == "fargate_spot" else fargate_price
+        path: Path = (*at, key)
+        try:
+            for item in sorted(items):
+                price(item, scenario.region, table_name=name)
+        except CatalogError as error:
+            yield Issue(path, str(error))

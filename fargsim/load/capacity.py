@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 def capacity_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
     """Yield what the verbs of Auto Scaling and ECS would refuse in groups, providers and strategies."""
-    from fargsim.catalog.offers import offer_fault  # the catalogue is read only for scenarios with instances
+    # the catalogue is read only for scenarios with instances
+    from fargsim.catalog.offers import offer_fault, windows_fault
 
     templates = {t.launch_template_name: t.launch_template_data for t in scenario.launch_templates}
     managed = {
@@ -40,6 +41,12 @@ def capacity_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
             message = offer_fault(override.instance_type, scenario.region)
             if message is not None:
                 yield Issue((*path, "MixedInstancesPolicy", "LaunchTemplate", "Overrides", m, "InstanceType"), message)
+        if group.operating_system_family != "LINUX":
+            own = () if template is None else (template.instance_type,)
+            types = own if mixed is None else tuple(o.instance_type for o in mixed.launch_template.overrides)
+            message = next(filter(None, map(windows_fault, types)), None)
+            if message is not None:
+                yield Issue((*path, "operating_system_family"), message)
         if mixed is not None and spot:
             message = "goes with a launch template without InstanceMarketOptions: it divides the markets itself"
             yield Issue((*path, "MixedInstancesPolicy"), message)

@@ -102,6 +102,18 @@ class ReservedInstances(PascalShape):
         return self.duration // YEAR_S
 
 
+class PriceTables(Own):
+    """Which of the catalogue's price tables Fargate is billed by; ``fargsim catalog prices`` shows what they hold.
+
+    Source: https://aws.amazon.com/fargate/pricing/ (whose per-second rates, printed with few digits, are `page-us-east-1`, and whose
+    Windows rates differ from the price list's), its edition of 2018, and snapshots of the Spot feed.
+    """
+
+    fargate: Literal["price-list", "page-us-east-1", "launch-2018"] = "price-list"
+    fargate_windows: Literal["price-list", "page-us-east-1"] = "price-list"
+    fargate_spot: Literal["latest", "spot-2026-09", "spot-2025-11"] = "latest"
+
+
 class Billing(Own):
     """What the bill needs and AWS would read off the meter; ``None`` takes the catalogue's assumed figure."""
 
@@ -111,11 +123,12 @@ class Billing(Own):
     reserved_instances: tuple[ReservedInstances, ...] = Field(default=(), alias="reservedInstances")
     prices: dict[str, float] = Field(default_factory=dict)
     """USD per unit by name, in place of the catalogue's."""
+    price_tables: PriceTables = PriceTables()
     nat_bytes_per_request: float = Field(default=0.0, ge=0)
     images_through_nat: bool = False
     """Whether image layers pass a NAT gateway; otherwise they come through the free gateway endpoint of S3."""
     interface_endpoints: int = Field(default=0, ge=0, le=1_000)
-    """Interface endpoints of the VPC, each in every zone of the network."""
+    """Interface endpoints of the VPC beside those of `network`, each in every zone of the network."""
     endpoint_bytes_per_request: float = Field(default=0.0, ge=0)
     cross_zone_bytes_per_request: float = Field(default=0.0, ge=0)
     """Bytes that cross from one zone to another for each request; charged in both directions."""

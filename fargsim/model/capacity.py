@@ -22,17 +22,40 @@ from fargsim.model.group_options import (
 from fargsim.model.managed_instances import ManagedInstancesProvider
 from fargsim.model.placement import CapacityProviderStrategyItem, check_strategy
 from fargsim.model.quantity import format_duration, parse_agent_duration_us
+from fargsim.model.taskdef import OperatingSystemFamily
+
+GP3_IOPS, GP3_MIB_S = 3_000, 125
+"""What a gp3 volume has without being asked, and without a charge of its own."""
 
 
 class Ebs(PascalShape):
-    """A volume of a block device mapping."""
+    """A volume of a block device mapping.
 
-    volume_size: int = Field(ge=1, le=16_384)
+    Source: Amazon EBS User Guide, general-purpose.html (3,000 to 80,000 IOPS, at most 500 per GiB above 3,000; 125 to 2,000 MiB/s, at most
+    0.25 per IOPS).
+    """
+
+    volume_size: int = Field(ge=1, le=65_536)
     volume_type: Literal["gp3"] = "gp3"
     delete_on_termination: bool = True
     encrypted: bool | None = None
-    iops: int | None = None
-    throughput: int | None = None
+    iops: int | None = Field(default=None, ge=GP3_IOPS, le=80_000)
+    throughput: int | None = Field(default=None, ge=GP3_MIB_S, le=2_000)
+
+    @model_validator(mode="after")
+    def _in_proportion(self) -> Self:
+        iops, most = self.iops or GP3_IOPS, max(GP3_IOPS, 500 * self.volume_size)
+        faults = []
+        if iops > most:
+            message = f"a gp3 volume of {self.volume_size} GiB has at most {most} IOPS (500 per GiB), not {iops}"
+            faults.append(Issue(("Iops",), message))
+        if (self.throughput or GP3_MIB_S) > iops / 4:
+            message = (
+                f"a gp3 volume of {iops} IOPS has at most {iops // 4} MiB/s (0.25 per IOPS), not {self.throughput}"
+            )
+            faults.append(Issue(("Throughput",), message))
+        raise_faults(faults)
+        return self
 
 
 class BlockDeviceMapping(PascalShape):
@@ -180,6 +203,8 @@ class AutoScalingGroup(PascalShape):
     """Whether the first instances are already registered when the run begins (a fleet that was there before)."""
     awsvpc_trunking: bool = Field(default=False, alias="awsvpc_trunking")
     public_ip: bool = Field(default=False, alias="public_ip")
+    operating_system_family: OperatingSystemFamily = Field(default="LINUX", alias="operating_system_family")
+    """What its ``ImageId`` runs: Windows instances take Windows tasks, and their licence is on the bill."""
     agent: ContainerAgent = Field(default=ContainerAgent(), alias="agent")
     policies: tuple[GroupPolicy, ...] = Field(default=(), alias="policies")
     """PutScalingPolicy for this group: a plain group that EC2 Auto Scaling scales on its CPU."""

@@ -185,22 +185,25 @@ class EphemeralStorage(EcsShape):
     size_in_gi_b: Annotated[int, Field(alias="sizeInGiB", ge=21, le=200)]
 
 
+OperatingSystemFamily = Literal[
+    "LINUX",
+    "WINDOWS_SERVER_2019_FULL",
+    "WINDOWS_SERVER_2019_CORE",
+    "WINDOWS_SERVER_2016_FULL",
+    "WINDOWS_SERVER_2004_CORE",
+    "WINDOWS_SERVER_2022_CORE",
+    "WINDOWS_SERVER_2022_FULL",
+    "WINDOWS_SERVER_2025_CORE",
+    "WINDOWS_SERVER_2025_FULL",
+    "WINDOWS_SERVER_20H2_CORE",
+]
+
+
 class RuntimePlatform(EcsShape):
     """Operating system and processor architecture."""
 
     cpu_architecture: Literal["X86_64", "ARM64"] = "X86_64"
-    operating_system_family: Literal[
-        "LINUX",
-        "WINDOWS_SERVER_2019_FULL",
-        "WINDOWS_SERVER_2019_CORE",
-        "WINDOWS_SERVER_2016_FULL",
-        "WINDOWS_SERVER_2004_CORE",
-        "WINDOWS_SERVER_2022_CORE",
-        "WINDOWS_SERVER_2022_FULL",
-        "WINDOWS_SERVER_2025_CORE",
-        "WINDOWS_SERVER_2025_FULL",
-        "WINDOWS_SERVER_20H2_CORE",
-    ] = "LINUX"
+    operating_system_family: OperatingSystemFamily = "LINUX"
 
 
 class MemberOf(EcsShape):

@@ -10,6 +10,8 @@ import math
 
 BANDS = ("<5%", "5-10%", "10-15%", "15-20%", ">20%")
 MONTH_H = 730.0
+INTERRUPTED = "Server.SpotInstanceTermination: Spot instance interruption"
+"""What EC2 gives as the reason for which a Spot instance that it has taken back was terminated."""
 _MIDDLE_PERCENT = (2.5, 7.5, 12.5, 17.5)
 
 

@@ -54,12 +54,13 @@ COMPUTE_ITEMS = (
     "ec2 instance",
     "ec2 spot instance",
     "managed instances fee",
+    "ec2 Windows licence",
     "cpu credits",
     "savings plan",
     "reserved instance",
 )
-"""How the line items of compute begin: whatever Fargate bills, EC2 instances, used or idle, the fee for managing them,
-and unused commitments."""
+"""How the line items of compute begin: whatever Fargate bills, EC2 instances, used or idle, with their
+licences, CPU credits and the fee for managing them, and unused commitments."""
 
 _NEEDED = {
     "tasks": (
@@ -96,7 +97,15 @@ _NEEDED = {
         "terminated_at",
     ),
     "cpu_credits": ("period_start_at", "instance_id", "instance_type", "charged_credits"),
-    "services": ("period_start_at", "period_s", "cluster", "service", "requests_arrived", "requests_active_mean"),
+    "services": (
+        "period_start_at",
+        "period_s",
+        "cluster",
+        "service",
+        "load_balancer",
+        "requests_arrived",
+        "requests_active_mean",
+    ),
 }
 
 

@@ -164,6 +164,7 @@ def _price(commitment: SavingsPlan | ReservedInstances, kind: str, terms: Billin
             return terms.fargate_plan(commitment, name)
         covers = commitment.family is None or commitment.family == family_of(name)
         return terms.ec2_plan(commitment, name) if covers else None
+    # a plan covers what a Windows instance costs beside its licence, Reserved Instances of Linux do not
     if market != "ec2" or family_of(name) != family_of(commitment.instance_type):
         return None
     if name == commitment.instance_type:
@@ -181,7 +182,7 @@ def _own_price(reserved: ReservedInstances, terms: BillingTerms) -> Price:
 
 
 def _factor(name: str) -> float:
-    """Return the normalised units of a size; a metal size, which covers only itself, counts as one."""
+    """Return the normalised units of a size; one that covers only itself counts as one."""
     return normalization_factor(name) or 1.0
 
 

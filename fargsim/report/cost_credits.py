@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fargsim.catalog.instances import instance_type
+from fargsim.report.cost_ec2 import windows_of
 from fargsim.report.cost_ledger import Ledger, instants_us
 from fargsim.report.cost_meter import HOUR_US
 from fargsim.report.cost_terms import BillingTerms
@@ -31,8 +32,13 @@ def add_credits(ledger: Ledger, credits: pd.DataFrame, instances: pd.DataFrame, 
         return
     rows = pd.Index(instances["instance_id"]).get_indexer(pd.Index(charged["instance_id"])).astype(np.int64)
     arm = np.array([instance_type(str(t)).architecture == "arm64" for t in charged["instance_type"]], dtype=np.bool_)
+    windows = windows_of(instances)[rows]
     hour = instants_us(charged, "period_start_at") // HOUR_US
     vcpu_hours = charged["charged_credits"].to_numpy(dtype=np.float64) / CREDITS_PER_VCPU_HOUR
-    for which, item in ((~arm, "cpu_credit_surplus_x86"), (arm, "cpu_credit_surplus_arm64")):
+    for which, item in (
+        (~arm & ~windows, "cpu_credit_surplus_x86"),
+        (arm, "cpu_credit_surplus_arm64"),
+        (windows, "cpu_credit_surplus_windows"),
+    ):
         if which.any():
             ledger.add(ITEM, terms.other(item), hour[which], vcpu_hours[which], instance_row=rows[which])

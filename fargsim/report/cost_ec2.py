@@ -1,16 +1,21 @@
 """EC2 instance time, split into what tasks had reserved and what stood idle; and the instances' root volumes.
 
-Sources: EC2 on-demand price list (billed per second with a 60-second minimum, pending not billed);
-https://aws.amazon.com/ebs/pricing/ (gp3, per GB-month, billed per second with a 60-second minimum).
+Sources: EC2 on-demand price list (billed per second with a 60-second minimum, pending not billed); EC2 User Guide,
+billing-for-interrupted-spot-instances.html (nothing is charged for a Spot instance that EC2 interrupts in its first hour);
+https://aws.amazon.com/ebs/pricing/ (gp3, per GB-month, billed per second with a 60-second minimum; IOPS above 3,000 and
+throughput above 125 MB/s by the month).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from fargsim.catalog import Price
+from fargsim.catalog.instances import instance_type
+from fargsim.policy.spot import INTERRUPTED
 from fargsim.report.cost_fargate import padding_us, task_end_us
 from fargsim.report.cost_ledger import (
     NAT_US,
@@ -77,35 +82,77 @@ def _add_instance_time(ledger: Ledger, tasks: pd.DataFrame, instances: pd.DataFr
     _sweep_dust(idle, used_hours, at)
 
     spot = np.asarray(instances["market"] == "spot", dtype=np.bool_)
+    free = spot & _taken_back_in_first_hour(instances, terms)
+    windows = windows_of(instances)
     kinds = instances["instance_type"].to_numpy(dtype=object)
     piece_instance = rows[pieces.row]
+
+    def add(name: str, price: Price, which: Bools, size: float = 1.0, kind: str | None = None) -> None:
+        mine, rest = which[use.instance_row], which[piece_instance]
+        ledger.add(
+            f"{name} (used)",
+            price,
+            use.hour[mine],
+            used_hours[mine] * size,
+            task_row=use.task_row[mine],
+            instance_row=use.instance_row[mine],
+            kind=kind,
+        )
+        ledger.add(
+            f"{name} (idle)", price, pieces.hour[rest], idle[rest] * size, instance_row=piece_instance[rest], kind=kind
+        )
+
     for kind in sorted({str(k) for k in kinds[rows]}):
-        for at_spot in (False, True):
-            which = (kinds == kind) & (spot == at_spot)
-            if not which[rows].any():
-                continue
-            price = terms.ec2(kind, spot=at_spot)
-            name = "ec2 spot instance" if at_spot else "ec2 instance"
-            covered_as = None if at_spot else f"ec2:{kind}"
-            mine = which[use.instance_row]
-            ledger.add(
-                f"{name} (used)",
-                price,
-                use.hour[mine],
-                used_hours[mine],
-                task_row=use.task_row[mine],
-                instance_row=use.instance_row[mine],
-                kind=covered_as,
-            )
-            rest = which[piece_instance]
-            ledger.add(
-                f"{name} (idle)",
-                price,
-                pieces.hour[rest],
-                idle[rest],
-                instance_row=piece_instance[rest],
-                kind=covered_as,
-            )
+        for at_spot, for_nothing in ((False, False), (True, False), (True, True)):
+            alike = (kinds == kind) & (spot == at_spot) & (free == for_nothing)
+            for licensed in (False, True):
+                which = alike & (windows == licensed)
+                if not which[rows].any():
+                    continue
+                price = _FIRST_HOUR if for_nothing else terms.ec2(kind, spot=at_spot)
+                market = "ec2_windows" if licensed else "ec2"
+                name = "ec2 spot instance" if at_spot else "ec2 instance"
+                add(name, price, which, kind=None if at_spot else f"{market}:{kind}")
+                if licensed:
+                    vcpu, licence = _licence(kind, terms)
+                    price = replace(_FIRST_HOUR, unit=licence.unit) if for_nothing else licence
+                    add("ec2 Windows licence", price, which, vcpu)
+
+
+def windows_of(instances: pd.DataFrame) -> Bools:
+    """Return which instances run Windows."""
+    if "operating_system_family" not in instances:
+        return np.zeros(len(instances), dtype=np.bool_)
+    return np.asarray(instances["operating_system_family"].astype(str).str.startswith("WINDOWS"), dtype=np.bool_)
+
+
+def _licence(kind: str, terms: BillingTerms) -> tuple[float, Price]:
+    """Return for how many vCPUs a Windows licence is paid, and its price: every vCPU.
+
+    The rate per vCPU is published for types of fixed performance. Burstable types pay less; here for the vCPUs of their baseline, an
+    estimate.
+
+    Source: EC2 User Guide, optimize-cpu.html.
+    """
+    facts, price = instance_type(kind), terms.other("ec2_windows_licence")
+    if facts.credits is None:
+        return float(facts.vcpu), price
+    return facts.credits.credits_per_hour / 60, price.scaled(1.0, "estimated", "for the vCPUs of the baseline")
+
+
+_FIRST_HOUR = Price(
+    0.0, "instance-hour", "documented", "EC2 User Guide, billing-for-interrupted-spot-instances.html", "2026-09-01"
+)
+
+
+def _taken_back_in_first_hour(instances: pd.DataFrame, terms: BillingTerms) -> Bools:
+    """Return which Spot instances EC2 interrupted in their first hour; one that was there before the run is older than that."""
+    if "status_reason" not in instances:
+        return np.zeros(len(instances), dtype=np.bool_)
+    running, gone = instants_us(instances, "running_at"), instants_us(instances, "terminated_at")
+    taken = np.asarray((instances["status_reason"] == INTERRUPTED).fillna(False), dtype=np.bool_)
+    within = (running > terms.start_us) & (gone != NAT_US) & (gone - running < HOUR_US)
+    return np.asarray(taken & within, dtype=np.bool_)
 
 
 def start_row(which: Bools) -> Ints:
@@ -239,22 +286,26 @@ class _Oversubscription:
 
 
 def _add_volumes(ledger: Ledger, instances: pd.DataFrame, terms: BillingTerms) -> None:
+    """Add what all volumes of an instance cost together, from its launch to its end."""
     start, end, billed = life_us(instances, "launched_at", terms.end_us)
-    size = instances["root_volume_gib"].to_numpy(dtype=np.float64, na_value=0.0)
-    rows = np.flatnonzero(billed & (size > 0)).astype(np.int64)
-    if len(rows) == 0:
-        return
-    pieces = split_hours(start[rows], end[rows])
-    length = pieces.high_us - pieces.low_us
-    length = length + np.where(pieces.last, padding_us(end[rows] - start[rows], MIN_EC2_S)[pieces.row], 0)
-    months = length / (HOUR_US * terms.parameters.number("hours_per_month"))
-    ledger.add(
-        "ebs volume",
-        terms.other("ebs_gp3_storage"),
-        pieces.hour,
-        size[rows][pieces.row] * months,
-        instance_row=rows[pieces.row],
+    root, more, iops, throughput = (
+        instances[c].to_numpy(dtype=np.float64, na_value=0.0) if c in instances else np.zeros(len(instances))
+        for c in ("root_volume_gib", "more_volumes_gib", "volume_iops_above", "volume_mib_s_above")
     )
+    for item, price_item, amount in (
+        ("ebs volume", "ebs_gp3_storage", root + more),
+        ("ebs volume IOPS", "ebs_gp3_iops", iops),
+        ("ebs volume throughput", "ebs_gp3_throughput", throughput),
+    ):
+        rows = np.flatnonzero(billed & (amount > 0)).astype(np.int64)
+        if len(rows) == 0:
+            continue
+        pieces = split_hours(start[rows], end[rows])
+        length = pieces.high_us - pieces.low_us
+        length = length + np.where(pieces.last, padding_us(end[rows] - start[rows], MIN_EC2_S)[pieces.row], 0)
+        months = length / (HOUR_US * terms.parameters.number("hours_per_month"))
+        quantity = amount[rows][pieces.row] * months
+        ledger.add(item, terms.other(price_item), pieces.hour, quantity, instance_row=rows[pieces.row])
 
 
 def _add_management_fee(ledger: Ledger, instances: pd.DataFrame, terms: BillingTerms) -> None:

@@ -7,7 +7,6 @@ hour; public IPv4 addresses by the hour, billed here by the second, an assumptio
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
 import numpy as np
@@ -59,7 +58,7 @@ def _add_balancer(ledger: Ledger, balancer: LoadBalancer, services: pd.DataFrame
 
     p = terms.parameters
     unit = LCU if short == "alb" else NLCU
-    traffic = traffic_by_hour(services, balancer.services, terms)
+    traffic = traffic_by_hour(services, balancer.name, terms)
     for hour, of_hour in traffic.groupby("hour", sort=True):
         requests = float(of_hour["requests"].sum())
         new_per_s = requests * p.number("connections_per_request") / HOUR_S
@@ -85,17 +84,15 @@ def _add_balancer(ledger: Ledger, balancer: LoadBalancer, services: pd.DataFrame
             )
 
 
-def traffic_by_hour(
-    services: pd.DataFrame, chosen: Iterable[tuple[str, str]] | None, terms: BillingTerms
-) -> pd.DataFrame:
+def traffic_by_hour(services: pd.DataFrame, balancer: str | None, terms: BillingTerms) -> pd.DataFrame:
     """Return requests and mean requests in flight per hour and service; a period belongs to the hour it starts in.
 
     Parameters
     ----------
     services
         The record table, one row a period and service.
-    chosen
-        ``(cluster, service)`` pairs; None for all.
+    balancer
+        Only what a service got while it was behind this balancer; None for all.
 
     Returns
     -------
@@ -118,11 +115,8 @@ def traffic_by_hour(
         }
     )
     keep = (at >= terms.start_us) & (at < terms.end_us)
-    if chosen is not None:
-        wanted = set(chosen)
-        keep &= np.array(
-            [pair in wanted for pair in zip(frame["cluster"], frame["service"], strict=True)], dtype=np.bool_
-        )
+    if balancer is not None:
+        keep &= np.asarray(services["load_balancer"] == balancer, dtype=np.bool_)
     return frame[keep].groupby(columns[:3], sort=True, as_index=False).sum()
 
 

@@ -58,7 +58,7 @@ class LoadBalancer:
     created_at, deleted_at
         Its life; None for one that outlives the run.
     services
-        ``(cluster, service)`` of every service behind it.
+        ``(cluster, service)`` of every service that its rules can reach: what it costs by the hour belongs to the only one.
     public_ipv4_addresses
         Addresses it holds: one for each zone of an internet-facing balancer, none for an internal one.
     """
@@ -271,6 +271,14 @@ class BillingTerms:
             return otherwise
         return Price(usd, otherwise.unit, "scenario", "set by the scenario", otherwise.as_of)
 
+    def _as_saving(self, name: str, committed: Price, listed: Price) -> Price:
+        """Return a committed rate; where the scenario sets the on-demand price, it saves the same share of that."""
+        usd = self.price_overrides.get(name)
+        if usd is None:
+            return committed
+        saving = f"{1 - committed.value / listed.value:.1%} less than the scenario's on-demand price"
+        return committed.scaled(usd / listed.value, "scenario", saving)
+
     def fargate(self, item: str, *, spot: bool = False) -> Price:
         """Return the hourly price of a Fargate item."""
         if spot:
@@ -289,11 +297,12 @@ class BillingTerms:
         """Return the rate of a Fargate item under a plan; None where it does not cover it."""
         if plan.family is not None:
             return None
-        return fargate_plan_price(item, self.region, years=plan.years, payment=plan.payment, assumed=self.parameters)
+        price = fargate_plan_price(item, self.region, years=plan.years, payment=plan.payment, assumed=self.parameters)
+        return None if price is None else self._as_saving(f"fargate_{item}", price, fargate_price(item, self.region))
 
     def ec2_plan(self, plan: SavingsPlan, instance_type: str) -> Price:
         """Return the hourly rate of an instance under a plan that covers it."""
-        return ec2_plan_price(
+        price = ec2_plan_price(
             instance_type,
             self.region,
             plan_type="Compute" if plan.family is None else "EC2Instance",
@@ -301,17 +310,20 @@ class BillingTerms:
             payment=plan.payment,
             assumed=self.parameters,
         )
+        return self._as_saving(f"ec2:{instance_type}", price, ec2_on_demand_price(instance_type, self.region))
 
     def reserved(self, reserved: ReservedInstances) -> Price:
         """Return the hourly price of one Reserved Instance, used or not."""
-        return ec2_reserved_instance_price(
-            reserved.instance_type,
+        name = reserved.instance_type
+        price = ec2_reserved_instance_price(
+            name,
             self.region,
             offering_class=reserved.offering_class,
             years=reserved.years,
             payment=reserved.payment,
             assumed=self.parameters,
         )
+        return self._as_saving(f"ec2:{name}", price, ec2_on_demand_price(name, self.region))
 
     def other(self, item: str) -> Price:
         """Return the price of something beside compute."""

@@ -179,7 +179,7 @@ def _ec2(lines: pd.DataFrame, facts: pd.DataFrame, instances: pd.DataFrame) -> p
         paid_gib = float((hours["quantity"] * hours["memory_mib"]).sum()) / 1024
         paid_usd = float(of_kind["usd"].sum())
         used_vcpu, used_gib = float(held["used_vcpu_h"].sum()), _memory_sum(held)
-        tied = hours[hours["task_id"].notna()]
+        tied = of_kind[of_kind["task_id"].notna()]
         rows.append(
             {
                 "cluster": cluster,

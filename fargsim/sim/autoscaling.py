@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fargsim.catalog.offers import offer_fault
+from fargsim.catalog.offers import offer_fault, windows_fault
 from fargsim.model.capacity import AutoScalingGroup, LaunchTemplate, warm_pool_fault
 from fargsim.model.group_options import StartInstanceRefresh, WarmPoolConfiguration
 from fargsim.model.group_verbs import (
@@ -66,6 +66,15 @@ class AutoScaling:
         mixed = spec.mixed_instances_policy
         for override in () if mixed is None else mixed.launch_template.overrides:
             self._offered(override.instance_type)
+        if spec.operating_system_family != "LINUX":
+            names = (
+                [template.instance_type]
+                if mixed is None
+                else [o.instance_type for o in mixed.launch_template.overrides]
+            )
+            fault = next(filter(None, map(windows_fault, names)), None)
+            if fault is not None:
+                raise ValidationError(f"operating_system_family: {fault}")
         if mixed is not None and template.instance_market_options is not None:
             raise ValidationError(
                 "Incompatible launch template: InstanceMarketOptions does not go with MixedInstancesPolicy"

@@ -1,7 +1,7 @@
 """Container instances whose tasks share the cores by their CPU units: the bridge to the hosts of the data plane.
 
 A Linux container's `cpu` is its share of the instance's processor time against its neighbours, not a limit; what nobody uses floats to
-those who want it. A task with task-level `cpu` is capped there. So as soon as a task without such a
+those who want it. A task with task-level `cpu` is capped there, a Windows container at its own `cpu`. So as soon as a task without such a
 cap works on an instance, all that work there share it: slots of requests exactly, event by event; workers of queues and followers of
 traces as members from outside. Instances with nothing but capped tasks share nothing: what they reserve is theirs.
 
@@ -23,9 +23,14 @@ if TYPE_CHECKING:
     from fargsim.sim.traffic import Bridge
 
 
+WINDOWS_LEAST_CORES = 0.01
+"""What a Windows container without `cpu` may use: Amazon ECS API Reference, API_ContainerDefinition.html."""
+
+
 def is_capped(task: TaskRun) -> bool:
-    """Whether a task has a part of the cores and no more: on Fargate, or with task-level cpu."""
-    return task.instance is None or task.revision.definition.cpu is not None
+    """Whether a task has a part of the cores and no more: on Fargate, with task-level cpu, or on Windows."""
+    definition = task.revision.definition
+    return task.instance is None or definition.cpu is not None or definition.operating_system_family != "LINUX"
 
 
 def shares_of(kit: Kit, task: TaskRun) -> float:
@@ -36,8 +41,10 @@ def shares_of(kit: Kit, task: TaskRun) -> float:
 def most_cores(task: TaskRun) -> float:
     """Return how many cores a task can have at most on an instance that is shared."""
     assert task.instance is not None
-    units = task.revision.definition.cpu_units
-    return units / 1024 if is_capped(task) and units else task.instance.cpu_units / 1024
+    if is_capped(task):
+        # Windows takes a container without `cpu` for one with a hundredth of a CPU
+        return max(WINDOWS_LEAST_CORES, task.revision.definition.cpu_units / 1024)
+    return task.instance.cpu_units / 1024
 
 
 class SharedQueue(Protocol):

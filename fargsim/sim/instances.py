@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import simpy
 
 from fargsim.catalog.instances import awsvpc_task_limit, instance_type, registered_memory_mib
+from fargsim.model.capacity import GP3_IOPS, GP3_MIB_S
 from fargsim.policy.capabilities import registered
 from fargsim.policy.mixed_instances import Market
 from fargsim.policy.views import HostPort
@@ -62,10 +63,12 @@ class InstanceRun:
         self.task_enis = awsvpc_task_limit(type_name, trunking=group.spec.awsvpc_trunking)
         self.gpus = self.host_gpus = facts.gpus
         self.public_ip = group.spec.public_ip
-        mappings = template.block_device_mappings
-        self.root_volume_gib = (
-            mappings[0].ebs.volume_size if mappings else int(kit.parameters.number("root_volume_gib"))
-        )
+        self.operating_system_family = group.spec.operating_system_family
+        volumes = [mapping.ebs for mapping in template.block_device_mappings]
+        self.root_volume_gib = volumes[0].volume_size if volumes else int(kit.parameters.number("root_volume_gib"))
+        self.more_volumes_gib = sum(v.volume_size for v in volumes[1:])
+        self.volume_iops_above = sum((v.iops or GP3_IOPS) - GP3_IOPS for v in volumes)
+        self.volume_mib_s_above = sum((v.throughput or GP3_MIB_S) - GP3_MIB_S for v in volumes)
         self.pull_behaviour = agent.ecs_image_pull_behavior
         self.stop_timeout_s = agent.ecs_container_stop_timeout_s
         self.pull_timeout_s = agent.ecs_image_pull_timeout_s or kit.parameters.number("image_pull_timeout_s")
@@ -171,8 +174,8 @@ def register(kit: Kit, instance: InstanceRun) -> None:
     subnets = kit.surroundings.network.subnets
     attributes = {
         "ecs.instance-type": instance.instance_type,
-        "ecs.os-type": "linux",
-        "ecs.os-family": "LINUX",
+        "ecs.os-type": "linux" if instance.operating_system_family == "LINUX" else "windows",
+        "ecs.os-family": instance.operating_system_family,
         "ecs.cpu-architecture": instance.architecture,
         "ecs.subnet-id": next(
             (s for s in group.spec.subnets if subnets[s].spec.availability_zone == instance.zone), ""

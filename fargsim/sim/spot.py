@@ -14,7 +14,7 @@ import simpy
 
 from fargsim.catalog.prices import ec2_spot_market
 from fargsim.catalog.store import CatalogError
-from fargsim.policy.spot import hazard_per_hour
+from fargsim.policy.spot import INTERRUPTED, hazard_per_hour
 from fargsim.sim.instance_states import drain
 from fargsim.sim.kit import US_PER_S, Kit
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from fargsim.sim.instances import InstanceRun
 
 HOUR_US = 3600 * US_PER_S
-INTERRUPTED = "Server.SpotInstanceTermination: Spot instance interruption"
 
 
 def watch(kit: Kit, instance: InstanceRun) -> None:

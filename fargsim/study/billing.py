@@ -9,6 +9,7 @@ from typing import Any
 from fargsim.catalog.parameters import Parameters, parameters
 from fargsim.model.balancing import forwards_to
 from fargsim.model.scenario import Scenario
+from fargsim.model.service import CreateService
 from fargsim.report.cost_terms import (
     BillingTerms,
     LoadBalancer,
@@ -36,6 +37,9 @@ def billing_terms(scenario: Scenario) -> BillingTerms:
         region=scenario.region,
         start_at=scenario.start,
         end_at=scenario.start + timedelta(microseconds=scenario.duration),
+        fargate_table=scenario.billing.price_tables.fargate,
+        windows_table=scenario.billing.price_tables.fargate_windows,
+        spot_table=scenario.billing.price_tables.fargate_spot,
         price_overrides=scenario.billing.prices,
         load_balancers=tuple(
             LoadBalancer(
@@ -71,13 +75,13 @@ def _commitments(scenario: Scenario) -> tuple[SavingsPlan | ReservedInstances, .
 
 def _around(scenario: Scenario, zones: int, known: Parameters) -> Surroundings:
     billing = scenario.billing
-    services = [*scenario.services, *(e.create_service for e in scenario.timeline if e.create_service is not None)]
+    everywhere = zones or int(known.number("default_zones"))
     definitions = [*scenario.task_definitions]
     definitions += [e.register_task_definition for e in scenario.timeline if e.register_task_definition is not None]
     return Surroundings(
         nat_bytes_per_request=billing.nat_bytes_per_request,
         images_through_nat=billing.images_through_nat,
-        interface_endpoints=billing.interface_endpoints * (zones or int(known.number("default_zones"))),
+        interface_endpoints=billing.interface_endpoints * everywhere + _endpoint_zones(scenario, everywhere),
         endpoint_bytes_per_request=billing.endpoint_bytes_per_request,
         cross_zone_bytes_per_request=billing.cross_zone_bytes_per_request,
         egress_bytes_per_request=billing.egress_bytes_per_request,
@@ -86,7 +90,7 @@ def _around(scenario: Scenario, zones: int, known: Parameters) -> Surroundings:
         log_bytes_per_task_h=billing.log_bytes_per_task_h,
         log_storage_bytes=billing.log_storage,
         ecr_storage_bytes=billing.ecr_storage,
-        custom_metrics=billing.custom_metrics,
+        custom_metrics=billing.custom_metrics + _own_metrics(scenario),
         container_insights={
             cluster.cluster_name: setting.value
             for cluster in scenario.clusters
@@ -94,13 +98,34 @@ def _around(scenario: Scenario, zones: int, known: Parameters) -> Surroundings:
             if setting.name == "containerInsights" and setting.value != "disabled"
         },
         high_resolution=tuple(
-            (tail(s.cluster), s.service_name) for s in services if _is_high_resolution(_plain(s.monitoring))
+            (tail(s.cluster), s.service_name) for s in _services(scenario) if _is_high_resolution(_plain(s.monitoring))
         ),
         containers={d.family: len(d.container_definitions) for d in definitions},
         managed_providers=frozenset(
             p.name for p in scenario.capacity_providers if p.managed_instances_provider is not None
         ),
     )
+
+
+def _endpoint_zones(scenario: Scenario, everywhere: int) -> int:
+    """Return in how many zones the interface endpoints of the network are, all together: each costs by the hour and zone."""
+    zone_of = {s.subnet_id: s.availability_zone for s in scenario.network.subnets}
+    return sum(
+        len({zone_of.get(subnet, subnet) for subnet in endpoint.subnet_ids}) or everywhere
+        for endpoint in scenario.network.endpoints
+        if not endpoint.gateway
+    )
+
+
+def _own_metrics(scenario: Scenario) -> int:
+    """Return how many custom metrics a scenario sends from its start on: those it makes up, and backlogs per task."""
+    made_up = {(m.namespace, m.name, *sorted(m.dimensions.items())) for m in scenario.metrics}
+    backlogs = {
+        (b.namespace, b.metric, tail(b.cluster), b.service)
+        for queue in scenario.queues
+        if (b := queue.backlog_per_task) is not None
+    }
+    return len(made_up) + len(backlogs)
 
 
 def _plain(shape: Any) -> Any:
@@ -117,10 +142,18 @@ def _is_high_resolution(monitoring: Any) -> bool:
 
 
 def _services_behind(scenario: Scenario, name: str) -> tuple[tuple[str, str], ...]:
+    """Return the services whose target groups a balancer forwards to, by any rule; those that the timeline creates, too."""
     balancer = next(b for b in scenario.load_balancers if b.name == name)
-    groups = {g for listener in balancer.listeners for a in listener.default_actions for g in map(tail, forwards_to(a))}
+    groups = {g for listener in balancer.listeners for a in listener.actions for g in map(tail, forwards_to(a))}
     return tuple(
-        (service.cluster, service.service_name)
-        for service in scenario.services
-        if any(tail(b.target_group_arn) in groups for b in service.load_balancers)
+        dict.fromkeys(
+            (tail(service.cluster), service.service_name)
+            for service in _services(scenario)
+            if any(tail(b.target_group_arn) in groups for b in service.load_balancers)
+        )
     )
+
+
+def _services(scenario: Scenario) -> list[CreateService]:
+    """Return the services of a scenario, those of its timeline last."""
+    return [*scenario.services, *(e.create_service for e in scenario.timeline if e.create_service is not None)]

@@ -5,9 +5,12 @@ Source: https://aws.amazon.com/fargate/pricing/.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
 import pytest
 
-from fargsim.report.cost import fargate_charge
+from fargsim.report.cost import BillingTerms, bill, fargate_charge, total_usd
 
 PAGE = {"table_name": "page-us-east-1"}
 EXAMPLES = {
@@ -37,3 +40,42 @@ def test_fargate_06_worked_example(example):
     got = {name: usd for name, usd in lines.items() if usd} | {"total": charge.page_total_usd}
     assert got == page
     assert charge.total_usd == pytest.approx(exact, rel=1e-12)
+
+
+SIZES = {
+    # tasks, seconds a day, vCPU, GB, storage, architecture, operating system
+    1: (5, 600, 1, 2, 30, "X86_64", "LINUX"),
+    2: (5, 600, 1, 2, 30, "ARM64", "LINUX"),
+    3: (10, 3600, 0.25, 1, 20, "X86_64", "LINUX"),
+    4: (10, 3600, 1, 2, 20, "X86_64", "WINDOWS_SERVER_2019_CORE"),
+}
+
+
+@pytest.mark.parametrize("example", SIZES)
+def test_fargate_06_as_the_bill_of_a_month_of_runs(example):
+    tasks, seconds, vcpu, gb, storage, architecture, system = SIZES[example]
+    start = datetime(2026, 4, 1, tzinfo=UTC)
+    rows = []
+    for day in range(30):
+        begin = start + timedelta(days=day, hours=8)
+        end = begin + timedelta(seconds=seconds)
+        row = {
+            "cluster": "default",
+            "service": None,
+            "launch_type": "FARGATE",
+            "capacity_provider": None,
+            "operating_system_family": system,
+            "cpu_architecture": architecture,
+            "cpu_units": int(1024 * vcpu),
+            "memory_mib": 1024 * gb,
+            "ephemeral_storage_gib": storage,
+            "instance_id": None,
+            "public_ip": False,
+            "execution_stopped_at": end,
+            "stopped_at": end,
+        }
+        row |= dict.fromkeys(("created_at", "pull_started_at", "pull_stopped_at", "started_at"), begin)
+        rows += [{**row, "task_id": f"{day}-{n}"} for n in range(tasks)]
+    table = "page-us-east-1"
+    terms = BillingTerms("us-east-1", start, start + timedelta(days=30), fargate_table=table, windows_table=table)
+    assert total_usd(bill({"tasks": pd.DataFrame(rows)}, terms)) == pytest.approx(EXAMPLES[example][2], rel=1e-9)
