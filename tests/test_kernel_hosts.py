@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import stats
 from host_scripts import HostScript, host_scripts, play_together
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -218,6 +219,37 @@ def test_the_work_left_on_a_single_core_does_not_depend_on_the_weights(script, w
         expected.append(work)
     assert np.allclose(busy(weights), expected, rtol=1e-9, atol=1e-6)
     assert np.allclose(busy([1.0]), expected, rtol=1e-9, atol=1e-6)
+
+
+def test_services_that_share_a_core_are_one_queue_of_theory() -> None:
+    """M/M/1 whatever the weights: with exponential demands of one mean, who is served does not change how many there are."""
+    rho, mean_us, n = 0.7, 10_000.0, 300_000
+
+    def one(draw: np.random.Generator) -> tuple[float, float]:
+        hosts, inside = Hosts(), []
+        machine = hosts.open_host(0, 1.0)
+        for weight in (3.0, 1.0):
+            plane = Plane()
+            hosts.join(plane)
+            slot = plane.open_slot(0, cores=1.0)
+            hosts.seat(0, plane, slot, machine, weight=weight, most=1.0)
+            arrivals = np.rint(np.cumsum(draw.exponential(2 * mean_us / rho, n // 2))).astype(np.int64)
+            plane.offer(arrivals, draw.exponential(mean_us, n // 2))
+            inside.append((plane, slot))
+        end = round(0.99 * n * mean_us / rho)
+        begin = end // 10
+        hosts.advance(begin)
+        before = [plane.slot(slot) for plane, slot in inside]
+        hosts.advance(end)
+        after = [plane.slot(slot) for plane, slot in inside]
+        span = end - begin
+        number = sum(a.in_system_us - b.in_system_us for a, b in zip(after, before, strict=True)) / span
+        busy = sum(a.busy_core_us - b.busy_core_us for a, b in zip(after, before, strict=True)) / span
+        return number, busy
+
+    found = [one(draw) for draw in stats.generators("two services on a core", 20)]
+    stats.check("two services on a core, number", [number for number, _ in found], rho / (1 - rho))
+    stats.check("two services on a core, busy", [busy for _, busy in found], rho)
 
 
 def test_where_there_is_enough_for_all_a_host_changes_nothing():

@@ -243,6 +243,19 @@ def test_credits_that_run_low_leave_less_for_all() -> None:
     assert tables(region).tasks.frame()["cpu_core_s"].sum() == pytest.approx(60 * credits["used_credits"].sum())
 
 
+def test_a_windows_container_has_its_cpu_and_no_more() -> None:
+    region = exact_region(record=FULL)
+    fleet(region, 1, zones=1, operating_system_family="WINDOWS_SERVER_2022_CORE")
+    windows = {"runtimePlatform": {"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE", "cpuArchitecture": "X86_64"}}
+    on_host(region, "web", shares=512, behaviour={"request": {"cpu": "1 s"}}, **windows)
+    on_host(region, "none", shares=0, behaviour={}, balanced=False, **windows)
+    send(region, "web", 0)
+    region.run("300 s")
+    assert took(region, "web") == [2.0], "half a vCPU, though nobody else wants one"
+    found = {t.group: most_cores(t) for t in region.registry.clusters["default"].tasks.values()}
+    assert found == {"service:web": 0.5, "service:none": 0.01}
+
+
 def test_shares_and_limits_of_a_task() -> None:
     region = region_with("c5.xlarge")
     on_host(region, "none", shares=0, behaviour={}, balanced=False)
