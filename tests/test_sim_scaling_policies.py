@@ -8,7 +8,7 @@ from sim_helpers import exact_region, network, register
 
 from fargsim import Region
 from fargsim.model.alarms import CustomMetric
-from fargsim.policy.user_policy import UserView
+from fargsim.policy.user_policy import UserPolicy, UserView
 from fargsim.sim.errors import ObjectNotFoundException, ValidationException
 
 # --- steps
@@ -334,6 +334,71 @@ def test_a_function_decides() -> None:
     assert (busy.data_end_us, busy.desired, busy.running, busy.minimum, busy.maximum) == (1260 * 10**6, 2, 2, 1, 7)
     assert busy.cpu_utilization == pytest.approx(96, abs=0.1)
     assert busy.request_count_per_target == pytest.approx(576, abs=2)
+    assert busy.request_count == pytest.approx(2 * busy.request_count_per_target)
+    assert busy.messages_visible is None
+
+
+def test_a_function_is_asked_once_a_minute_from_now_on_and_no_more_when_its_target_is_gone() -> None:
+    region = service({1: 9.6})
+    asked: list[tuple[str, int]] = []
+
+    def named(name: str) -> UserPolicy:
+        def policy(view: UserView, memory: None) -> tuple[int | None, None, str]:
+            asked.append((name, view.at_us // 1_000_000))
+            return None, None, ""
+
+        return policy
+
+    region.run(until="10 min")
+    region.application_autoscaling.use("web", named("first"))
+    region.run(until="12 min")
+    region.application_autoscaling.use("web", named("second"))
+    region.run(until="14 min")
+    region.application_autoscaling.deregister_scalable_target(ResourceId=WEB)
+    region.run(until="20 min")
+    # at 30 s past a minute, as metrics of AWS/ECS are seen 150 s late
+    assert asked == [("first", 630), ("first", 690), ("second", 750), ("second", 810)]
+
+
+def test_a_function_sees_the_queue_of_its_workers() -> None:
+    region = exact_region()
+    region.sqs.create_queue(QueueName="jobs")
+    register(region, behaviour={"message": {"queue": "jobs", "cpu": "10 s"}})
+    region.ecs.create_service(
+        serviceName="web", taskDefinition="web", desiredCount=1, launchType="FARGATE", networkConfiguration=network()
+    )
+    region.send_messages("jobs", {"steps": [{"at": "0 s", "rate": "1 /s"}], "process": "regular"}, until="1 h")
+    seen: list[UserView] = []
+
+    def backlog(view: UserView, memory: None) -> tuple[int | None, None, str]:
+        seen.append(view)
+        return None if view.messages_visible is None else -int(-view.messages_visible // 100), None, "100 a task"
+
+    region.application_autoscaling.use("web", backlog)
+    region.run(until="8 min")
+    told = [v.messages_visible for v in seen]
+    # one task works off six a minute, and begins at 20 s; what it has in hand is not visible
+    assert told[0] == pytest.approx(60 - 4, abs=2)
+    assert told[1] == pytest.approx(told[0] + 54, abs=2)
+    assert [after for *_, after in decisions(region)][:2] == [2, 3]
+
+
+def test_steps_do_not_hurry_tracking() -> None:
+    """An alarm of tracking calls once a minute; that another alarm calls a step policy in between is none of its business."""
+    region = service({1: 19.2, 20: 10.5, 38: 9}, tasks=4)
+    track(region, ScaleInCooldown=280)
+    arn = steps(region, "never", (0, None, 0))
+    region.cloudwatch.put_metric_alarm(
+        AlarmName="odd", Namespace="App", MetricName="Depth", Statistic="Average", Period=60, EvaluationPeriods=1,
+        Threshold=0, ComparisonOperator="GreaterThanThreshold", AlarmActions=[arn],
+    )  # fmt: skip
+    region.cloudwatch.define(
+        CustomMetric.model_validate({"namespace": "App", "name": "Depth", "steps": [{"at": "0 s", "value": 1}]})
+    )
+    region.run(until="60 min")
+    # 26 % from 20 min on: 2.1 tasks, so 3; the alarm lasts at 35 %. 9 /s are 1.8 tasks, but the cooldown lasts until 42:10. The other
+    # alarm calls at 42:15, its own at 42:30
+    assert decisions(region) == [(2250, "track", 4, 3), (2550, "track", 3, 2)]
 
 
 def test_a_function_that_returns_something_else_is_told_so() -> None:

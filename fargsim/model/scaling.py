@@ -27,6 +27,7 @@ PredefinedMetric = Literal[
     "ALBRequestCountPerTarget",
 ]
 HIGH_RESOLUTION = "HighResolution"
+REQUESTS_PER_TARGET = "ALBRequestCountPerTarget"
 
 
 class PredefinedMetricSpecification(PascalShape):
