@@ -256,3 +256,14 @@ scaling:
 def test_faults_of_tracking(target: str, metric: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(fargsim.ScenarioError, match=message.replace("(", r"\(")):
         load(tmp_path, BASE + TRACKED % (target, metric))
+
+
+def test_faults_of_tracking_with_codedeploy(tmp_path: Path) -> None:
+    text = BASE + TRACKED % ("50", "PredefinedMetricSpecification: {PredefinedMetricType: ALBRequestCountPerTarget}")
+    text = text.replace(
+        "    launchType: FARGATE\n", "    launchType: FARGATE\n    deploymentController: {type: CODE_DEPLOY}\n"
+    )
+    with pytest.raises(
+        fargsim.ScenarioError, match="ALBRequestCountPerTarget is not supported for services with the CODE_DEPLOY"
+    ):
+        load(tmp_path, text)

@@ -95,6 +95,9 @@ def test_refusals_under_the_names_of_aws() -> None:
     label = {"PredefinedMetricType": "ALBRequestCountPerTarget", "ResourceLabel": "app/lb/1/targetgroup/other/2"}
     with pytest.raises(ValidationException, match="ResourceLabel: service web is not behind other but tg"):
         put(region, "p", "TargetTrackingScaling", TargetValue=1, PredefinedMetricSpecification=label)
+    label = {**label, "PredefinedMetricType": "ECSServiceAverageCPUUtilization"}
+    with pytest.raises(ValidationException, match="ResourceLabel goes with ALBRequestCountPerTarget only"):
+        put(region, "p", "TargetTrackingScaling", TargetValue=1, PredefinedMetricSpecification=label)
     metric = {"Metrics": [{"Id": "each", "Expression": "1/"}]}
     with pytest.raises(ValidationException, match="each: column 3: a number, an Id or a function is missing"):
         put(region, "p", "TargetTrackingScaling", TargetValue=1, CustomizedMetricSpecification=metric)
@@ -105,6 +108,16 @@ def test_refusals_under_the_names_of_aws() -> None:
     assert aas.describe_scaling_policies()["ScalingPolicies"] == []
     assert aas.describe_scheduled_actions()["ScheduledActions"] == []
     assert region.cloudwatch.describe_alarms()["MetricAlarms"] == []
+
+
+def test_what_a_service_that_codedeploy_deploys_cannot_be_scaled_by() -> None:
+    fine = {"metricConfigurations": [{"metricNames": ["CPUUtilization"], "resolutionSeconds": 20}]}
+    region = service({1: 1}, deploymentController={"type": "CODE_DEPLOY"}, monitoring=fine)
+    for kind in ("ALBRequestCountPerTarget", "ECSServiceAverageCPUUtilizationHighResolution"):
+        message = f"PredefinedMetricType: {kind} is not supported for services with the CODE_DEPLOY deployment controller: it needs ECS"
+        with pytest.raises(ValidationException, match=message):
+            track(region, kind)
+    track(region, "ECSServiceAverageCPUUtilization")
 
 
 def action(region: Region, schedule: str, **target: int) -> None:

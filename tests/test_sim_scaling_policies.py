@@ -185,6 +185,37 @@ def test_high_resolution_needs_a_service_that_sends_it() -> None:
         track(region, memory)
 
 
+def test_metrics_of_twenty_seconds_go_on_while_a_revision_that_has_them_is_rolled_out() -> None:
+    region = service({1: 7, 20: 19.2}, low=2, monitoring=FINE)
+    track(region, HIGH_RESOLUTION, target=40)
+    region.run(until="15 min")
+    register_again(region, boot="60 min")
+    region.ecs.update_service(service="web", taskDefinition="web:2", healthCheckGracePeriodSeconds=7200)
+    region.run(until="30 min")
+    assert len(region.registry.service("default", "web").deployments) == 2
+    # scale-out goes on during a deployment, and so do the metrics that call for it: 1.92 cores on four running tasks, two of which boot,
+    # are 48 %; ceil(4 x 48 / 40) = 5
+    assert decisions(region) == [(1275, "track", 2, 5)]
+
+
+def test_metrics_of_twenty_seconds_begin_when_the_revision_that_asks_for_them_is_everywhere() -> None:
+    region = service({1: 9.6, 20: 19.2})
+    region.run(until="10 min")
+    register_again(region, boot="15 min")
+    region.ecs.update_service(
+        service="web", taskDefinition="web:2", healthCheckGracePeriodSeconds=7200, monitoring=FINE
+    )
+    track(region, HIGH_RESOLUTION)
+    region.run(until="24 min")
+    assert len(region.registry.service("default", "web").deployments) == 2
+    assert decisions(region) == []
+    assert {a["StateValue"] for a in region.cloudwatch.describe_alarms()["MetricAlarms"]} == {"INSUFFICIENT_DATA"}
+    region.run(until="40 min")
+    [(at, *_, after)] = decisions(region)
+    assert at > 25 * 60 + 60
+    assert after == 4
+
+
 def backlog(region: Region, target: float, *, fill: bool = False) -> None:
     """Keep so many messages per running task: metric math over a queue's depth and Container Insights."""
     dimensions = [{"Name": "ClusterName", "Value": "c"}, {"Name": "ServiceName", "Value": "web"}]

@@ -12,7 +12,7 @@ from datetime import timedelta
 from fargsim.load.names import tail, unknown
 from fargsim.model.alarms import MetricAlarm, MetricDataQuery
 from fargsim.model.base import Issue, Path
-from fargsim.model.scaling import HIGH_RESOLUTION, ScalableTarget, ScalingPolicy, ScheduledAction
+from fargsim.model.scaling import HIGH_RESOLUTION, ScalableTarget, ScalingPolicy, ScheduledAction, controller_fault
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService
 
@@ -103,6 +103,9 @@ def _policy(policy: ScalingPolicy, service: CreateService, path: Path) -> Iterat
 
 
 def _metric(kind: str, service: CreateService, path: Path) -> Iterator[Issue]:
+    controller = controller_fault(kind, service.deployment_controller.type)
+    if controller is not None:
+        yield Issue(path, controller)
     if kind.startswith("ALBRequestCount") and not service.load_balancers:
         yield Issue(path, f"{kind} needs a load balancer, which service {service.service_name} has not")
     if HIGH_RESOLUTION in kind:

@@ -30,11 +30,33 @@ HIGH_RESOLUTION = "HighResolution"
 REQUESTS_PER_TARGET = "ALBRequestCountPerTarget"
 
 
+def controller_fault(kind: str, controller: str) -> str | None:
+    """Return why a predefined metric cannot scale a service with a deployment controller; None where it can.
+
+    Source: Application Auto Scaling API Reference, API_PredefinedMetricSpecification.html; Amazon ECS Developer Guide,
+    target-tracking-faster-auto-scaling.html.
+
+    >>> controller_fault("ALBRequestCountPerTarget", "ECS") is None
+    True
+    """
+    if controller == "ECS" or not (kind == REQUESTS_PER_TARGET or HIGH_RESOLUTION in kind):
+        return None
+    return f"{kind} is not supported for services with the {controller} deployment controller: it needs ECS"
+
+
 class PredefinedMetricSpecification(PascalShape):
     """One of AWS's own metrics of a service."""
 
     predefined_metric_type: PredefinedMetric
     resource_label: str | None = None
+
+    @model_validator(mode="after")
+    def _label(self) -> Self:
+        if self.resource_label is not None and self.predefined_metric_type != REQUESTS_PER_TARGET:
+            raise ValueError(
+                f"ResourceLabel goes with {REQUESTS_PER_TARGET} only, not with {self.predefined_metric_type}"
+            )
+        return self
 
 
 class TrackingMetric(PascalShape):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from fargsim.model.scaling import HIGH_RESOLUTION, ScalableTarget, ScalingPolicy, ScheduledAction
+from fargsim.model.scaling import HIGH_RESOLUTION, ScalableTarget, ScalingPolicy, ScheduledAction, controller_fault
 from fargsim.policy.metric_math import MathError
 from fargsim.policy.target_tracking import Limits
 from fargsim.policy.user_policy import UserPolicy
@@ -199,6 +199,7 @@ class ApplicationAutoScaling:
                 raise ValidationException(f"CustomizedMetricSpecification: {fault}") from None
         if predefined is not None:
             kind = predefined.predefined_metric_type
+            self._check_controller(service, kind)
             self._check_balanced(service, kind, predefined.resource_label)
             name = "CPUUtilization" if "CPU" in kind else "MemoryUtilization"
             monitoring = service.spec.monitoring
@@ -206,6 +207,12 @@ class ApplicationAutoScaling:
                 raise ValidationException(
                     f"{kind} needs {name} at resolutionSeconds 20 in the monitoring of service {service.name}"
                 )
+
+    @staticmethod
+    def _check_controller(service: ServiceRun, kind: str) -> None:
+        fault = controller_fault(kind, service.spec.deployment_controller.type)
+        if fault is not None:
+            raise ValidationException(f"PredefinedMetricType: {fault}")
 
     @staticmethod
     def _check_balanced(service: ServiceRun, kind: str, label: str | None) -> None:
