@@ -173,6 +173,10 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
         "at(2026-03-02T00:30:00)", "cron(0 0 1 1 ? 2020)", "scaling[0].scheduled_actions[0].Schedule",
         "'cron(0 0 1 1 ? 2020)' never fires after 2026-03-02T00:00:00Z",
     ),
+    "an action that its target has no room for": (
+        "ScalableTargetAction: {MinCapacity: 7}", "ScalableTargetAction: {MinCapacity: 11}",
+        "scaling[0].scheduled_actions[0].ScalableTargetAction", "MinCapacity (11) would be above MaxCapacity (10)",
+    ),
     "cron": (
         "at(2026-03-02T00:30:00)", "cron(0 25 * * ? *)", "scaling[0].scheduled_actions[0].Schedule",
         "'25': hours takes 0 to 23, and , - * /",

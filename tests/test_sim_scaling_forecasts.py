@@ -120,6 +120,22 @@ def test_what_a_service_that_codedeploy_deploys_cannot_be_scaled_by() -> None:
     track(region, "ECSServiceAverageCPUUtilization")
 
 
+def test_an_action_may_rely_on_another_one_to_make_room_for_it() -> None:
+    region = service({1: 1})
+    aas = region.application_autoscaling
+    put_action = aas.put_scheduled_action
+    morning = {"Schedule": "at(2026-01-05T01:00:00)", "ScalableTargetAction": {"MinCapacity": 30}}
+    with pytest.raises(ValidationException, match=r"MinCapacity \(30\) would be above MaxCapacity \(20\)"):
+        put_action(ResourceId=WEB, ScheduledActionName="more", **morning)
+    with pytest.raises(ValidationException, match=r"MaxCapacity \(0\) would be below MinCapacity \(1\)"):
+        action(region, "rate(1 hour)", MaxCapacity=0)
+    room = {"Schedule": "at(2026-01-05T00:30:00)", "ScalableTargetAction": {"MaxCapacity": 40}}
+    put_action(ResourceId=WEB, ScheduledActionName="room", **room)
+    put_action(ResourceId=WEB, ScheduledActionName="more", **morning)
+    region.run(until="2 h")
+    assert decisions(region) == [(H, "more", 2, 30)]
+
+
 def action(region: Region, schedule: str, **target: int) -> None:
     region.application_autoscaling.put_scheduled_action(
         ResourceId=WEB, ScheduledActionName="a", Schedule=schedule, ScalableTargetAction=target or {"MinCapacity": 1}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from scaling_helpers import WEB, H, cpu_alarm, decisions, service, steps, track
 from sim_helpers import exact_region, network, register
@@ -432,8 +434,18 @@ def test_steps_do_not_hurry_tracking() -> None:
     assert decisions(region) == [(2250, "track", 4, 3), (2550, "track", 3, 2)]
 
 
-def test_a_function_that_returns_something_else_is_told_so() -> None:
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((2.5, None, ""), r"returns a whole number of tasks or None, not 2\.5"),
+        ((True, None, ""), "returns a whole number of tasks or None, not True"),
+        (None, r"returns \(desired count or None, what to remember, why\), not None"),
+        (5, r"returns \(desired count or None, what to remember, why\), not 5"),
+        ((5, None, 3), "says why in words, not 3"),
+    ],
+)
+def test_a_function_that_returns_something_else_is_told_so(answer: Any, message: str) -> None:
     region = service({1: 1})
-    region.application_autoscaling.use("web", lambda view, memory: (2.5, memory, ""))  # type: ignore[arg-type,return-value]
-    with pytest.raises(TypeError, match=r"returns a whole number of tasks or None, not 2\.5"):
+    region.application_autoscaling.use("web", lambda view, memory: answer)
+    with pytest.raises(TypeError, match=message):
         region.run(until="5 min")

@@ -12,7 +12,14 @@ from datetime import timedelta
 from fargsim.load.names import tail, unknown
 from fargsim.model.alarms import MetricAlarm, MetricDataQuery
 from fargsim.model.base import Issue, Path
-from fargsim.model.scaling import HIGH_RESOLUTION, ScalableTarget, ScalingPolicy, ScheduledAction, controller_fault
+from fargsim.model.scaling import (
+    HIGH_RESOLUTION,
+    ScalableTarget,
+    ScalingPolicy,
+    ScheduledAction,
+    controller_fault,
+    out_of_reach,
+)
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService
 
@@ -81,7 +88,13 @@ def _target(
         if service is not None:
             yield from _policy(policy, service, (*path, "policies", n))
     for n, action in enumerate(target.scheduled_actions):
-        yield from _action(scenario, action, (*path, "scheduled_actions", n), at_us)
+        at: Path = (*path, "scheduled_actions", n)
+        yield from _action(scenario, action, at, at_us)
+        if at_us:  # what was scheduled before stays, and may make room for it
+            continue
+        fault = out_of_reach(action, target.min_capacity, target.max_capacity, target.scheduled_actions)
+        if fault is not None:
+            yield Issue((*at, "ScalableTargetAction"), fault)
 
 
 def _policy(policy: ScalingPolicy, service: CreateService, path: Path) -> Iterator[Issue]:

@@ -8,6 +8,7 @@ API_PredictiveScalingPolicyConfiguration.html.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import pairwise
 from typing import Literal, Self
@@ -334,6 +335,30 @@ class ScheduledAction(PascalShape):
     def when(self) -> Schedule:
         """Return the schedule, read."""
         return Schedule.parse(self.schedule, self.timezone)
+
+
+def out_of_reach(action: ScheduledAction, least: int, most: int, others: Iterable[ScheduledAction]) -> str | None:
+    """Return why an action can never be carried out: its limit is beyond the other one, whichever other action has set that.
+
+    Parameters
+    ----------
+    least, most
+        ``MinCapacity`` and ``MaxCapacity`` of the scalable target.
+    others
+        The target's other scheduled actions.
+    """
+    wanted = action.scalable_target_action
+    known = [o.scalable_target_action for o in others if o.scheduled_action_name != action.scheduled_action_name]
+    low, high = wanted.min_capacity, wanted.max_capacity
+    if low is not None and high is None:
+        highest = max([most, *(a.max_capacity for a in known if a.max_capacity is not None)])
+        if low > highest:
+            return f"MinCapacity ({low}) would be above MaxCapacity ({highest})"
+    if high is not None and low is None:
+        lowest = min([least, *(a.min_capacity for a in known if a.min_capacity is not None)])
+        if high < lowest:
+            return f"MaxCapacity ({high}) would be below MinCapacity ({lowest})"
+    return None
 
 
 class SuspendedState(PascalShape):

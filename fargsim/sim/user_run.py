@@ -38,10 +38,8 @@ class UserRun:
         target = self._target
         if target.service.deleted:
             return
-        desired, self._memory, because = self._policy(self._view(end_us), self._memory)
+        desired, self._memory, because = _answer(self._policy(self._view(end_us), self._memory))
         if desired is not None:
-            if isinstance(desired, bool) or not isinstance(desired, int):
-                raise TypeError(f"a scaling policy returns a whole number of tasks or None, not {desired!r}")
             target.set_by_user(desired, because)
 
     def _view(self, end_us: int) -> UserView:
@@ -78,3 +76,15 @@ class UserRun:
     def _newest(self, key: MetricKey, end_us: int, statistic: str = "Average") -> float | None:
         [point] = self._cloudwatch.windows(key, end_us, MINUTE_US, 1)
         return None if point is None else point.statistic(statistic)
+
+
+def _answer(told: Any) -> tuple[int | None, Any, str]:
+    """Return what a function has decided; TypeError where it is not what the function was asked for."""
+    if not isinstance(told, tuple) or len(told) != 3:
+        raise TypeError(f"a scaling policy returns (desired count or None, what to remember, why), not {told!r}")
+    desired, memory, because = told
+    if desired is not None and (isinstance(desired, bool) or not isinstance(desired, int)):
+        raise TypeError(f"a scaling policy returns a whole number of tasks or None, not {desired!r}")
+    if not isinstance(because, str):
+        raise TypeError(f"a scaling policy says why in words, not {because!r}")
+    return desired, memory, because
