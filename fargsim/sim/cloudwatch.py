@@ -8,7 +8,7 @@ alarm-evaluation.html). Nothing is evaluated while nobody watches.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import simpy
@@ -138,6 +138,14 @@ class CloudWatch:
         fit = [r for r in by_resolution if period_us % r == 0]
         return by_resolution[max(fit)].windows(until_us, period_us, number) if fit else [None] * number
 
+    def instant(self, at_us: int) -> datetime:
+        """Return an instant of the run as a date and time."""
+        return self._start + timedelta(microseconds=at_us)
+
+    def micros(self, at: datetime) -> int:
+        """Return a date and time as microseconds of the run."""
+        return round((at - self._start) / timedelta(microseconds=1))
+
     def lag_us(self, namespace: str, period_us: int) -> int:
         """Return how long after its end a period of a namespace's metrics can be seen."""
         if namespace == "AWS/ECS/ManagedScaling":
@@ -249,7 +257,7 @@ class CloudWatch:
 
     def _put(self, namespace: str, datum: MetricDatum) -> None:
         now = self._kit.now
-        at = now if datum.timestamp is None else round((datum.timestamp - self._start).total_seconds() * US_PER_S)
+        at = now if datum.timestamp is None else self.micros(datum.timestamp)
         if not now - 14 * DAY_US <= at <= now + 2 * 3600 * US_PER_S:
             raise ValidationError("Timestamp must lie within the past two weeks and at most two hours ahead")
         resolution = datum.storage_resolution * US_PER_S
