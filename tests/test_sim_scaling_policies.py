@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from scaling_helpers import WEB, H, cpu_alarm, decisions, service, steps, track
 from sim_helpers import exact_region, network, register
 
 from fargsim import Region
 from fargsim.model.alarms import CustomMetric
-from fargsim.policy.user_policy import UserPolicy, UserView
-from fargsim.sim.errors import ObjectNotFoundException, ValidationException
+from fargsim.sim.errors import ObjectNotFoundException
 
 # --- steps
 
@@ -81,6 +78,24 @@ def test_steps_scale_in_without_asking_tracking() -> None:
     region.run(until="13 min")
     names = [name for _, name, _, _ in decisions(region)]
     assert names == ["track", "in"]
+
+
+def test_steps_do_not_hurry_tracking() -> None:
+    """An alarm of tracking calls once a minute; that another alarm calls a step policy in between is none of its business."""
+    region = service({1: 19.2, 20: 10.5, 38: 9}, tasks=4)
+    track(region, ScaleInCooldown=280)
+    arn = steps(region, "never", (0, None, 0))
+    region.cloudwatch.put_metric_alarm(
+        AlarmName="odd", Namespace="App", MetricName="Depth", Statistic="Average", Period=60, EvaluationPeriods=1,
+        Threshold=0, ComparisonOperator="GreaterThanThreshold", AlarmActions=[arn],
+    )  # fmt: skip
+    region.cloudwatch.define(
+        CustomMetric.model_validate({"namespace": "App", "name": "Depth", "steps": [{"at": "0 s", "value": 1}]})
+    )
+    region.run(until="60 min")
+    # 26 % from 20 min on: 2.1 tasks, so 3; the alarm lasts at 35 %. 9 /s are 1.8 tasks, but the cooldown lasts until 42:10. The other
+    # alarm calls at 42:15, its own at 42:30
+    assert decisions(region) == [(2250, "track", 4, 3), (2550, "track", 3, 2)]
 
 
 # --- schedules
@@ -162,60 +177,7 @@ def test_what_is_suspended_does_not_happen() -> None:
     assert [(before, after) for _, _, before, after in decisions(region)] == [(2, 4)]
 
 
-# --- 20 seconds, customized metrics, from zero
-
-FINE = {"metricConfigurations": [{"metricNames": ["CPUUtilization"], "resolutionSeconds": 20}]}
-HIGH_RESOLUTION = "ECSServiceAverageCPUUtilizationHighResolution"
-
-
-def test_metrics_of_twenty_seconds() -> None:
-    region = service({1: 9.6, 20: 19.2, 60: 9.6}, monitoring=FINE)
-    track(region, HIGH_RESOLUTION)
-    region.run(until="80 min")
-    # three of 20 s end at 1260 s and are seen 15 s later; 45 of 20 s below 45 % from 3600 s on end at 4500 s
-    assert decisions(region) == [(1275, "track", 2, 4), (4515, "track", 4, 2)]
-
-
-def test_high_resolution_needs_a_service_that_sends_it() -> None:
-    region = service({1: 1})
-    with pytest.raises(ValidationException, match="needs CPUUtilization at resolutionSeconds 20 in the monitoring"):
-        track(region, HIGH_RESOLUTION)
-    region.ecs.update_service(service="web", monitoring=FINE)
-    track(region, HIGH_RESOLUTION)
-    memory = "ECSServiceAverageMemoryUtilizationHighResolution"
-    with pytest.raises(ValidationException, match="needs MemoryUtilization at resolutionSeconds 20"):
-        track(region, memory)
-
-
-def test_metrics_of_twenty_seconds_go_on_while_a_revision_that_has_them_is_rolled_out() -> None:
-    region = service({1: 7, 20: 19.2}, low=2, monitoring=FINE)
-    track(region, HIGH_RESOLUTION, target=40)
-    region.run(until="15 min")
-    register_again(region, boot="60 min")
-    region.ecs.update_service(service="web", taskDefinition="web:2", healthCheckGracePeriodSeconds=7200)
-    region.run(until="30 min")
-    assert len(region.registry.service("default", "web").deployments) == 2
-    # scale-out goes on during a deployment, and so do the metrics that call for it: 1.92 cores on four running tasks, two of which boot,
-    # are 48 %; ceil(4 x 48 / 40) = 5
-    assert decisions(region) == [(1275, "track", 2, 5)]
-
-
-def test_metrics_of_twenty_seconds_begin_when_the_revision_that_asks_for_them_is_everywhere() -> None:
-    region = service({1: 9.6, 20: 19.2})
-    region.run(until="10 min")
-    register_again(region, boot="15 min")
-    region.ecs.update_service(
-        service="web", taskDefinition="web:2", healthCheckGracePeriodSeconds=7200, monitoring=FINE
-    )
-    track(region, HIGH_RESOLUTION)
-    region.run(until="24 min")
-    assert len(region.registry.service("default", "web").deployments) == 2
-    assert decisions(region) == []
-    assert {a["StateValue"] for a in region.cloudwatch.describe_alarms()["MetricAlarms"]} == {"INSUFFICIENT_DATA"}
-    region.run(until="40 min")
-    [(at, *_, after)] = decisions(region)
-    assert at > 25 * 60 + 60
-    assert after == 4
+# --- customized metrics, from zero
 
 
 def backlog(region: Region, target: float, *, fill: bool = False) -> None:
@@ -303,149 +265,3 @@ def test_a_policy_that_is_deleted_leaves_no_alarm() -> None:
     aas.deregister_scalable_target(ResourceId=WEB)
     with pytest.raises(ObjectNotFoundException, match="No scalable target registered"):
         aas.delete_scaling_policy(PolicyName="track", ResourceId=WEB)
-
-
-# --- deployments
-
-
-def test_no_scale_in_while_a_deployment_runs() -> None:
-    region = service({1: 19.2, 20: 9.6}, tasks=4)
-    track(region)
-    region.run(until="36 min")
-    # 24 % from 20 min on: the 15th low minute is seen at 2250 s. New tasks boot for an hour from 36 min on
-    region.behave("web", {"boot": "60 min", "request": {"cpu": "100 ms", "workers": 1, "queue": 4}})
-    register_again(region, boot="60 min")
-    region.ecs.update_service(service="web", taskDefinition="web:2", healthCheckGracePeriodSeconds=7200)
-    region.run(until="90 min")
-    assert decisions(region) == []
-    region.run(until="110 min")  # they have booted at about 97 min
-    assert [(name, before, after) for _, name, before, after in decisions(region)] == [("track", 4, 2)]
-    assert decisions(region)[0][0] > 97 * 60
-
-
-def register_again(region: Region, boot: str) -> None:
-    register(region, behaviour={"boot": boot, "request": {"cpu": "100 ms", "workers": 1, "queue": 4}})
-
-
-def test_a_scale_out_goes_to_both_revisions() -> None:
-    region = service({1: 19.2, 40: 38.4}, tasks=4)
-    track(region)
-    region.run(until="36 min")
-    register_again(region, boot="60 min")
-    region.ecs.update_service(
-        service="web", taskDefinition="web:2", healthCheckGracePeriodSeconds=7200,
-        deploymentConfiguration={"minimumHealthyPercent": 100, "maximumPercent": 150},
-    )  # fmt: skip
-    region.run(until="55 min")
-    [found] = decisions(region)
-    assert found[1:] == ("track", 4, 8)
-    deployments = region.registry.service("default", "web").deployments
-    assert {d.revision.number: sum(d.counts.values()) for d in deployments} == {1: 8, 2: 4}
-
-
-# --- a policy of the user's own
-
-
-def test_a_function_decides() -> None:
-    region = service({1: 9.6, 20: 19.2}, high=7)
-    track(region, target=10)
-    views: list[UserView] = []
-
-    def policy(view: UserView, memory: int | None) -> tuple[int | None, int, str]:
-        views.append(view)
-        if view.cpu_utilization is not None and view.cpu_utilization > 90:
-            return view.desired + 10, (memory or 0) + 1, f"busy for the {(memory or 0) + 1}th time"
-        return None, memory or 0, ""
-
-    region.application_autoscaling.use("web", policy)
-    region.run(until="26 min")
-    # it takes the place of the tracking policy; 12 is beyond the maximum of 7
-    assert decisions(region) == [(1410, "policies", 2, 7)]
-    assert region.kit.recorder.scaling.frame().reason[0] == "busy for the 1th time"
-    assert [v.at_us for v in views] == [60_000_000 * n + 150_000_000 for n in range(1, 24)]
-    busy = views[20]
-    assert (busy.data_end_us, busy.desired, busy.running, busy.minimum, busy.maximum) == (1260 * 10**6, 2, 2, 1, 7)
-    assert busy.cpu_utilization == pytest.approx(96, abs=0.1)
-    assert busy.request_count_per_target == pytest.approx(576, abs=2)
-    assert busy.request_count == pytest.approx(2 * busy.request_count_per_target)
-    assert busy.messages_visible is None
-
-
-def test_a_function_is_asked_once_a_minute_from_now_on_and_no_more_when_its_target_is_gone() -> None:
-    region = service({1: 9.6})
-    asked: list[tuple[str, int]] = []
-
-    def named(name: str) -> UserPolicy:
-        def policy(view: UserView, memory: None) -> tuple[int | None, None, str]:
-            asked.append((name, view.at_us // 1_000_000))
-            return None, None, ""
-
-        return policy
-
-    region.run(until="10 min")
-    region.application_autoscaling.use("web", named("first"))
-    region.run(until="12 min")
-    region.application_autoscaling.use("web", named("second"))
-    region.run(until="14 min")
-    region.application_autoscaling.deregister_scalable_target(ResourceId=WEB)
-    region.run(until="20 min")
-    # at 30 s past a minute, as metrics of AWS/ECS are seen 150 s late
-    assert asked == [("first", 630), ("first", 690), ("second", 750), ("second", 810)]
-
-
-def test_a_function_sees_the_queue_of_its_workers() -> None:
-    region = exact_region()
-    region.sqs.create_queue(QueueName="jobs")
-    register(region, behaviour={"message": {"queue": "jobs", "cpu": "10 s"}})
-    region.ecs.create_service(
-        serviceName="web", taskDefinition="web", desiredCount=1, launchType="FARGATE", networkConfiguration=network()
-    )
-    region.send_messages("jobs", {"steps": [{"at": "0 s", "rate": "1 /s"}], "process": "regular"}, until="1 h")
-    seen: list[UserView] = []
-
-    def backlog(view: UserView, memory: None) -> tuple[int | None, None, str]:
-        seen.append(view)
-        return None if view.messages_visible is None else -int(-view.messages_visible // 100), None, "100 a task"
-
-    region.application_autoscaling.use("web", backlog)
-    region.run(until="8 min")
-    told = [v.messages_visible for v in seen]
-    # one task works off six a minute, and begins at 20 s; what it has in hand is not visible
-    assert told[0] == pytest.approx(60 - 4, abs=2)
-    assert told[1] == pytest.approx(told[0] + 54, abs=2)
-    assert [after for *_, after in decisions(region)][:2] == [2, 3]
-
-
-def test_steps_do_not_hurry_tracking() -> None:
-    """An alarm of tracking calls once a minute; that another alarm calls a step policy in between is none of its business."""
-    region = service({1: 19.2, 20: 10.5, 38: 9}, tasks=4)
-    track(region, ScaleInCooldown=280)
-    arn = steps(region, "never", (0, None, 0))
-    region.cloudwatch.put_metric_alarm(
-        AlarmName="odd", Namespace="App", MetricName="Depth", Statistic="Average", Period=60, EvaluationPeriods=1,
-        Threshold=0, ComparisonOperator="GreaterThanThreshold", AlarmActions=[arn],
-    )  # fmt: skip
-    region.cloudwatch.define(
-        CustomMetric.model_validate({"namespace": "App", "name": "Depth", "steps": [{"at": "0 s", "value": 1}]})
-    )
-    region.run(until="60 min")
-    # 26 % from 20 min on: 2.1 tasks, so 3; the alarm lasts at 35 %. 9 /s are 1.8 tasks, but the cooldown lasts until 42:10. The other
-    # alarm calls at 42:15, its own at 42:30
-    assert decisions(region) == [(2250, "track", 4, 3), (2550, "track", 3, 2)]
-
-
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [
-        ((2.5, None, ""), r"returns a whole number of tasks or None, not 2\.5"),
-        ((True, None, ""), "returns a whole number of tasks or None, not True"),
-        (None, r"returns \(desired count or None, what to remember, why\), not None"),
-        (5, r"returns \(desired count or None, what to remember, why\), not 5"),
-        ((5, None, 3), "says why in words, not 3"),
-    ],
-)
-def test_a_function_that_returns_something_else_is_told_so(answer: Any, message: str) -> None:
-    region = service({1: 1})
-    region.application_autoscaling.use("web", lambda view, memory: answer)
-    with pytest.raises(TypeError, match=message):
-        region.run(until="5 min")
