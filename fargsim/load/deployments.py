@@ -16,7 +16,9 @@ from fargsim.model.scenario import Scenario
 def deployment_faults(scenario: Scenario) -> Iterator[Issue]:
     """Yield the alarms that deployments watch and that nobody makes."""
     made = [alarm.alarm_name for alarm in scenario.alarms]
+    made += [alarm.alarm_name for alarm in scenario.composite_alarms]
     made += [e.put_metric_alarm.alarm_name for e in scenario.timeline if e.put_metric_alarm is not None]
+    made += [e.put_composite_alarm.alarm_name for e in scenario.timeline if e.put_composite_alarm is not None]
     asked: list[tuple[Path, DeploymentConfiguration | None]] = [
         (("services", n), service.deployment_configuration) for n, service in enumerate(scenario.services)
     ]

@@ -238,6 +238,47 @@ class MetricAlarm(PascalShape):
         return (MetricDataQuery(id="m1", metric_stat=MetricStat(metric=metric, period=self.period_s, stat=stat)),)
 
 
+class CompositeAlarm(PascalShape):
+    """PutCompositeAlarm: a rule over the states of other alarms. Its actions cannot scale anything."""
+
+    alarm_name: str = Field(min_length=1, max_length=255)
+    alarm_rule: str = Field(min_length=1, max_length=10_240)
+    actions_enabled: bool = True
+    alarm_actions: tuple[str, ...] = Field(default=(), max_length=5)
+    ok_actions: tuple[str, ...] = Field(default=(), max_length=5, alias="OKActions")
+    insufficient_data_actions: tuple[str, ...] = Field(default=(), max_length=5)
+    # not read by the simulation: nothing that an action of a composite alarm may do is simulated
+    alarm_description: str | None = None
+    actions_suppressor: str | None = None
+    actions_suppressor_wait_period: int | None = None
+    actions_suppressor_extension_period: int | None = None
+    tags: tuple[Annotated[dict[str, str], Field()], ...] = ()
+
+    @model_validator(mode="after")
+    def _no_scaling(self) -> Self:
+        lists = {
+            "AlarmActions": self.alarm_actions,
+            "OKActions": self.ok_actions,
+            "InsufficientDataActions": self.insufficient_data_actions,
+        }
+        raise_faults(
+            Issue(
+                (key, n),
+                f"a composite alarm cannot scale: '{action}' is not the ARN of a topic, a function or an incident",
+            )
+            for key, actions in lists.items()
+            for n, action in enumerate(actions)
+            if not action.startswith("arn:") or ":autoscaling:" in action
+        )
+        return self
+
+
+class AlarmNames(PascalShape):
+    """DeleteAlarms, EnableAlarmActions and DisableAlarmActions."""
+
+    alarm_names: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = Field(min_length=1, max_length=100)
+
+
 class StatisticSet(PascalShape):
     """A summary of several values."""
 

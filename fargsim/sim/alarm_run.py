@@ -120,14 +120,44 @@ class Source:
         return found[name]
 
 
-class AlarmRun:
-    """An alarm.
+class Stateful:
+    """What every alarm has: a name, a state and those who want to know of it."""
 
-    Parameters
-    ----------
-    resource, label
-        What the table `alarms` calls the thing and the metric it watches; by default dimensions and metric name.
-    """
+    resource = ""
+    label = ""
+    """What the table `alarms` calls the thing and the metric that is watched."""
+
+    def __init__(self, cloudwatch: CloudWatch, kit: Kit, name: str, *, actions_enabled: bool) -> None:
+        self.name = name
+        self.state: AlarmState = "INSUFFICIENT_DATA"
+        self.reason = "Unchecked: Initial alarm creation"
+        self.changed_at = kit.now
+        self.actions_enabled = actions_enabled
+        self.subscribers: list[Callable[[AlarmState], None]] = []
+        self._kit = kit
+        self._cloudwatch = cloudwatch
+        self._before: AlarmState = self.state
+
+    def become(self, after: AlarmState, reason: str) -> bool:
+        """Take a state; return whether it is another one."""
+        before, self.state = self.state, after
+        if before == after:
+            return False
+        self._before = before
+        self.reason, self.changed_at = reason, self._kit.now
+        self._kit.recorder.alarms.append((self._kit.now, self.name, self.resource, self.label, before, after, reason))
+        return True
+
+    def tell(self) -> None:
+        """Tell everyone who has subscribed that the state has changed."""
+        for changed in list(self._cloudwatch.on_change):
+            changed(self.name, self._before, self.state)
+        for act in list(self.subscribers):
+            act(self.state)
+
+
+class AlarmRun(Stateful):
+    """A metric alarm."""
 
     def __init__(
         self,
@@ -138,19 +168,12 @@ class AlarmRun:
         resource: str | None = None,
         label: str | None = None,
     ) -> None:
+        super().__init__(cloudwatch, kit, spec.alarm_name, actions_enabled=spec.actions_enabled)
         self.spec = spec
-        self.name = spec.alarm_name
-        self.state: AlarmState = "INSUFFICIENT_DATA"
-        self.reason = "Unchecked: Initial alarm creation"
-        self.changed_at = kit.now
-        self.actions_enabled = spec.actions_enabled
-        self.subscribers: list[Callable[[AlarmState], None]] = []
         self.value: float | None = None
         self.until_us = 0
         """End of the newest period that was looked at; `value` is its value."""
         self.source = Source(spec.queries, spec.period_s * US_PER_S)
-        self._kit = kit
-        self._cloudwatch = cloudwatch
         self._rule = Alarm(
             spec.threshold,
             spec.comparison_operator,
@@ -205,23 +228,6 @@ class AlarmRun:
         self.value, self.until_us = values[-1], until_us
         reason = f"{rule.datapoints_to_alarm} of {rule.evaluation_periods} datapoints {SIGNS[rule.comparison]} {rule.threshold:g}"
         return self.become(evaluate(rule, values, self.state), reason)
-
-    def become(self, after: AlarmState, reason: str) -> bool:
-        """Take a state; return whether it is another one."""
-        before, self.state = self.state, after
-        if before == after:
-            return False
-        self._before = before
-        self.reason, self.changed_at = reason, self._kit.now
-        self._kit.recorder.alarms.append((self._kit.now, self.name, self.resource, self.label, before, after, reason))
-        return True
-
-    def tell(self) -> None:
-        """Tell everyone who has subscribed that the state has changed."""
-        for changed in self._cloudwatch.on_change:
-            changed(self.name, self._before, self.state)
-        for act in list(self.subscribers):
-            act(self.state)
 
     def act(self, *, changed: bool) -> None:
         """Carry out the actions of the state: when it has changed, and once a minute while it lasts.

@@ -130,7 +130,7 @@ class TrackingRun:
 
     def remove(self) -> None:
         """Delete the policy's alarms."""
-        self._cloudwatch.delete_alarms(AlarmNames=[alarm.name for alarm in self.alarms])
+        self._cloudwatch.forget(alarm.name for alarm in self.alarms)
 
 
 class StepRun:
