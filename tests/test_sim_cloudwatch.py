@@ -254,6 +254,27 @@ def test_metrics_have_their_minute_whatever_the_period_of_the_tables() -> None:
     assert found[0][-1] == 40
 
 
+def test_minimum_and_maximum_are_those_of_single_tasks_over_twenty_seconds() -> None:
+    region = exact_region()
+    register(region, behaviour={"request": {"cpu": "30 s", "workers": 1}})
+    target_group(region)
+    region.ecs.create_service(
+        serviceName="web", taskDefinition="web", desiredCount=2, launchType="FARGATE",
+        networkConfiguration=network(), loadBalancers=behind(),
+    )  # fmt: skip
+    region.send_traffic("web", {"instants": [120_000_000]}, until="5 min")
+    region.run(until="301 s")
+    key = service_key(region.registry.service("default", "web"), "CPUUtilization")
+    [point] = region.cloudwatch.windows(key, 3 * MINUTE_US, MINUTE_US, 1)
+    assert point is not None
+    # one of two tasks is busy for half a minute: 100, 50 and 0 % of its 20 seconds; the other one is idle
+    assert point.statistic("Average") == pytest.approx(25)
+    assert (point.statistic("Minimum"), point.statistic("Maximum")) == (0, pytest.approx(100))
+    [after] = region.cloudwatch.windows(key, 4 * MINUTE_US, MINUTE_US, 1)
+    assert after is not None
+    assert after.statistic("Maximum") == 0
+
+
 def _record(period: str) -> Any:
     from fargsim.model.scenario import Record
 
