@@ -10,6 +10,12 @@ from scaling_helpers import WEB, H, decisions, put, service, steps, track
 from fargsim import Region
 from fargsim.sim.errors import ObjectNotFoundException, ValidationException
 
+PAIR = {"PredefinedMetricPairSpecification": {"PredefinedMetricType": "ALBRequestCount"}}
+APART = {
+    "PredefinedScalingMetricSpecification": {"PredefinedMetricType": "ALBRequestCountPerTarget"},
+    "PredefinedLoadMetricSpecification": {"PredefinedMetricType": "TotalALBRequestCount"},
+}
+
 
 def forecasting(**more: Any) -> Region:
     """Sixty requests a minute from 8 to 16 h, six a minute otherwise; ten a minute for each task."""
@@ -17,8 +23,8 @@ def forecasting(**more: Any) -> Region:
     for day in range(3):
         load |= {(24 * day + 8) * 60: 1.0, (24 * day + 16) * 60: 0.1}
     region = service(load, tasks=1, low=1, high=more.pop("high", 20), cpu="1 ms")
-    pair = {"TargetValue": 10, "PredefinedMetricPairSpecification": {"PredefinedMetricType": "ALBRequestCount"}}
-    put(region, "ahead", "PredictiveScaling", **{"MetricSpecifications": [pair], "Mode": "ForecastAndScale", **more})
+    metric = {"TargetValue": 10, **more.pop("metric", PAIR)}
+    put(region, "ahead", "PredictiveScaling", **{"MetricSpecifications": [metric], "Mode": "ForecastAndScale", **more})
     return region
 
 
@@ -62,6 +68,7 @@ def test_a_forecast_is_the_floor_of_the_dynamic_policies() -> None:
         ),
         ({"SchedulingBufferTime": 0}, [(32 * H, 6)], 20),
         ({"Mode": "ForecastOnly"}, [], 20),
+        ({"metric": APART}, [(32 * H - 300, 6)], 20),
     ],
 )
 def test_limits_and_modes_of_a_forecast(more: dict[str, Any], expected: list[Any], maximum: int) -> None:
@@ -92,6 +99,19 @@ def test_refusals_under_the_names_of_aws() -> None:
         action(region, "rate(1 hour)", MinCapacity=30)
     with pytest.raises(ValidationException, match="StepScalingPolicyConfiguration is missing"):
         aas.put_scaling_policy(ResourceId=WEB, PolicyName="p", PolicyType="StepScaling")
+    with pytest.raises(
+        ValidationException, match="give either PredefinedMetricPairSpecification, or PredefinedScaling"
+    ):
+        forecasting(metric={**PAIR, **APART})
+    with pytest.raises(
+        ValidationException, match="give either PredefinedMetricPairSpecification, or PredefinedScaling"
+    ):
+        forecasting(metric={})
+    mixed = {**APART, "PredefinedLoadMetricSpecification": {"PredefinedMetricType": "ECSServiceTotalCPUUtilization"}}
+    with pytest.raises(
+        ValidationException, match="goes with ECSServiceAverageCPUUtilization here, not with ALBRequest"
+    ):
+        forecasting(metric=mixed)
     label = {"PredefinedMetricType": "ALBRequestCountPerTarget", "ResourceLabel": "app/lb/1/targetgroup/other/2"}
     with pytest.raises(ValidationException, match="ResourceLabel: service web is not behind other but tg"):
         put(region, "p", "TargetTrackingScaling", TargetValue=1, PredefinedMetricSpecification=label)

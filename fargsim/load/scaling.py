@@ -130,8 +130,11 @@ def _policy(policy: ScalingPolicy, service: CreateService, path: Path) -> Iterat
     if predictive is not None:
         for n, metric in enumerate(predictive.metric_specifications):
             here = (*path, "PredictiveScalingPolicyConfiguration", "MetricSpecifications", n)
-            here = (*here, "PredefinedMetricPairSpecification", "PredefinedMetricType")
-            yield from _metric(metric.predefined_metric_pair_specification.predefined_metric_type, service, here)
+            if metric.predefined_metric_pair_specification is not None:
+                here = (*here, "PredefinedMetricPairSpecification", "PredefinedMetricType")
+            else:
+                here = (*here, "PredefinedLoadMetricSpecification", "PredefinedMetricType")
+            yield from _metric(metric.pair.predefined_metric_type, service, here)
 
 
 def _metric(kind: str, service: CreateService, path: Path) -> Iterator[Issue]:

@@ -1,8 +1,7 @@
 """Service auto scaling: request shapes of Application Auto Scaling.
 
 Source: Application Auto Scaling API Reference, API_RegisterScalableTarget.html, API_PutScalingPolicy.html, API_PutScheduledAction.html,
-API_TargetTrackingScalingPolicyConfiguration.html, API_StepScalingPolicyConfiguration.html,
-API_PredictiveScalingPolicyConfiguration.html.
+API_TargetTrackingScalingPolicyConfiguration.html, API_StepScalingPolicyConfiguration.html.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from pydantic import Field, model_validator
 
 from fargsim.model.alarms import Dimension, MetricDataQuery, MetricStat, check_queries
 from fargsim.model.base import Issue, Own, PascalShape, raise_faults
+from fargsim.model.predictive_scaling import PredictiveScaling
 from fargsim.model.quantity import DurationUs, Share
 from fargsim.model.schedule import Schedule
 
@@ -226,39 +226,6 @@ def _step_faults(steps: tuple[StepAdjustment, ...]) -> list[Issue]:
             message = "a positive upper bound needs a step without MetricIntervalUpperBound above it"
             faults.append(Issue(("StepAdjustments", order[-1]), message))
     return faults
-
-
-PredictivePair = Literal["ECSServiceCPUUtilization", "ECSServiceMemoryUtilization", "ALBRequestCount"]
-
-
-class PredictivePairSpecification(PascalShape):
-    """A load metric to forecast and the scaling metric that goes with it."""
-
-    predefined_metric_type: PredictivePair
-    resource_label: str | None = None
-
-
-class PredictiveMetricSpecification(PascalShape):
-    """What is forecast, and the value to keep."""
-
-    target_value: float = Field(gt=0)
-    predefined_metric_pair_specification: PredictivePairSpecification
-
-
-class PredictiveScaling(PascalShape):
-    """Scale ahead of a load that is forecast."""
-
-    metric_specifications: tuple[PredictiveMetricSpecification, ...] = Field(min_length=1, max_length=1)
-    mode: Literal["ForecastOnly", "ForecastAndScale"] = "ForecastOnly"
-    scheduling_buffer_time: int = Field(default=300, ge=0, le=3600)
-    max_capacity_breach_behavior: Literal["HonorMaxCapacity", "IncreaseMaxCapacity"] = "HonorMaxCapacity"
-    max_capacity_buffer: int | None = Field(default=None, ge=0, le=100)
-
-    @model_validator(mode="after")
-    def _buffer(self) -> Self:
-        if (self.max_capacity_buffer is None) == (self.max_capacity_breach_behavior == "IncreaseMaxCapacity"):
-            raise ValueError("MaxCapacityBuffer (0 to 100) goes with IncreaseMaxCapacity, and only with it")
-        return self
 
 
 _CONFIGURATIONS = {

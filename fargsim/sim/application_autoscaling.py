@@ -196,7 +196,7 @@ class ApplicationAutoScaling:
             spec.predictive_scaling_policy_configuration,
         )
         if predictive is not None:
-            pair = predictive.metric_specifications[0].predefined_metric_pair_specification
+            pair = predictive.metric_specifications[0].pair
             self._check_balanced(service, pair.predefined_metric_type, pair.resource_label)
         if tracking is None:
             return
