@@ -173,6 +173,10 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
         "at(2026-03-02T00:30:00)", "cron(0 0 1 1 ? 2020)", "scaling[0].scheduled_actions[0].Schedule",
         "'cron(0 0 1 1 ? 2020)' never fires after 2026-03-02T00:00:00Z",
     ),
+    "an action that its target has no room for": (
+        "ScalableTargetAction: {MinCapacity: 7}", "ScalableTargetAction: {MinCapacity: 11}",
+        "scaling[0].scheduled_actions[0].ScalableTargetAction", "MinCapacity (11) would be above MaxCapacity (10)",
+    ),
     "cron": (
         "at(2026-03-02T00:30:00)", "cron(0 25 * * ? *)", "scaling[0].scheduled_actions[0].Schedule",
         "'25': hours takes 0 to 23, and , - * /",
@@ -256,3 +260,74 @@ scaling:
 def test_faults_of_tracking(target: str, metric: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(fargsim.ScenarioError, match=message.replace("(", r"\(")):
         load(tmp_path, BASE + TRACKED % (target, metric))
+
+
+def test_faults_of_tracking_with_codedeploy(tmp_path: Path) -> None:
+    text = BASE + TRACKED % ("50", "PredefinedMetricSpecification: {PredefinedMetricType: ALBRequestCountPerTarget}")
+    text = text.replace(
+        "    launchType: FARGATE\n", "    launchType: FARGATE\n    deploymentController: {type: CODE_DEPLOY}\n"
+    )
+    with pytest.raises(
+        fargsim.ScenarioError, match="ALBRequestCountPerTarget is not supported for services with the CODE_DEPLOY"
+    ):
+        load(tmp_path, text)
+
+
+COMPOSED = """
+compositeAlarms:
+  - {AlarmName: bad, AlarmRule: 'ALARM(deep) AND NOT ALARM("TargetTracking-service/default/web-AlarmHigh-p")'}
+  - {AlarmName: worse, AlarmRule: ALARM(bad)}
+timeline:
+  - at: 5 min
+    cloudwatch.disable_alarm_actions: {AlarmNames: [deep]}
+  - at: 690 s
+    cloudwatch.enable_alarm_actions: {AlarmNames: [deep]}
+  - at: 20 min
+    cloudwatch.put_composite_alarm: {AlarmName: late, AlarmRule: OK(worse)}
+  - at: 21 min
+    application_autoscaling.delete_scheduled_action: {ResourceId: service/default/web, ScheduledActionName: later}
+  - at: 22 min
+    cloudwatch.delete_alarms: {AlarmNames: [late]}
+  - at: 25 min
+    application_autoscaling.delete_scaling_policy: {ResourceId: service/default/web, PolicyName: out}
+  - at: 26 min
+    cloudwatch.set_alarm_state: {AlarmName: deep, StateValue: ALARM}
+  - at: 35 min
+    application_autoscaling.deregister_scalable_target: {ResourceId: service/default/web}
+"""
+
+
+def test_composite_alarms_and_the_verbs_that_take_away_run(tmp_path: Path) -> None:
+    # the alarm that p would have is not there: an alarm that is gone has insufficient data, and the run begins without it
+    text = (BASE + STEPS + COMPOSED).replace(' AND NOT ALARM("TargetTracking-service/default/web-AlarmHigh-p")', "")
+    result = fargsim.run(load(tmp_path, text))
+    changes = result.tables["scaling"]
+    start = result.tables["alarms"]["at"].iloc[0].normalize()
+    # 30 from 10 to 12 min: the actions are off at 675 s and on again for the repetition at 735 s; policy and action are gone by 25 min
+    found = [(round((r.at - start).total_seconds()), r.policy_name, r.desired_after) for r in changes.itertuples()]
+    assert found == [(735, "out", 4)]
+    alarms = result.tables["alarms"]
+    assert alarms[alarms.alarm == "worse"].state_after.tolist() == ["OK", "ALARM", "OK", "ALARM", "OK"]
+    assert alarms[alarms.alarm == "late"].state_after.tolist() == ["ALARM"]
+    assert not (result.tables["events"].event_name == "API_ERROR").any()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("AlarmRule: ALARM(bad)", "AlarmRule: ALARM(bda)", "there is no alarm 'bda': did you mean bad?"),
+        ("AlarmRule: ALARM(bad)", "AlarmRule: bad", "cannot be read at column 1: write ALARM"),
+        ("AlarmName: worse", "AlarmName: deep", "there is an alarm 'deep' already"),
+        ("AlarmRule: ALARM(bad)", "AlarmRule: ALARM(bad), AlarmActions: [out]", "a composite alarm cannot scale: 'out'"),
+        ("scaling_policy: {ResourceId: service/default/web", "scaling_policy: {ResourceId: service/default/wbe", "did you mean"),
+        ("{ResourceId: service/default/web}", "{ResourceId: web}", "must say which service: write service/CLUSTER/SERVICE"),
+    ],
+)  # fmt: skip
+def test_faults_of_composite_alarms_and_of_verbs_that_take_away(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    text = BASE + STEPS + COMPOSED
+    assert old in text
+    with pytest.raises(fargsim.ScenarioError) as caught:
+        load(tmp_path, text.replace(old, new, 1))
+    assert any(message in issue.message for issue in caught.value.issues), caught.value.issues

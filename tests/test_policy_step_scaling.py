@@ -107,6 +107,12 @@ def test_limits_and_exact_capacity() -> None:
     told, _ = step(less, Limits(8, 20), StepView(40.0, 50.0, above=False), ScalingView(0, 10), StepMemory())
     assert isinstance(told, SetDesired)
     assert told.desired == 8
+    # above the maximum: lowered to it first, and further where the step says more
+    for amount, expected in ((-1, 20), (-15, 15)):
+        policy = spec((None, 0, amount))
+        told, _ = step(policy, Limits(8, 20), StepView(40.0, 50.0, above=False), ScalingView(0, 30), StepMemory())
+        assert isinstance(told, SetDesired)
+        assert told.desired == expected
     # below the minimum: a scale-in does not lift, a scale-out does
     told, _ = step(less, Limits(8, 20), StepView(40.0, 50.0, above=False), ScalingView(0, 5), StepMemory())
     assert isinstance(told, NoChange)

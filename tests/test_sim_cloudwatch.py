@@ -117,6 +117,34 @@ def test_a_long_period_slides_with_every_minute() -> None:
     assert changes(region) == [(75, "OK"), (495, "ALARM"), (615, "OK")]
 
 
+def test_a_period_by_the_clock_on_the_wall_is_looked_at_when_it_is_over() -> None:
+    """The same data as above: minutes 4 to 7 have 30, the others 1."""
+    found = {}
+    for zone in (None, "+00:05", "Asia/Kathmandu"):
+        region = exact_region()
+        window = {"WallClockWindow": {} if zone is None else {"Timezone": zone}}
+        region.cloudwatch.put_metric_alarm(
+            **alarm(Period=300, EvaluationPeriods=1, Statistic="Sum", Threshold=100, EvaluationWindow=window)
+        )
+        for minute in range(12):
+            region.run(until=f"{60 * minute} s")
+            put(region, 30 if 4 <= minute < 8 else 1)
+        region.run(until="12 min")
+        found[zone] = changes(region)
+    # 0 to 5 min have 4 + 30, 5 to 10 min 90 + 2: the sum of the sliding window was above 100, that of none of these is
+    assert list(found.values()) == [[(315, "OK")]] * 3
+    region = exact_region()
+    window = {"WallClockWindow": {"Timezone": "+00:25"}}
+    region.cloudwatch.put_metric_alarm(
+        **alarm(Period=3600, EvaluationPeriods=1, Statistic="Sum", Threshold=100, EvaluationWindow=window)
+    )
+    for minute in range(0, 180, 5):
+        region.run(until=f"{minute} min")
+        put(region, 30 if 35 <= minute < 60 else 1)
+    # 35 min past the hour is a full hour there: 150 + 7 from then on; in full hours of UTC it would be seen at 60 min
+    assert changes(region) == [(35 * 60 + 15, "OK"), (95 * 60 + 15, "ALARM"), (155 * 60 + 15, "OK")]
+
+
 def test_periods_below_a_minute_are_evaluated_every_ten_seconds() -> None:
     region = exact_region()
     region.cloudwatch.put_metric_alarm(**alarm(Period=10, EvaluationPeriods=1))
@@ -226,6 +254,27 @@ def test_metrics_have_their_minute_whatever_the_period_of_the_tables() -> None:
     assert found[0][-1] == 40
 
 
+def test_minimum_and_maximum_are_those_of_single_tasks_over_twenty_seconds() -> None:
+    region = exact_region()
+    register(region, behaviour={"request": {"cpu": "30 s", "workers": 1}})
+    target_group(region)
+    region.ecs.create_service(
+        serviceName="web", taskDefinition="web", desiredCount=2, launchType="FARGATE",
+        networkConfiguration=network(), loadBalancers=behind(),
+    )  # fmt: skip
+    region.send_traffic("web", {"instants": [120_000_000]}, until="5 min")
+    region.run(until="301 s")
+    key = service_key(region.registry.service("default", "web"), "CPUUtilization")
+    [point] = region.cloudwatch.windows(key, 3 * MINUTE_US, MINUTE_US, 1)
+    assert point is not None
+    # one of two tasks is busy for half a minute: 100, 50 and 0 % of its 20 seconds; the other one is idle
+    assert point.statistic("Average") == pytest.approx(25)
+    assert (point.statistic("Minimum"), point.statistic("Maximum")) == (0, pytest.approx(100))
+    [after] = region.cloudwatch.windows(key, 4 * MINUTE_US, MINUTE_US, 1)
+    assert after is not None
+    assert after.statistic("Maximum") == 0
+
+
 def _record(period: str) -> Any:
     from fargsim.model.scenario import Record
 
@@ -279,6 +328,13 @@ def test_requests_per_target_by_the_name_or_the_dimension_that_aws_writes() -> N
         ({"DatapointsToAlarm": 3}, r"DatapointsToAlarm \(3\) must not exceed EvaluationPeriods \(2\)"),
         ({"Statistic": None, "ExtendedStatistic": "p101"}, "ExtendedStatistic must be p0 to p100"),
         ({"Statistic": None}, "give either Statistic or ExtendedStatistic"),
+        ({"EvaluationWindow": {}}, "EvaluationWindow: give either SlidingWindow or WallClockWindow"),
+        (
+            {"Period": 120, "EvaluationWindow": {"WallClockWindow": {}}},
+            "with a WallClockWindow, Period must be one of 60, 300, 3600, 86400, 604800 seconds, not 120",
+        ),
+        ({"EvaluationWindow": {"WallClockWindow": {"Timezone": "+01:03"}}}, "must be a multiple of 5 minutes"),
+        ({"EvaluationWindow": {"WallClockWindow": {"Timezone": "Mars"}}}, "'Mars' is no time zone"),
         ({"Namespace": None}, "MetricName and Namespace belong together"),
         ({"ComparisonOperator": "Above"}, "ComparisonOperator: must be one of GreaterThanThreshold, "),
         ({"AlarmActions": ["no-such-policy"]}, "neither an ARN nor the name of one scaling policy"),

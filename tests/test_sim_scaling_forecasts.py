@@ -10,6 +10,12 @@ from scaling_helpers import WEB, H, decisions, put, service, steps, track
 from fargsim import Region
 from fargsim.sim.errors import ObjectNotFoundException, ValidationException
 
+PAIR = {"PredefinedMetricPairSpecification": {"PredefinedMetricType": "ALBRequestCount"}}
+APART = {
+    "PredefinedScalingMetricSpecification": {"PredefinedMetricType": "ALBRequestCountPerTarget"},
+    "PredefinedLoadMetricSpecification": {"PredefinedMetricType": "TotalALBRequestCount"},
+}
+
 
 def forecasting(**more: Any) -> Region:
     """Sixty requests a minute from 8 to 16 h, six a minute otherwise; ten a minute for each task."""
@@ -17,8 +23,8 @@ def forecasting(**more: Any) -> Region:
     for day in range(3):
         load |= {(24 * day + 8) * 60: 1.0, (24 * day + 16) * 60: 0.1}
     region = service(load, tasks=1, low=1, high=more.pop("high", 20), cpu="1 ms")
-    pair = {"TargetValue": 10, "PredefinedMetricPairSpecification": {"PredefinedMetricType": "ALBRequestCount"}}
-    put(region, "ahead", "PredictiveScaling", **{"MetricSpecifications": [pair], "Mode": "ForecastAndScale", **more})
+    metric = {"TargetValue": 10, **more.pop("metric", PAIR)}
+    put(region, "ahead", "PredictiveScaling", **{"MetricSpecifications": [metric], "Mode": "ForecastAndScale", **more})
     return region
 
 
@@ -62,6 +68,7 @@ def test_a_forecast_is_the_floor_of_the_dynamic_policies() -> None:
         ),
         ({"SchedulingBufferTime": 0}, [(32 * H, 6)], 20),
         ({"Mode": "ForecastOnly"}, [], 20),
+        ({"metric": APART}, [(32 * H - 300, 6)], 20),
     ],
 )
 def test_limits_and_modes_of_a_forecast(more: dict[str, Any], expected: list[Any], maximum: int) -> None:
@@ -92,8 +99,24 @@ def test_refusals_under_the_names_of_aws() -> None:
         action(region, "rate(1 hour)", MinCapacity=30)
     with pytest.raises(ValidationException, match="StepScalingPolicyConfiguration is missing"):
         aas.put_scaling_policy(ResourceId=WEB, PolicyName="p", PolicyType="StepScaling")
+    with pytest.raises(
+        ValidationException, match="give either PredefinedMetricPairSpecification, or PredefinedScaling"
+    ):
+        forecasting(metric={**PAIR, **APART})
+    with pytest.raises(
+        ValidationException, match="give either PredefinedMetricPairSpecification, or PredefinedScaling"
+    ):
+        forecasting(metric={})
+    mixed = {**APART, "PredefinedLoadMetricSpecification": {"PredefinedMetricType": "ECSServiceTotalCPUUtilization"}}
+    with pytest.raises(
+        ValidationException, match="goes with ECSServiceAverageCPUUtilization here, not with ALBRequest"
+    ):
+        forecasting(metric=mixed)
     label = {"PredefinedMetricType": "ALBRequestCountPerTarget", "ResourceLabel": "app/lb/1/targetgroup/other/2"}
     with pytest.raises(ValidationException, match="ResourceLabel: service web is not behind other but tg"):
+        put(region, "p", "TargetTrackingScaling", TargetValue=1, PredefinedMetricSpecification=label)
+    label = {**label, "PredefinedMetricType": "ECSServiceAverageCPUUtilization"}
+    with pytest.raises(ValidationException, match="ResourceLabel goes with ALBRequestCountPerTarget only"):
         put(region, "p", "TargetTrackingScaling", TargetValue=1, PredefinedMetricSpecification=label)
     metric = {"Metrics": [{"Id": "each", "Expression": "1/"}]}
     with pytest.raises(ValidationException, match="each: column 3: a number, an Id or a function is missing"):
@@ -105,6 +128,32 @@ def test_refusals_under_the_names_of_aws() -> None:
     assert aas.describe_scaling_policies()["ScalingPolicies"] == []
     assert aas.describe_scheduled_actions()["ScheduledActions"] == []
     assert region.cloudwatch.describe_alarms()["MetricAlarms"] == []
+
+
+def test_what_a_service_that_codedeploy_deploys_cannot_be_scaled_by() -> None:
+    fine = {"metricConfigurations": [{"metricNames": ["CPUUtilization"], "resolutionSeconds": 20}]}
+    region = service({1: 1}, deploymentController={"type": "CODE_DEPLOY"}, monitoring=fine)
+    for kind in ("ALBRequestCountPerTarget", "ECSServiceAverageCPUUtilizationHighResolution"):
+        message = f"PredefinedMetricType: {kind} is not supported for services with the CODE_DEPLOY deployment controller: it needs ECS"
+        with pytest.raises(ValidationException, match=message):
+            track(region, kind)
+    track(region, "ECSServiceAverageCPUUtilization")
+
+
+def test_an_action_may_rely_on_another_one_to_make_room_for_it() -> None:
+    region = service({1: 1})
+    aas = region.application_autoscaling
+    put_action = aas.put_scheduled_action
+    morning = {"Schedule": "at(2026-01-05T01:00:00)", "ScalableTargetAction": {"MinCapacity": 30}}
+    with pytest.raises(ValidationException, match=r"MinCapacity \(30\) would be above MaxCapacity \(20\)"):
+        put_action(ResourceId=WEB, ScheduledActionName="more", **morning)
+    with pytest.raises(ValidationException, match=r"MaxCapacity \(0\) would be below MinCapacity \(1\)"):
+        action(region, "rate(1 hour)", MaxCapacity=0)
+    room = {"Schedule": "at(2026-01-05T00:30:00)", "ScalableTargetAction": {"MaxCapacity": 40}}
+    put_action(ResourceId=WEB, ScheduledActionName="room", **room)
+    put_action(ResourceId=WEB, ScheduledActionName="more", **morning)
+    region.run(until="2 h")
+    assert decisions(region) == [(H, "more", 2, 30)]
 
 
 def action(region: Region, schedule: str, **target: int) -> None:

@@ -8,8 +8,7 @@ from sim_helpers import exact_region, network, register
 
 from fargsim import Region
 from fargsim.model.alarms import CustomMetric
-from fargsim.policy.user_policy import UserView
-from fargsim.sim.errors import ObjectNotFoundException, ValidationException
+from fargsim.sim.errors import ObjectNotFoundException
 
 # --- steps
 
@@ -79,6 +78,24 @@ def test_steps_scale_in_without_asking_tracking() -> None:
     region.run(until="13 min")
     names = [name for _, name, _, _ in decisions(region)]
     assert names == ["track", "in"]
+
+
+def test_steps_do_not_hurry_tracking() -> None:
+    """An alarm of tracking calls once a minute; that another alarm calls a step policy in between is none of its business."""
+    region = service({1: 19.2, 20: 10.5, 38: 9}, tasks=4)
+    track(region, ScaleInCooldown=280)
+    arn = steps(region, "never", (0, None, 0))
+    region.cloudwatch.put_metric_alarm(
+        AlarmName="odd", Namespace="App", MetricName="Depth", Statistic="Average", Period=60, EvaluationPeriods=1,
+        Threshold=0, ComparisonOperator="GreaterThanThreshold", AlarmActions=[arn],
+    )  # fmt: skip
+    region.cloudwatch.define(
+        CustomMetric.model_validate({"namespace": "App", "name": "Depth", "steps": [{"at": "0 s", "value": 1}]})
+    )
+    region.run(until="60 min")
+    # 26 % from 20 min on: 2.1 tasks, so 3; the alarm lasts at 35 %. 9 /s are 1.8 tasks, but the cooldown lasts until 42:10. The other
+    # alarm calls at 42:15, its own at 42:30
+    assert decisions(region) == [(2250, "track", 4, 3), (2550, "track", 3, 2)]
 
 
 # --- schedules
@@ -160,29 +177,7 @@ def test_what_is_suspended_does_not_happen() -> None:
     assert [(before, after) for _, _, before, after in decisions(region)] == [(2, 4)]
 
 
-# --- 20 seconds, customized metrics, from zero
-
-FINE = {"metricConfigurations": [{"metricNames": ["CPUUtilization"], "resolutionSeconds": 20}]}
-HIGH_RESOLUTION = "ECSServiceAverageCPUUtilizationHighResolution"
-
-
-def test_metrics_of_twenty_seconds() -> None:
-    region = service({1: 9.6, 20: 19.2, 60: 9.6}, monitoring=FINE)
-    track(region, HIGH_RESOLUTION)
-    region.run(until="80 min")
-    # three of 20 s end at 1260 s and are seen 15 s later; 45 of 20 s below 45 % from 3600 s on end at 4500 s
-    assert decisions(region) == [(1275, "track", 2, 4), (4515, "track", 4, 2)]
-
-
-def test_high_resolution_needs_a_service_that_sends_it() -> None:
-    region = service({1: 1})
-    with pytest.raises(ValidationException, match="needs CPUUtilization at resolutionSeconds 20 in the monitoring"):
-        track(region, HIGH_RESOLUTION)
-    region.ecs.update_service(service="web", monitoring=FINE)
-    track(region, HIGH_RESOLUTION)
-    memory = "ECSServiceAverageMemoryUtilizationHighResolution"
-    with pytest.raises(ValidationException, match="needs MemoryUtilization at resolutionSeconds 20"):
-        track(region, memory)
+# --- customized metrics, from zero
 
 
 def backlog(region: Region, target: float, *, fill: bool = False) -> None:
@@ -270,74 +265,3 @@ def test_a_policy_that_is_deleted_leaves_no_alarm() -> None:
     aas.deregister_scalable_target(ResourceId=WEB)
     with pytest.raises(ObjectNotFoundException, match="No scalable target registered"):
         aas.delete_scaling_policy(PolicyName="track", ResourceId=WEB)
-
-
-# --- deployments
-
-
-def test_no_scale_in_while_a_deployment_runs() -> None:
-    region = service({1: 19.2, 20: 9.6}, tasks=4)
-    track(region)
-    region.run(until="36 min")
-    # 24 % from 20 min on: the 15th low minute is seen at 2250 s. New tasks boot for an hour from 36 min on
-    region.behave("web", {"boot": "60 min", "request": {"cpu": "100 ms", "workers": 1, "queue": 4}})
-    register_again(region, boot="60 min")
-    region.ecs.update_service(service="web", taskDefinition="web:2", healthCheckGracePeriodSeconds=7200)
-    region.run(until="90 min")
-    assert decisions(region) == []
-    region.run(until="110 min")  # they have booted at about 97 min
-    assert [(name, before, after) for _, name, before, after in decisions(region)] == [("track", 4, 2)]
-    assert decisions(region)[0][0] > 97 * 60
-
-
-def register_again(region: Region, boot: str) -> None:
-    register(region, behaviour={"boot": boot, "request": {"cpu": "100 ms", "workers": 1, "queue": 4}})
-
-
-def test_a_scale_out_goes_to_both_revisions() -> None:
-    region = service({1: 19.2, 40: 38.4}, tasks=4)
-    track(region)
-    region.run(until="36 min")
-    register_again(region, boot="60 min")
-    region.ecs.update_service(
-        service="web", taskDefinition="web:2", healthCheckGracePeriodSeconds=7200,
-        deploymentConfiguration={"minimumHealthyPercent": 100, "maximumPercent": 150},
-    )  # fmt: skip
-    region.run(until="55 min")
-    [found] = decisions(region)
-    assert found[1:] == ("track", 4, 8)
-    deployments = region.registry.service("default", "web").deployments
-    assert {d.revision.number: sum(d.counts.values()) for d in deployments} == {1: 8, 2: 4}
-
-
-# --- a policy of the user's own
-
-
-def test_a_function_decides() -> None:
-    region = service({1: 9.6, 20: 19.2}, high=7)
-    track(region, target=10)
-    views: list[UserView] = []
-
-    def policy(view: UserView, memory: int | None) -> tuple[int | None, int, str]:
-        views.append(view)
-        if view.cpu_utilization is not None and view.cpu_utilization > 90:
-            return view.desired + 10, (memory or 0) + 1, f"busy for the {(memory or 0) + 1}th time"
-        return None, memory or 0, ""
-
-    region.application_autoscaling.use("web", policy)
-    region.run(until="26 min")
-    # it takes the place of the tracking policy; 12 is beyond the maximum of 7
-    assert decisions(region) == [(1410, "policies", 2, 7)]
-    assert region.kit.recorder.scaling.frame().reason[0] == "busy for the 1th time"
-    assert [v.at_us for v in views] == [60_000_000 * n + 150_000_000 for n in range(1, 24)]
-    busy = views[20]
-    assert (busy.data_end_us, busy.desired, busy.running, busy.minimum, busy.maximum) == (1260 * 10**6, 2, 2, 1, 7)
-    assert busy.cpu_utilization == pytest.approx(96, abs=0.1)
-    assert busy.request_count_per_target == pytest.approx(576, abs=2)
-
-
-def test_a_function_that_returns_something_else_is_told_so() -> None:
-    region = service({1: 1})
-    region.application_autoscaling.use("web", lambda view, memory: (2.5, memory, ""))  # type: ignore[arg-type,return-value]
-    with pytest.raises(TypeError, match=r"returns a whole number of tasks or None, not 2\.5"):
-        region.run(until="5 min")

@@ -109,3 +109,16 @@ def test_nor_with_another_lag(lag: int) -> None:
     assert counts[0] == 4
     assert counts[-1] in (8, 9)
     assert counts == sorted(counts)
+
+
+@pytest.mark.parametrize("boot", ["0 s", "100 s", "4 min"])
+def test_nor_by_requests_per_target_while_tasks_are_not_healthy_yet(boot: str) -> None:
+    """What boots gets no request: the load is divided among the healthy targets, and only they may be multiplied by it."""
+    region = service({1: 9.0, 20.4: 36.0}, tasks=2, high=500, cpu="10 ms", boot=boot, healthCheckGracePeriodSeconds=600)
+    track(region, "ALBRequestCountPerTarget", 300, ScaleOutCooldown=0)
+    region.run(until="45 min")
+    # 36 /s are 2,160 a minute: 7.2 targets of 300
+    counts = [after for *_, after in decisions(region)]
+    assert counts in ([8], [9])
+    [row] = region.kit.recorder.scaling.frame().itertuples()
+    assert row.running_mean == pytest.approx(2)

@@ -26,7 +26,9 @@ from fargsim.policy.deployment import bounds
 def deployment_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
     """Yield what deployments name and nobody makes, and updates that come to something illegal."""
     made = [alarm.alarm_name for alarm in scenario.alarms]
+    made += [alarm.alarm_name for alarm in scenario.composite_alarms]
     made += [e.put_metric_alarm.alarm_name for e in scenario.timeline if e.put_metric_alarm is not None]
+    made += [e.put_composite_alarm.alarm_name for e in scenario.timeline if e.put_composite_alarm is not None]
     asked: list[tuple[Path, DeploymentChange | None]] = [
         (("services", n), service.deployment_configuration) for n, service in enumerate(scenario.services)
     ]

@@ -10,9 +10,17 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from fargsim.load.names import tail, unknown
-from fargsim.model.alarms import MetricAlarm, MetricDataQuery
+from fargsim.model.alarms import CompositeAlarm, MetricAlarm, MetricDataQuery
 from fargsim.model.base import Issue, Path
-from fargsim.model.scaling import HIGH_RESOLUTION, ScalableTarget, ScalingPolicy, ScheduledAction
+from fargsim.model.scaling import (
+    HIGH_RESOLUTION,
+    ScalableTarget,
+    ScalingPolicy,
+    ScheduledAction,
+    controller_fault,
+    out_of_reach,
+)
+from fargsim.model.scaling_verbs import DeregisterScalableTarget
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService
 
@@ -34,10 +42,21 @@ def scaling_faults(scenario: Scenario, services: Services) -> Iterator[Issue]:
         if alarm.alarm_name in [a.alarm_name for a in scenario.alarms[:n]]:
             yield Issue((*path, "AlarmName"), f"'{alarm.alarm_name}' stands twice in alarms")
         yield from _alarm(scenario, alarm, services, path)
+    made = [alarm.alarm_name for alarm in scenario.alarms]
+    for n, composite in enumerate(scenario.composite_alarms):
+        path = ("compositeAlarms", n)
+        if composite.alarm_name in made:
+            yield Issue((*path, "AlarmName"), f"there is an alarm '{composite.alarm_name}' already")
+        yield from _composite(composite, made, path)
+        made.append(composite.alarm_name)
     for n, entry in enumerate(scenario.timeline):
         put = entry.put_metric_alarm
         if put is not None:
+            made.append(put.alarm_name)
             yield from _alarm(scenario, put, services, ("timeline", n, "cloudwatch.put_metric_alarm"))
+        if entry.put_composite_alarm is not None:
+            yield from _composite(entry.put_composite_alarm, made, ("timeline", n, "cloudwatch.put_composite_alarm"))
+            made.append(entry.put_composite_alarm.alarm_name)
         registered = entry.register_scalable_target
         if registered is not None:
             at: Path = ("timeline", n, "application_autoscaling.register_scalable_target")
@@ -45,6 +64,9 @@ def scaling_faults(scenario: Scenario, services: Services) -> Iterator[Issue]:
         for verb, spec in (
             ("put_scaling_policy", entry.put_scaling_policy),
             ("put_scheduled_action", entry.put_scheduled_action),
+            ("delete_scaling_policy", entry.delete_scaling_policy),
+            ("delete_scheduled_action", entry.delete_scheduled_action),
+            ("deregister_scalable_target", entry.deregister_scalable_target),
         ):
             if spec is not None:
                 yield from _later(
@@ -53,9 +75,13 @@ def scaling_faults(scenario: Scenario, services: Services) -> Iterator[Issue]:
 
 
 def _later(
-    scenario: Scenario, spec: ScalingPolicy | ScheduledAction, services: Services, path: Path, at_us: int
+    scenario: Scenario,
+    spec: ScalingPolicy | ScheduledAction | DeregisterScalableTarget,
+    services: Services,
+    path: Path,
+    at_us: int,
 ) -> Iterator[Issue]:
-    """Yield the faults of a policy or an action that the timeline adds."""
+    """Yield the faults of a policy or an action that the timeline adds or takes away."""
     parts = (spec.resource_id or "").split("/")
     if len(parts) != 3 or parts[0] != "service":
         yield Issue((*path, "ResourceId"), "must say which service: write service/CLUSTER/SERVICE")
@@ -66,7 +92,7 @@ def _later(
         yield Issue((*path, "ResourceId"), unknown("scalable target", spec.resource_id or "", known))
     elif isinstance(spec, ScalingPolicy):
         yield from _policy(spec, service, path)
-    else:
+    elif isinstance(spec, ScheduledAction):
         yield from _action(scenario, spec, path, at_us)
 
 
@@ -81,7 +107,13 @@ def _target(
         if service is not None:
             yield from _policy(policy, service, (*path, "policies", n))
     for n, action in enumerate(target.scheduled_actions):
-        yield from _action(scenario, action, (*path, "scheduled_actions", n), at_us)
+        at: Path = (*path, "scheduled_actions", n)
+        yield from _action(scenario, action, at, at_us)
+        if at_us:  # what was scheduled before stays, and may make room for it
+            continue
+        fault = out_of_reach(action, target.min_capacity, target.max_capacity, target.scheduled_actions)
+        if fault is not None:
+            yield Issue((*at, "ScalableTargetAction"), fault)
 
 
 def _policy(policy: ScalingPolicy, service: CreateService, path: Path) -> Iterator[Issue]:
@@ -98,11 +130,17 @@ def _policy(policy: ScalingPolicy, service: CreateService, path: Path) -> Iterat
     if predictive is not None:
         for n, metric in enumerate(predictive.metric_specifications):
             here = (*path, "PredictiveScalingPolicyConfiguration", "MetricSpecifications", n)
-            here = (*here, "PredefinedMetricPairSpecification", "PredefinedMetricType")
-            yield from _metric(metric.predefined_metric_pair_specification.predefined_metric_type, service, here)
+            if metric.predefined_metric_pair_specification is not None:
+                here = (*here, "PredefinedMetricPairSpecification", "PredefinedMetricType")
+            else:
+                here = (*here, "PredefinedLoadMetricSpecification", "PredefinedMetricType")
+            yield from _metric(metric.pair.predefined_metric_type, service, here)
 
 
 def _metric(kind: str, service: CreateService, path: Path) -> Iterator[Issue]:
+    controller = controller_fault(kind, service.deployment_controller.type)
+    if controller is not None:
+        yield Issue(path, controller)
     if kind.startswith("ALBRequestCount") and not service.load_balancers:
         yield Issue(path, f"{kind} needs a load balancer, which service {service.service_name} has not")
     if HIGH_RESOLUTION in kind:
@@ -153,6 +191,21 @@ def _alarm(scenario: Scenario, alarm: MetricAlarm, services: Services, path: Pat
                     else unknown("scaling policy", action, policies)
                 )
                 yield Issue((*path, key, n), message)
+
+
+def _composite(alarm: CompositeAlarm, made: list[str], path: Path) -> Iterator[Issue]:
+    from fargsim.policy.alarm_rule import RuleError, parse_rule
+
+    at: Path = (*path, "AlarmRule")
+    try:
+        names = parse_rule(alarm.alarm_rule).names
+    except RuleError as fault:
+        yield Issue(at, str(fault))
+        return
+    for name in names:
+        # those of a target tracking policy are made for it
+        if name not in made and not name.startswith("TargetTracking-"):
+            yield Issue(at, unknown("alarm", name, made))
 
 
 def _expressions(queries: tuple[MetricDataQuery, ...], path: Path) -> Iterator[Issue]:

@@ -6,13 +6,14 @@ Source: Amazon CloudWatch API Reference, API_PutMetricAlarm.html, API_MetricData
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from fargsim.model.base import Issue, Own, PascalShape, raise_faults
 from fargsim.model.quantity import DurationUs
+from fargsim.model.schedule import zone_of
 
 Comparison = Literal[
     "GreaterThanThreshold", "GreaterThanOrEqualToThreshold", "LessThanThreshold", "LessThanOrEqualToThreshold"
@@ -23,6 +24,8 @@ Statistic = Literal["SampleCount", "Average", "Sum", "Minimum", "Maximum"]
 SUB_MINUTE_PERIODS_S = (10, 20, 30)
 DAY_S = 86_400
 WEEK_S = 604_800
+WALL_CLOCK_PERIODS_S = (60, 300, 3600, DAY_S, WEEK_S)
+_OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{2}):(\d{2})")
 _EXTENDED = re.compile(r"p(\d{1,2}(?:\.\d{1,10})?|100)")
 
 
@@ -106,6 +109,46 @@ def check_queries(queries: tuple[MetricDataQuery, ...], key: str = "Metrics") ->
     raise_faults(faults)
 
 
+class SlidingWindow(PascalShape):
+    """Periods end when they are looked at."""
+
+
+class WallClockWindow(PascalShape):
+    """Periods begin and end where the clock on the wall says, in a time zone: an IANA name, or an offset like ``+05:30``."""
+
+    timezone: str | None = Field(default=None, min_length=1, max_length=50)
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        _ = self.zone
+        return self
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone."""
+        found = _OFFSET.fullmatch(self.timezone or "UTC")
+        if found is None:
+            return zone_of(self.timezone or "UTC")
+        sign, hours, minutes = found.groups()
+        offset = timedelta(hours=int(hours), minutes=int(minutes))
+        if offset >= timedelta(days=1) or int(minutes) % 5:
+            raise ValueError(f"Timezone: the offset '{self.timezone}' must be a multiple of 5 minutes below 24 hours")
+        return timezone(-offset if sign == "-" else offset)
+
+
+class EvaluationWindow(PascalShape):
+    """Which periods an alarm looks at; exactly one."""
+
+    sliding_window: SlidingWindow | None = None
+    wall_clock_window: WallClockWindow | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.sliding_window is None) == (self.wall_clock_window is None):
+            raise ValueError("give either SlidingWindow or WallClockWindow")
+        return self
+
+
 class MetricAlarm(PascalShape):
     """PutMetricAlarm: one metric or one expression against a threshold."""
 
@@ -122,6 +165,7 @@ class MetricAlarm(PascalShape):
     threshold: float
     comparison_operator: Comparison
     treat_missing_data: TreatMissingData = "missing"
+    evaluation_window: EvaluationWindow | None = None
     actions_enabled: bool = True
     alarm_actions: tuple[str, ...] = Field(default=(), max_length=5)
     ok_actions: tuple[str, ...] = Field(default=(), max_length=5, alias="OKActions")
@@ -140,6 +184,9 @@ class MetricAlarm(PascalShape):
                 f"DatapointsToAlarm ({self.datapoints_to_alarm}) must not exceed "
                 f"EvaluationPeriods ({self.evaluation_periods})"
             )
+        if self.wall_clock is not None and self.period_s not in WALL_CLOCK_PERIODS_S:
+            legal = ", ".join(str(p) for p in WALL_CLOCK_PERIODS_S)
+            raise ValueError(f"with a WallClockWindow, Period must be one of {legal} seconds, not {self.period_s}")
         window = self.evaluation_periods * self.period_s
         longest = WEEK_S if self.period_s >= 3600 else DAY_S
         if window > longest:
@@ -168,6 +215,11 @@ class MetricAlarm(PascalShape):
         _check_period(self.period)
 
     @property
+    def wall_clock(self) -> WallClockWindow | None:
+        """The window by the clock on the wall, if it is one."""
+        return None if self.evaluation_window is None else self.evaluation_window.wall_clock_window
+
+    @property
     def period_s(self) -> int:
         """Length of a period, in seconds."""
         if self.period is not None:
@@ -184,6 +236,47 @@ class MetricAlarm(PascalShape):
         metric = Metric(namespace=self.namespace, metric_name=self.metric_name, dimensions=self.dimensions)
         stat = self.statistic or self.extended_statistic or ""
         return (MetricDataQuery(id="m1", metric_stat=MetricStat(metric=metric, period=self.period_s, stat=stat)),)
+
+
+class CompositeAlarm(PascalShape):
+    """PutCompositeAlarm: a rule over the states of other alarms. Its actions cannot scale anything."""
+
+    alarm_name: str = Field(min_length=1, max_length=255)
+    alarm_rule: str = Field(min_length=1, max_length=10_240)
+    actions_enabled: bool = True
+    alarm_actions: tuple[str, ...] = Field(default=(), max_length=5)
+    ok_actions: tuple[str, ...] = Field(default=(), max_length=5, alias="OKActions")
+    insufficient_data_actions: tuple[str, ...] = Field(default=(), max_length=5)
+    # not read by the simulation: nothing that an action of a composite alarm may do is simulated
+    alarm_description: str | None = None
+    actions_suppressor: str | None = None
+    actions_suppressor_wait_period: int | None = None
+    actions_suppressor_extension_period: int | None = None
+    tags: tuple[Annotated[dict[str, str], Field()], ...] = ()
+
+    @model_validator(mode="after")
+    def _no_scaling(self) -> Self:
+        lists = {
+            "AlarmActions": self.alarm_actions,
+            "OKActions": self.ok_actions,
+            "InsufficientDataActions": self.insufficient_data_actions,
+        }
+        raise_faults(
+            Issue(
+                (key, n),
+                f"a composite alarm cannot scale: '{action}' is not the ARN of a topic, a function or an incident",
+            )
+            for key, actions in lists.items()
+            for n, action in enumerate(actions)
+            if not action.startswith("arn:") or ":autoscaling:" in action
+        )
+        return self
+
+
+class AlarmNames(PascalShape):
+    """DeleteAlarms, EnableAlarmActions and DisableAlarmActions."""
+
+    alarm_names: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = Field(min_length=1, max_length=100)
 
 
 class StatisticSet(PascalShape):

@@ -1,13 +1,13 @@
 """Service auto scaling: request shapes of Application Auto Scaling.
 
 Source: Application Auto Scaling API Reference, API_RegisterScalableTarget.html, API_PutScalingPolicy.html, API_PutScheduledAction.html,
-API_TargetTrackingScalingPolicyConfiguration.html, API_StepScalingPolicyConfiguration.html,
-API_PredictiveScalingPolicyConfiguration.html.
+API_TargetTrackingScalingPolicyConfiguration.html, API_StepScalingPolicyConfiguration.html.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import pairwise
 from typing import Literal, Self
@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 
 from fargsim.model.alarms import Dimension, MetricDataQuery, MetricStat, check_queries
 from fargsim.model.base import Issue, Own, PascalShape, raise_faults
+from fargsim.model.predictive_scaling import PredictiveScaling
 from fargsim.model.quantity import DurationUs, Share
 from fargsim.model.schedule import Schedule
 
@@ -27,6 +28,21 @@ PredefinedMetric = Literal[
     "ALBRequestCountPerTarget",
 ]
 HIGH_RESOLUTION = "HighResolution"
+REQUESTS_PER_TARGET = "ALBRequestCountPerTarget"
+
+
+def controller_fault(kind: str, controller: str) -> str | None:
+    """Return why a predefined metric cannot scale a service with a deployment controller; None where it can.
+
+    Source: Application Auto Scaling API Reference, API_PredefinedMetricSpecification.html; Amazon ECS Developer Guide,
+    target-tracking-faster-auto-scaling.html.
+
+    >>> controller_fault("ALBRequestCountPerTarget", "ECS") is None
+    True
+    """
+    if controller == "ECS" or not (kind == REQUESTS_PER_TARGET or HIGH_RESOLUTION in kind):
+        return None
+    return f"{kind} is not supported for services with the {controller} deployment controller: it needs ECS"
 
 
 class PredefinedMetricSpecification(PascalShape):
@@ -34,6 +50,14 @@ class PredefinedMetricSpecification(PascalShape):
 
     predefined_metric_type: PredefinedMetric
     resource_label: str | None = None
+
+    @model_validator(mode="after")
+    def _label(self) -> Self:
+        if self.resource_label is not None and self.predefined_metric_type != REQUESTS_PER_TARGET:
+            raise ValueError(
+                f"ResourceLabel goes with {REQUESTS_PER_TARGET} only, not with {self.predefined_metric_type}"
+            )
+        return self
 
 
 class TrackingMetric(PascalShape):
@@ -204,39 +228,6 @@ def _step_faults(steps: tuple[StepAdjustment, ...]) -> list[Issue]:
     return faults
 
 
-PredictivePair = Literal["ECSServiceCPUUtilization", "ECSServiceMemoryUtilization", "ALBRequestCount"]
-
-
-class PredictivePairSpecification(PascalShape):
-    """A load metric to forecast and the scaling metric that goes with it."""
-
-    predefined_metric_type: PredictivePair
-    resource_label: str | None = None
-
-
-class PredictiveMetricSpecification(PascalShape):
-    """What is forecast, and the value to keep."""
-
-    target_value: float = Field(gt=0)
-    predefined_metric_pair_specification: PredictivePairSpecification
-
-
-class PredictiveScaling(PascalShape):
-    """Scale ahead of a load that is forecast."""
-
-    metric_specifications: tuple[PredictiveMetricSpecification, ...] = Field(min_length=1, max_length=1)
-    mode: Literal["ForecastOnly", "ForecastAndScale"] = "ForecastOnly"
-    scheduling_buffer_time: int = Field(default=300, ge=0, le=3600)
-    max_capacity_breach_behavior: Literal["HonorMaxCapacity", "IncreaseMaxCapacity"] = "HonorMaxCapacity"
-    max_capacity_buffer: int | None = Field(default=None, ge=0, le=100)
-
-    @model_validator(mode="after")
-    def _buffer(self) -> Self:
-        if (self.max_capacity_buffer is None) == (self.max_capacity_breach_behavior == "IncreaseMaxCapacity"):
-            raise ValueError("MaxCapacityBuffer (0 to 100) goes with IncreaseMaxCapacity, and only with it")
-        return self
-
-
 _CONFIGURATIONS = {
     "TargetTrackingScaling": "target_tracking_scaling_policy_configuration",
     "StepScaling": "step_scaling_policy_configuration",
@@ -311,6 +302,30 @@ class ScheduledAction(PascalShape):
     def when(self) -> Schedule:
         """Return the schedule, read."""
         return Schedule.parse(self.schedule, self.timezone)
+
+
+def out_of_reach(action: ScheduledAction, least: int, most: int, others: Iterable[ScheduledAction]) -> str | None:
+    """Return why an action can never be carried out: its limit is beyond the other one, whichever other action has set that.
+
+    Parameters
+    ----------
+    least, most
+        ``MinCapacity`` and ``MaxCapacity`` of the scalable target.
+    others
+        The target's other scheduled actions.
+    """
+    wanted = action.scalable_target_action
+    known = [o.scalable_target_action for o in others if o.scheduled_action_name != action.scheduled_action_name]
+    low, high = wanted.min_capacity, wanted.max_capacity
+    if low is not None and high is None:
+        highest = max([most, *(a.max_capacity for a in known if a.max_capacity is not None)])
+        if low > highest:
+            return f"MinCapacity ({low}) would be above MaxCapacity ({highest})"
+    if high is not None and low is None:
+        lowest = min([least, *(a.min_capacity for a in known if a.min_capacity is not None)])
+        if high < lowest:
+            return f"MaxCapacity ({high}) would be below MinCapacity ({lowest})"
+    return None
 
 
 class SuspendedState(PascalShape):

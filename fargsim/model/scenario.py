@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from fargsim.model.access import ImageRegistry, Repository, Role, Surroundings
-from fargsim.model.alarms import CustomMetric, MetricAlarm
+from fargsim.model.alarms import CompositeAlarm, CustomMetric, MetricAlarm
 from fargsim.model.balancing import LoadBalancer, TargetGroup
 from fargsim.model.base import Issue, Own, raise_faults
 from fargsim.model.behaviour import Behaviour
@@ -118,6 +118,7 @@ class Scenario(Own):
     services: tuple[CreateService, ...] = ()
     scaling: tuple[ScalableTarget, ...] = ()
     alarms: tuple[MetricAlarm, ...] = ()
+    composite_alarms: tuple[CompositeAlarm, ...] = Field(default=(), alias="compositeAlarms")
     metrics: tuple[CustomMetric, ...] = ()
     traffic: tuple[Traffic, ...] = ()
     queues: tuple[CreateQueue, ...] = ()

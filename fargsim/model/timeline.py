@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from fargsim.model.account import PutAccountSettingDefault
-from fargsim.model.alarms import MetricAlarm, PutMetricData, SetAlarmState
+from fargsim.model.alarms import AlarmNames, CompositeAlarm, MetricAlarm, PutMetricData, SetAlarmState
 from fargsim.model.balancing import ModifyListener, ModifyRule
 from fargsim.model.base import EcsShape, Own, PascalShape
 from fargsim.model.code_deploy import CreateDeployment, CreateDeploymentGroup, StopDeployment
@@ -18,6 +18,7 @@ from fargsim.model.group_verbs import CreateLaunchTemplateVersion, SetInstanceHe
 from fargsim.model.lifecycle import ContinueServiceDeployment
 from fargsim.model.quantity import DurationUs
 from fargsim.model.scaling import ScalableTarget, ScalingPolicy, ScheduledAction
+from fargsim.model.scaling_verbs import DeleteScalingPolicy, DeleteScheduledAction, DeregisterScalableTarget
 from fargsim.model.service import CreateService, RunTask, UpdateService
 from fargsim.model.spot_faults import Ec2CapacityUnavailable, Ec2SpotReclaim, FargateSpotReclaim, InstanceImpaired
 from fargsim.model.task_verbs import (
@@ -140,7 +141,14 @@ VERBS: dict[str, type[Any]] = {
     "codedeploy.create_deployment_group": CreateDeploymentGroup,
     "codedeploy.create_deployment": CreateDeployment,
     "codedeploy.stop_deployment": StopDeployment,
+    "application_autoscaling.delete_scaling_policy": DeleteScalingPolicy,
+    "application_autoscaling.delete_scheduled_action": DeleteScheduledAction,
+    "application_autoscaling.deregister_scalable_target": DeregisterScalableTarget,
     "cloudwatch.put_metric_alarm": MetricAlarm,
+    "cloudwatch.put_composite_alarm": CompositeAlarm,
+    "cloudwatch.delete_alarms": AlarmNames,
+    "cloudwatch.enable_alarm_actions": AlarmNames,
+    "cloudwatch.disable_alarm_actions": AlarmNames,
     "cloudwatch.set_alarm_state": SetAlarmState,
     "cloudwatch.put_metric_data": PutMetricData,
 }
@@ -197,7 +205,20 @@ class TimelineEntry(Own):
     )
     create_deployment: CreateDeployment | None = Field(default=None, alias="codedeploy.create_deployment")
     stop_deployment: StopDeployment | None = Field(default=None, alias="codedeploy.stop_deployment")
+    delete_scaling_policy: DeleteScalingPolicy | None = Field(
+        default=None, alias="application_autoscaling.delete_scaling_policy"
+    )
+    delete_scheduled_action: DeleteScheduledAction | None = Field(
+        default=None, alias="application_autoscaling.delete_scheduled_action"
+    )
+    deregister_scalable_target: DeregisterScalableTarget | None = Field(
+        default=None, alias="application_autoscaling.deregister_scalable_target"
+    )
     put_metric_alarm: MetricAlarm | None = Field(default=None, alias="cloudwatch.put_metric_alarm")
+    put_composite_alarm: CompositeAlarm | None = Field(default=None, alias="cloudwatch.put_composite_alarm")
+    delete_alarms: AlarmNames | None = Field(default=None, alias="cloudwatch.delete_alarms")
+    enable_alarm_actions: AlarmNames | None = Field(default=None, alias="cloudwatch.enable_alarm_actions")
+    disable_alarm_actions: AlarmNames | None = Field(default=None, alias="cloudwatch.disable_alarm_actions")
     set_alarm_state: SetAlarmState | None = Field(default=None, alias="cloudwatch.set_alarm_state")
     put_metric_data: PutMetricData | None = Field(default=None, alias="cloudwatch.put_metric_data")
     fault: Fault | None = None

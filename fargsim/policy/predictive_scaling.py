@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fargsim.model.scaling import PredictiveScaling
+from fargsim.model.predictive_scaling import PredictiveScaling
 from fargsim.policy.target_tracking import Limits
 
 LEAST_HISTORY_H = 24

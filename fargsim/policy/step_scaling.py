@@ -129,7 +129,9 @@ def step(
             return NoChange("scale-out is suspended by the user"), memory
         base = memory.base if cooling else service.desired
         return SetDesired(out, because), StepMemory(until, min(memory.scale_in_until_us, service.at_us), base)
-    less = max(wanted_capacity(spec, service.desired, amount), limits.minimum)
+    # above the maximum, a scale-in first lowers to it
+    less = wanted_capacity(spec, service.desired, amount)
+    less = limits.clamp(less) if less < service.desired else less
     if less >= service.desired:
         return NoChange("scale-out cooldown" if cooling and amount > 0 else "nothing to change"), memory
     if service.no_in:

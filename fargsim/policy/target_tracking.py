@@ -7,7 +7,8 @@ cooldown, a scale-out ends that; with several policies any may scale out and all
 
 A model fills in the rest: the metric is the newest published datapoint and the number of running tasks is its mean over that datapoint's
 own period. Today's running count times a metric of minutes ago would run away: tasks started since then would be multiplied by a load
-that was measured before they took their share.
+that was measured before they took their share. For the same reason requests per target go with the targets that they were divided
+among: a task that runs and is not healthy yet takes no share either.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class PolicyView:
     metric
         Value of the newest published datapoint; None where none has been published.
     running_mean
-        Mean number of RUNNING tasks over that datapoint's own period.
+        Mean number of RUNNING tasks over that datapoint's own period; with requests per target, the targets that had them.
     high, low
         States of the policy's two alarms.
     """

@@ -28,6 +28,11 @@ class UserView:
         Percent, of the newest published minute; None where there was no data.
     request_count_per_target
         Requests per target in that minute; None where there were none.
+    request_count
+        Requests that reached its targets in that minute, whatever their number: divide by what one task may have, and tasks that are not
+        healthy yet do no harm. None where there were none.
+    messages_visible
+        Messages that wait in the queue its tasks take them from, at the end of that minute; None without a queue.
     running_mean
         Mean number of RUNNING tasks in that minute: a metric of that minute goes with it, not with today's count.
     data_end_us
@@ -47,6 +52,8 @@ class UserView:
     request_count_per_target: float | None
     running_mean: float
     data_end_us: int
+    request_count: float | None = None
+    messages_visible: float | None = None
 
 
 UserPolicy = Callable[[UserView, Any], tuple[int | None, Any, str]]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fargsim.model.alarms import MetricAlarm, MetricDataQuery
 from fargsim.policy.alarms import Alarm, AlarmState, evaluate
 from fargsim.policy.metric_data import Point
 from fargsim.policy.metric_math import Expression, MathError, parse
+from fargsim.policy.wall_clock import wall_clock_periods
 from fargsim.sim.kit import US_PER_S, Kit
 
 if TYPE_CHECKING:
@@ -92,11 +93,20 @@ class Source:
 
     def values(self, cloudwatch: CloudWatch, until_us: int, number: int) -> list[float | None]:
         """Return the values of the `number` periods before an instant, oldest first."""
+        return self._values(lambda key: cloudwatch.windows(key, until_us, self.period_us, number), number)
+
+    def values_of(self, cloudwatch: CloudWatch, spans: Sequence[tuple[int, int]]) -> list[float | None]:
+        """Return the values of periods that need not be of one length, as begins and ends."""
+        return self._values(
+            lambda key: [cloudwatch.windows(key, end, end - begin, 1)[0] for begin, end in spans], len(spans)
+        )
+
+    def _values(self, look: Callable[[MetricKey], list[Point | None]], number: int) -> list[float | None]:
         found: dict[str, list[float | None]] = {}
         points: dict[MetricKey, list[Point | None]] = {}
         for name, (key, stat) in self._stats.items():
             if key not in points:
-                points[key] = cloudwatch.windows(key, until_us, self.period_us, number)
+                points[key] = look(key)
             found[name] = [None if p is None else p.statistic(stat) for p in points[key]]
         return self._resolve(self._wanted, found, number)
 
@@ -110,14 +120,44 @@ class Source:
         return found[name]
 
 
-class AlarmRun:
-    """An alarm.
+class Stateful:
+    """What every alarm has: a name, a state and those who want to know of it."""
 
-    Parameters
-    ----------
-    resource, label
-        What the table `alarms` calls the thing and the metric it watches; by default dimensions and metric name.
-    """
+    resource = ""
+    label = ""
+    """What the table `alarms` calls the thing and the metric that is watched."""
+
+    def __init__(self, cloudwatch: CloudWatch, kit: Kit, name: str, *, actions_enabled: bool) -> None:
+        self.name = name
+        self.state: AlarmState = "INSUFFICIENT_DATA"
+        self.reason = "Unchecked: Initial alarm creation"
+        self.changed_at = kit.now
+        self.actions_enabled = actions_enabled
+        self.subscribers: list[Callable[[AlarmState], None]] = []
+        self._kit = kit
+        self._cloudwatch = cloudwatch
+        self._before: AlarmState = self.state
+
+    def become(self, after: AlarmState, reason: str) -> bool:
+        """Take a state; return whether it is another one."""
+        before, self.state = self.state, after
+        if before == after:
+            return False
+        self._before = before
+        self.reason, self.changed_at = reason, self._kit.now
+        self._kit.recorder.alarms.append((self._kit.now, self.name, self.resource, self.label, before, after, reason))
+        return True
+
+    def tell(self) -> None:
+        """Tell everyone who has subscribed that the state has changed."""
+        for changed in list(self._cloudwatch.on_change):
+            changed(self.name, self._before, self.state)
+        for act in list(self.subscribers):
+            act(self.state)
+
+
+class AlarmRun(Stateful):
+    """A metric alarm."""
 
     def __init__(
         self,
@@ -128,19 +168,12 @@ class AlarmRun:
         resource: str | None = None,
         label: str | None = None,
     ) -> None:
+        super().__init__(cloudwatch, kit, spec.alarm_name, actions_enabled=spec.actions_enabled)
         self.spec = spec
-        self.name = spec.alarm_name
-        self.state: AlarmState = "INSUFFICIENT_DATA"
-        self.reason = "Unchecked: Initial alarm creation"
-        self.changed_at = kit.now
-        self.actions_enabled = spec.actions_enabled
-        self.subscribers: list[Callable[[AlarmState], None]] = []
         self.value: float | None = None
         self.until_us = 0
         """End of the newest period that was looked at; `value` is its value."""
         self.source = Source(spec.queries, spec.period_s * US_PER_S)
-        self._kit = kit
-        self._cloudwatch = cloudwatch
         self._rule = Alarm(
             spec.threshold,
             spec.comparison_operator,
@@ -166,7 +199,8 @@ class AlarmRun:
     @property
     def range_us(self) -> int:
         """How far back it looks."""
-        return self._rule.evaluation_range * self.period_us
+        # the newest period that is over by the clock on the wall may have ended nearly a period ago
+        return (self._rule.evaluation_range + (self.spec.wall_clock is not None)) * self.period_us
 
     @property
     def rhythm(self) -> tuple[int, int]:
@@ -182,28 +216,18 @@ class AlarmRun:
 
     def evaluate(self, until_us: int) -> bool:
         """Look at the periods up to an instant; return whether the state has changed."""
-        values = self.source.values(self._cloudwatch, until_us, self._rule.evaluation_range)
+        rule, wall = self._rule, self.spec.wall_clock
+        if wall is None:
+            values = self.source.values(self._cloudwatch, until_us, rule.evaluation_range)
+        else:
+            periods = wall_clock_periods(
+                self._cloudwatch.instant(until_us), self.spec.period_s, wall.zone, rule.evaluation_range
+            )
+            spans = [(self._cloudwatch.micros(begin), self._cloudwatch.micros(end)) for begin, end in periods]
+            values, until_us = self.source.values_of(self._cloudwatch, spans), spans[-1][1]
         self.value, self.until_us = values[-1], until_us
-        rule = self._rule
         reason = f"{rule.datapoints_to_alarm} of {rule.evaluation_periods} datapoints {SIGNS[rule.comparison]} {rule.threshold:g}"
         return self.become(evaluate(rule, values, self.state), reason)
-
-    def become(self, after: AlarmState, reason: str) -> bool:
-        """Take a state; return whether it is another one."""
-        before, self.state = self.state, after
-        if before == after:
-            return False
-        self._before = before
-        self.reason, self.changed_at = reason, self._kit.now
-        self._kit.recorder.alarms.append((self._kit.now, self.name, self.resource, self.label, before, after, reason))
-        return True
-
-    def tell(self) -> None:
-        """Tell everyone who has subscribed that the state has changed."""
-        for changed in self._cloudwatch.on_change:
-            changed(self.name, self._before, self.state)
-        for act in list(self.subscribers):
-            act(self.state)
 
     def act(self, *, changed: bool) -> None:
         """Carry out the actions of the state: when it has changed, and once a minute while it lasts.

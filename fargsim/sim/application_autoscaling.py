@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from fargsim.model.scaling import HIGH_RESOLUTION, ScalableTarget, ScalingPolicy, ScheduledAction
+from fargsim.model.scaling import (
+    HIGH_RESOLUTION,
+    ScalableTarget,
+    ScalingPolicy,
+    ScheduledAction,
+    controller_fault,
+    out_of_reach,
+)
 from fargsim.policy.metric_math import MathError
 from fargsim.policy.target_tracking import Limits
 from fargsim.policy.user_policy import UserPolicy
@@ -15,7 +23,7 @@ from fargsim.sim.errors import ObjectNotFoundException, ValidationException
 from fargsim.sim.predictive_run import PredictiveRun
 from fargsim.sim.registry import Registry, tail
 from fargsim.sim.scaling_policies import target_group_of
-from fargsim.sim.scaling_target import PolicyRun, TargetRun, with_action
+from fargsim.sim.scaling_target import PolicyRun, TargetRun
 from fargsim.sim.scheduled_run import first_instant
 from fargsim.sim.service_scheduler import ServiceRun
 from fargsim.sim.shapes import read
@@ -56,6 +64,8 @@ class ApplicationAutoScaling:
             self._check(policy, service)
         for action in spec.scheduled_actions:
             self._check_action(action)
+            others = [*spec.scheduled_actions, *(() if known is None else (run.spec for run in known.actions.values()))]
+            self._check_reach(action, Limits(spec.min_capacity, spec.max_capacity), others)
         target = self._targets.get(key)
         if target is None or target.service is not service:
             if target is not None:
@@ -146,9 +156,8 @@ class ApplicationAutoScaling:
         target = self._target(str(arguments.get("ResourceId", "")))
         spec = read(ScheduledAction, arguments, ValidationException)
         self._check_action(spec)
-        after = with_action(target.registered, spec.scalable_target_action)
-        if after.minimum > after.maximum:
-            raise ValidationException(f"MinCapacity ({after.minimum}) would be above MaxCapacity ({after.maximum})")
+        limits, others = target.registered, [run.spec for run in target.actions.values()]
+        self._check_reach(spec, limits, others)
         target.schedule(spec)
         return {}
 
@@ -187,7 +196,7 @@ class ApplicationAutoScaling:
             spec.predictive_scaling_policy_configuration,
         )
         if predictive is not None:
-            pair = predictive.metric_specifications[0].predefined_metric_pair_specification
+            pair = predictive.metric_specifications[0].pair
             self._check_balanced(service, pair.predefined_metric_type, pair.resource_label)
         if tracking is None:
             return
@@ -199,6 +208,7 @@ class ApplicationAutoScaling:
                 raise ValidationException(f"CustomizedMetricSpecification: {fault}") from None
         if predefined is not None:
             kind = predefined.predefined_metric_type
+            self._check_controller(service, kind)
             self._check_balanced(service, kind, predefined.resource_label)
             name = "CPUUtilization" if "CPU" in kind else "MemoryUtilization"
             monitoring = service.spec.monitoring
@@ -206,6 +216,12 @@ class ApplicationAutoScaling:
                 raise ValidationException(
                     f"{kind} needs {name} at resolutionSeconds 20 in the monitoring of service {service.name}"
                 )
+
+    @staticmethod
+    def _check_controller(service: ServiceRun, kind: str) -> None:
+        fault = controller_fault(kind, service.spec.deployment_controller.type)
+        if fault is not None:
+            raise ValidationException(f"PredefinedMetricType: {fault}")
 
     @staticmethod
     def _check_balanced(service: ServiceRun, kind: str, label: str | None) -> None:
@@ -223,6 +239,12 @@ class ApplicationAutoScaling:
         now = self._registry.start + timedelta(microseconds=self._kit.now)
         if first_instant(spec, now) is None:
             raise ValidationException(f"Schedule '{spec.schedule}' never fires after {now:%Y-%m-%dT%H:%M:%SZ}")
+
+    @staticmethod
+    def _check_reach(action: ScheduledAction, limits: Limits, others: Iterable[ScheduledAction]) -> None:
+        fault = out_of_reach(action, limits.minimum, limits.maximum, others)
+        if fault is not None:
+            raise ValidationException(f"ScalableTargetAction: {fault}")
 
     def _named(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if "service" in arguments or "ResourceId" not in arguments:

@@ -93,6 +93,8 @@ def build(
         region.cloudwatch.define(metric)
     for alarm in scenario.alarms:
         _call(region, "cloudwatch.put_metric_alarm", _arguments(alarm))
+    for composite in scenario.composite_alarms:
+        _call(region, "cloudwatch.put_composite_alarm", _arguments(composite))
     for traffic in scenario.traffic:
         region.send_traffic(
             traffic.to,

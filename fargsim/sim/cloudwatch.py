@@ -8,19 +8,27 @@ alarm-evaluation.html). Nothing is evaluated while nobody watches.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import simpy
 
-from fargsim.model.alarms import CustomMetric, MetricAlarm, MetricDatum, PutMetricData, SetAlarmState
+from fargsim.model.alarms import (
+    CompositeAlarm,
+    CustomMetric,
+    MetricAlarm,
+    MetricDatum,
+    PutMetricData,
+    SetAlarmState,
+)
 from fargsim.policy.alarms import AlarmState
 from fargsim.policy.metric_data import Point, Series
 from fargsim.policy.metric_math import MathError
-from fargsim.sim.alarm_run import AlarmRun, MetricKey, metric_key
+from fargsim.sim.alarm_run import AlarmRun, MetricKey, Stateful, metric_key
+from fargsim.sim.composite_alarms import CompositeAlarms, CompositeRun
 from fargsim.sim.errors import ResourceNotFound, ValidationError
 from fargsim.sim.kit import PERIOD_END, US_PER_S, Kit
-from fargsim.sim.shapes import instant, read
+from fargsim.sim.shapes import read
 from fargsim.sim.step_metric import StepSeries
 
 MINUTE_US = 60 * US_PER_S
@@ -89,12 +97,13 @@ class CloudWatch:
         self._kit = kit
         self._start = start
         self._series: dict[MetricKey, dict[int, Series | StepSeries]] = {}
-        self._alarms: dict[str, AlarmRun] = {}
+        self._alarms: dict[str, Stateful] = {}
         self._clocks: dict[tuple[int, int], _Clock] = {}
         self._providers: dict[str, Provider] = {}
         self._watched: dict[MetricKey, int] = {}
         self.on_change: list[Callable[[str, AlarmState, AlarmState], None]] = []
         self.scaling_actions: list[Callable[[str, AlarmRun, bool], bool]] = []
+        self._composites = CompositeAlarms(self, kit, self._alarms)
 
     # what measures
 
@@ -138,6 +147,14 @@ class CloudWatch:
         fit = [r for r in by_resolution if period_us % r == 0]
         return by_resolution[max(fit)].windows(until_us, period_us, number) if fit else [None] * number
 
+    def instant(self, at_us: int) -> datetime:
+        """Return an instant of the run as a date and time."""
+        return (self._start + timedelta(microseconds=at_us)).astimezone(UTC)
+
+    def micros(self, at: datetime) -> int:
+        """Return a date and time as microseconds of the run."""
+        return round((at - self._start) / timedelta(microseconds=1))
+
     def lag_us(self, namespace: str, period_us: int) -> int:
         """Return how long after its end a period of a namespace's metrics can be seen."""
         if namespace == "AWS/ECS/ManagedScaling":
@@ -175,9 +192,12 @@ class CloudWatch:
     def add(self, alarm: AlarmRun) -> None:
         """Watch from now on."""
         old = self._alarms.get(alarm.name)
+        if isinstance(old, CompositeRun):
+            raise ValidationError(f"AlarmName: '{alarm.name}' is a composite alarm")
         if old is not None:
             self._forget(old)
         self._alarms[alarm.name] = alarm
+        self._composites.follow(alarm.name, f"{alarm.name} was created")
         keep_us = alarm.range_us + 2 * MINUTE_US
         for key in alarm.keys:
             self.watch(key, keep_us)
@@ -186,16 +206,35 @@ class CloudWatch:
             self._clocks[rhythm] = _Clock(self._kit, *rhythm)
         self._clocks[rhythm].add(alarm)
 
-    def delete_alarms(self, *, AlarmNames: list[str]) -> dict[str, Any]:
-        """Delete alarms."""
-        found = [self._alarm(name) for name in AlarmNames]
-        for alarm in found:
-            self._forget(alarm)
-            self._alarms.pop(alarm.name, None)
+    def put_composite_alarm(self, **arguments: Any) -> dict[str, Any]:
+        """Create or replace an alarm whose state follows from those of others; it cannot scale anything."""
+        self._composites.put(read(CompositeAlarm, arguments, ValidationError))
         return {}
 
-    def _forget(self, alarm: AlarmRun) -> None:
-        self._clocks[alarm.rhythm].alarms.pop(alarm.name, None)
+    def delete_alarms(self, *, AlarmNames: list[str]) -> dict[str, Any]:
+        """Delete alarms; one that a composite alarm looks at only together with that."""
+        found = [self._alarm(name) for name in AlarmNames]
+        gone = [alarm.name for alarm in found]
+        for name in gone:
+            staying = [d for d in self._composites.dependent(name) if d not in gone]
+            if staying:
+                raise ValidationError(
+                    f"Cannot delete {name} as there are composite alarm(s) depending on it: {', '.join(staying)}"
+                )
+        self.forget(gone)
+        return {}
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Drop alarms, whatever looks at them: a composite alarm has insufficient data of one that is gone."""
+        for name in names:
+            alarm = self._alarms.pop(name, None)
+            if alarm is not None:
+                self._forget(alarm)
+                self._composites.follow(name, f"{name} was deleted")
+
+    def _forget(self, alarm: Stateful) -> None:
+        if isinstance(alarm, AlarmRun):
+            self._clocks[alarm.rhythm].alarms.pop(alarm.name, None)
 
     def set_alarm_state(self, **arguments: Any) -> dict[str, Any]:
         """Put an alarm into a state; its next evaluation says otherwise where the data do."""
@@ -203,7 +242,8 @@ class CloudWatch:
         alarm = self._alarm(spec.alarm_name)
         if alarm.become(spec.state_value, spec.state_reason):
             alarm.tell()
-            alarm.act(changed=True)
+            if isinstance(alarm, AlarmRun):
+                alarm.act(changed=True)
         return {}
 
     def enable_alarm_actions(self, *, AlarmNames: list[str]) -> dict[str, Any]:
@@ -220,24 +260,35 @@ class CloudWatch:
         return {}
 
     def describe_alarms(
-        self, *, AlarmNames: list[str] | None = None, AlarmNamePrefix: str | None = None, StateValue: str | None = None
+        self,
+        *,
+        AlarmNames: list[str] | None = None,
+        AlarmNamePrefix: str | None = None,
+        StateValue: str | None = None,
+        AlarmTypes: list[str] | None = None,
     ) -> dict[str, Any]:
-        """Describe alarms with their states, in the order in which they were made."""
+        """Describe alarms with their states, in the order in which they were made; composite ones only where `AlarmTypes` asks for them."""
+        found = [
+            alarm
+            for alarm in self._alarms.values()
+            if (AlarmNames is None or alarm.name in AlarmNames)
+            and (AlarmNamePrefix is None or alarm.name.startswith(AlarmNamePrefix))
+            and (StateValue is None or alarm.state == StateValue)
+        ]
+        answer: dict[str, Any] = {}
+        for key, kind in (("MetricAlarms", AlarmRun), ("CompositeAlarms", CompositeRun)):
+            if key[:-1] in (AlarmTypes or ("MetricAlarm",)):
+                answer[key] = [self._described(alarm) for alarm in found if isinstance(alarm, kind)]
+        return answer
+
+    def _described(self, alarm: AlarmRun | CompositeRun) -> dict[str, Any]:
         return {
-            "MetricAlarms": [
-                {
-                    **alarm.spec.model_dump(mode="python", by_alias=True, exclude_none=True),
-                    "AlarmArn": self._kit.arn("alarm", alarm.name, "cloudwatch").replace("alarm/", "alarm:"),
-                    "ActionsEnabled": alarm.actions_enabled,
-                    "StateValue": alarm.state,
-                    "StateReason": alarm.reason,
-                    "StateUpdatedTimestamp": instant(self._start, alarm.changed_at),
-                }
-                for alarm in self._alarms.values()
-                if (AlarmNames is None or alarm.name in AlarmNames)
-                and (AlarmNamePrefix is None or alarm.name.startswith(AlarmNamePrefix))
-                and (StateValue is None or alarm.state == StateValue)
-            ]
+            **alarm.spec.model_dump(mode="python", by_alias=True, exclude_none=True),
+            "AlarmArn": self._kit.arn("alarm", alarm.name, "cloudwatch").replace("alarm/", "alarm:"),
+            "ActionsEnabled": alarm.actions_enabled,
+            "StateValue": alarm.state,
+            "StateReason": alarm.reason,
+            "StateUpdatedTimestamp": self.instant(alarm.changed_at),
         }
 
     def put_metric_data(self, **arguments: Any) -> dict[str, Any]:
@@ -249,7 +300,7 @@ class CloudWatch:
 
     def _put(self, namespace: str, datum: MetricDatum) -> None:
         now = self._kit.now
-        at = now if datum.timestamp is None else round((datum.timestamp - self._start).total_seconds() * US_PER_S)
+        at = now if datum.timestamp is None else self.micros(datum.timestamp)
         if not now - 14 * DAY_US <= at <= now + 2 * 3600 * US_PER_S:
             raise ValidationError("Timestamp must lie within the past two weeks and at most two hours ahead")
         resolution = datum.storage_resolution * US_PER_S
@@ -280,7 +331,7 @@ class CloudWatch:
         alarm.subscribers.append(act)
         return lambda: alarm.subscribers.remove(act) if act in alarm.subscribers else None
 
-    def _alarm(self, name: str) -> AlarmRun:
+    def _alarm(self, name: str) -> Stateful:
         found = self._alarms.get(name.rsplit(":alarm:", 1)[-1])
         if found is None:
             raise ResourceNotFound(f"Unknown alarm '{name}'. Alarms: {', '.join(self._alarms) or 'none'}.")

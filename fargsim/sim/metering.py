@@ -187,9 +187,9 @@ class ServiceMeter:
         groups = self._service.groups_with_requests()
         return total(group.bridge.plane.counters() for group in groups if group.bridge is not None)
 
-    def begins(self, period_us: int) -> bool:
-        """Whether a window has begun this very instant, as that of a service created at the end of a minute has."""
-        return self._windows[period_us].start_us == self._kit.now
+    def is_open(self, period_us: int) -> bool:
+        """Whether a window has lasted at all: that of a service created, or of 20 seconds asked for, now may begin at this very instant."""
+        return self._windows[period_us].start_us < self._kit.now
 
     def close(self, period_us: int) -> Closed:
         """End the period of a window, after a sample, and begin the next."""
@@ -334,7 +334,7 @@ class Metering:
             meter = service.meter
             meter.sample()
             for period in meter.periods_us:
-                if period not in due or meter.begins(period):
+                if period not in due or not meter.is_open(period):
                     continue
                 closed = meter.close(period)
                 if publish and period in (MINUTE_US, HIGH_RESOLUTION_US):

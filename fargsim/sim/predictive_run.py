@@ -53,12 +53,8 @@ class PredictiveRun:
         self._offset_us = round(start.timestamp() * US_PER_S)
         [metric] = predictive.metric_specifications
         self._target = metric.target_value
-        self._kind = metric.predefined_metric_pair_specification.predefined_metric_type
-        self._group = (
-            target_group_of(service, metric.predefined_metric_pair_specification.resource_label)
-            if self._kind == "ALBRequestCount"
-            else None
-        )
+        self._kind = metric.pair.predefined_metric_type
+        self._group = target_group_of(service, metric.pair.resource_label) if self._kind == "ALBRequestCount" else None
         for key in self._keys():
             cloudwatch.watch(key, 2 * HOUR_US)
         self._buffer_us = predictive.scheduling_buffer_time * US_PER_S

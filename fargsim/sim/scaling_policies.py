@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from fargsim.model.alarms import Dimension, MetricAlarm
-from fargsim.model.scaling import HIGH_RESOLUTION, ScalingPolicy
+from fargsim.model.scaling import HIGH_RESOLUTION, REQUESTS_PER_TARGET, ScalingPolicy
 from fargsim.policy.alarms import TrackingAlarms, tracking_alarms
+from fargsim.policy.metric_data import Point
 from fargsim.policy.step_scaling import StepMemory, StepView
 from fargsim.policy.target_tracking import PolicyMemory, PolicyView
-from fargsim.sim.alarm_run import AlarmRun
+from fargsim.sim.alarm_run import AlarmRun, MetricKey, metric_key
 from fargsim.sim.cloudwatch import CloudWatch
 from fargsim.sim.errors import ValidationException
 from fargsim.sim.kit import Kit
@@ -98,7 +99,7 @@ class TrackingRun:
     def _metric(self) -> tuple[str, str, dict[str, str]]:
         service, spec = self._service, self.tracking.predefined_metric_specification
         assert spec is not None
-        if spec.predefined_metric_type == "ALBRequestCountPerTarget":
+        if spec.predefined_metric_type == REQUESTS_PER_TARGET:
             group = target_group_of(service, spec.resource_label)
             return "AWS/ApplicationELB", "RequestCountPerTarget", {"TargetGroup": group}
         names = {"ClusterName": service.cluster.name, "ServiceName": service.name}
@@ -107,15 +108,29 @@ class TrackingRun:
     def view(self) -> PolicyView:
         """Return what the policy sees."""
         alarm = self.high
-        running = 0.0
-        if alarm.value is not None:
-            [point] = self._cloudwatch.windows(running_key(self._service), alarm.until_us, alarm.period_us, 1)
-            running = 0.0 if point is None else point.statistic("Average")
-        return PolicyView(alarm.value, running, alarm.state, self.low.state)
+        return PolicyView(alarm.value, self._tasks_behind(alarm), alarm.state, self.low.state)
+
+    def _tasks_behind(self, alarm: AlarmRun) -> float:
+        """Return how many tasks the newest datapoint is a mean over: RUNNING ones, or targets that requests were divided among.
+
+        A task that runs and is not healthy yet gets no request: counted in, it would multiply what the others have, and slow starters
+        would call for ever more of their kind.
+        """
+        if alarm.value is None:
+            return 0.0
+        if self.tracking.predefined == REQUESTS_PER_TARGET and alarm.value > 0:
+            namespace, _, dimensions = self._metric()
+            requests = self._newest(metric_key(namespace, "RequestCount", dimensions), alarm)
+            return 0.0 if requests is None else requests.statistic("Sum") / alarm.value
+        running = self._newest(running_key(self._service), alarm)
+        return 0.0 if running is None else running.statistic("Average")
+
+    def _newest(self, key: MetricKey, alarm: AlarmRun) -> Point | None:
+        return self._cloudwatch.windows(key, alarm.until_us, alarm.period_us, 1)[0]
 
     def remove(self) -> None:
         """Delete the policy's alarms."""
-        self._cloudwatch.delete_alarms(AlarmNames=[alarm.name for alarm in self.alarms])
+        self._cloudwatch.forget(alarm.name for alarm in self.alarms)
 
 
 class StepRun:

@@ -39,6 +39,7 @@ class TargetRun:
         self._cloudwatch = cloudwatch
         self._start = start
         self._deciding: int | None = None
+        self._tracking_called = False
 
     @property
     def resource(self) -> str:
@@ -103,6 +104,8 @@ class TargetRun:
         """Let a function of the user's own decide in the place of the policies."""
         for name in list(self.policies):
             self.remove(name)
+        if self.user is not None:
+            self.user.remove()
         self.user = UserRun(self._kit, self._cloudwatch, self, policy)
 
     def close(self) -> None:
@@ -111,6 +114,8 @@ class TargetRun:
             self.remove(name)
         for name in list(self.actions):
             self.unschedule(name)
+        if self.user is not None:
+            self.user.remove()
 
     # what happens
 
@@ -142,6 +147,8 @@ class TargetRun:
         """Decide at this instant, when every alarm has been evaluated: an alarm has called for a policy."""
         if isinstance(policy, StepRun):
             policy.called = alarm
+        else:
+            self._tracking_called = True
         if self._deciding != self._kit.now:
             self._deciding = self._kit.now
             self._kit.at(self._kit.now, self._decide)
@@ -168,9 +175,10 @@ class TargetRun:
         view, limits = self.view(), self.limits
         tracking = [p for p in self.policies.values() if isinstance(p, TrackingRun)]
         views = [p.view() for p in tracking]
-        told, memories = track_all(
-            [(p.tracking, v, p.memory) for p, v in zip(tracking, views, strict=True)], limits, view
-        )
+        # whom nobody has called says nothing: an alarm of tracking calls once a minute, not whenever that of a step policy does
+        called, self._tracking_called = self._tracking_called, False
+        seen = [(p.tracking, v, p.memory) for p, v in zip(tracking, views, strict=True)] if called else []
+        told, memories = track_all(seen, limits, view)
         steps = [p for p in self.policies.values() if isinstance(p, StepRun) and p.called is not None]
         decisions: list[Decision] = [told]
         remembered: list[StepMemory] = []

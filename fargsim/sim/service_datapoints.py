@@ -25,9 +25,15 @@ OURS = "fargsim"
 
 
 def high_resolution(service: ServiceRun) -> frozenset[str]:
-    """Return the metrics that a service sends every 20 seconds: asked for, and deployed to all tasks."""
-    monitoring = service.spec.monitoring
-    return monitoring.high_resolution if monitoring and len(service.deployments) < 2 else frozenset()
+    """Return the metrics that a service sends every 20 seconds: asked for, and deployed to all tasks.
+
+    While a deployment runs these are what the old revision and the new one have in common: a service that had them before keeps them.
+    """
+    found = service.spec.monitoring.high_resolution if service.spec.monitoring else frozenset()
+    for deployment in service.deployments if found else ():
+        monitoring = deployment.spec.monitoring
+        found = found & monitoring.high_resolution if monitoring else frozenset()
+    return found
 
 
 def service_key(service: ServiceRun, name: str, namespace: str = "AWS/ECS") -> MetricKey:

@@ -6,7 +6,8 @@ from fargsim.catalog import awsvpc_task_limit, registered_memory_from_bytes
 from fargsim.model.capacity import ManagedScaling
 from fargsim.model.deployment import CanaryConfiguration, DeploymentConfiguration, LinearConfiguration
 from fargsim.model.group_options import GroupTargetTracking, InstancesDistribution
-from fargsim.model.scaling import PredictiveScaling, StepScaling, TargetTracking
+from fargsim.model.predictive_scaling import PredictiveScaling
+from fargsim.model.scaling import StepScaling, TargetTracking
 from fargsim.policy.alarms import Alarm, evaluate, tracking_alarms
 from fargsim.policy.deployment import bounds, breaker_threshold
 from fargsim.policy.early_success import required_healthy

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from fargsim.model.group_options import GroupTargetTracking
-from fargsim.model.scaling import PredictiveScaling, StepScaling
+from fargsim.model.predictive_scaling import PredictiveScaling
+from fargsim.model.scaling import StepScaling
 from fargsim.policy.group_tracking import GroupLoad, track_group
 from fargsim.policy.predictive_scaling import floor_for
 from fargsim.policy.step_scaling import StepMemory, StepView, choose, round_percent, step, wanted_capacity

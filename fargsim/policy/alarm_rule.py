@@ -1,0 +1,155 @@
+"""Composite alarms: a rule over the states of other alarms.
+
+Source: Amazon CloudWatch API Reference, API_PutCompositeAlarm.html.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from fargsim.policy.alarms import AlarmState
+
+if TYPE_CHECKING:
+    from lark import Lark, Token, Tree
+
+ALARMS_MAX = 100
+"""How many alarms a rule may look at."""
+NESTING_MAX = 50
+
+States = Mapping[str, AlarmState]
+Holds = Callable[[States], bool]
+
+
+class RuleError(ValueError):
+    """A rule that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRule:
+    """A rule that has been read.
+
+    Parameters
+    ----------
+    names
+        The alarms it looks at, in the order in which they stand.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    _holds: Holds
+
+    def state(self, states: States) -> AlarmState:
+        """Return ``ALARM`` where the rule holds, ``OK`` otherwise; an alarm that is gone has insufficient data."""
+        return "ALARM" if self._holds(states) else "OK"
+
+
+def parse_rule(text: str) -> AlarmRule:
+    """Read a rule.
+
+    Raises
+    ------
+    RuleError
+        Where it cannot be read, and what would be legal there.
+
+    Examples
+    --------
+    >>> rule = parse_rule('ALARM("busy") AND NOT (OK(slow) OR ALARM("arn:aws:cloudwatch:us-east-1:1:alarm:deploying"))')
+    >>> rule.names
+    ('busy', 'slow', 'deploying')
+    >>> rule.state({"busy": "ALARM", "slow": "INSUFFICIENT_DATA"}), rule.state({"busy": "ALARM", "slow": "OK"})
+    ('ALARM', 'OK')
+    """
+    from lark.exceptions import UnexpectedEOF, UnexpectedInput
+
+    if _depth(text) > NESTING_MAX:
+        raise RuleError(f"more than {NESTING_MAX} brackets inside each other")
+    if len(re.findall(r"\bNOT\b", text, re.IGNORECASE)) > 2 * ALARMS_MAX:
+        raise RuleError(f"more than {2 * ALARMS_MAX} times NOT")
+    try:
+        tree = _parser().parse(text)
+    except UnexpectedInput as fault:
+        where = "its end" if isinstance(fault, UnexpectedEOF) or fault.column < 1 else f"column {fault.column}"
+        raise RuleError(f"cannot be read at {where}: {_LEGAL}") from None
+    names: dict[str, None] = {}
+    holds = _either(tree.children[0], names)  # type: ignore[arg-type]
+    if len(names) > ALARMS_MAX:
+        raise RuleError(f"looks at {len(names)} alarms: at most {ALARMS_MAX}")
+    return AlarmRule(text, tuple(names), holds)
+
+
+_LEGAL = (
+    'write ALARM("name"), OK("name"), INSUFFICIENT_DATA("name"), AT_LEAST(2, ALARM, (name, name, name)), TRUE or FALSE, '
+    "joined by AND, OR and NOT, with brackets"
+)
+
+
+def _depth(text: str) -> int:
+    deepest = depth = 0
+    for sign in re.sub(r'"(\\.|[^"\\])*"', "", text):
+        depth += (sign == "(") - (sign == ")")
+        deepest = max(deepest, depth)
+    return deepest
+
+
+@lru_cache(maxsize=1)
+def _parser() -> Lark:
+    from lark import Lark
+
+    grammar = files("fargsim.policy").joinpath("alarm_rule.lark").read_text(encoding="utf-8")
+    return Lark(grammar, parser="lalr")
+
+
+def _either(tree: Tree[Token], names: dict[str, None]) -> Holds:
+    parts = [_both(part, names) for part in tree.children]  # type: ignore[arg-type]
+    return lambda states: any(holds(states) for holds in parts)
+
+
+def _both(tree: Tree[Token], names: dict[str, None]) -> Holds:
+    parts = [_unit(part, names) for part in tree.children]  # type: ignore[arg-type]
+    return lambda states: all(holds(states) for holds in parts)
+
+
+def _unit(tree: Tree[Token], names: dict[str, None]) -> Holds:
+    if tree.data in ("true", "false"):
+        always = tree.data == "true"
+        return lambda _: always
+    first = tree.children[0]
+    if tree.data == "grouped":
+        return _either(first, names)  # type: ignore[arg-type]
+    if tree.data == "negation":
+        inner = _unit(first, names)  # type: ignore[arg-type]
+        return lambda states: not inner(states)
+    if tree.data == "stands":
+        name, wanted = _name(tree.children[1], names), str(first).upper()  # type: ignore[arg-type]
+        return lambda states: states.get(name, "INSUFFICIENT_DATA") == wanted
+    limit, negated, state, *alarms = tree.children
+    among = [_name(alarm, names) for alarm in alarms]  # type: ignore[arg-type]
+    return _at_least(str(limit), negated is not None, str(state).upper(), among)
+
+
+def _at_least(limit: str, negated: bool, wanted: str, among: list[str]) -> Holds:
+    share = limit.endswith("%")
+    figure = int(limit.rstrip("%"))
+    most = 100 if share else len(among)
+    if figure > most:
+        raise RuleError(f"AT_LEAST({limit}, ...) is more than there are: at most {most}{' %' if share else ''}")
+
+    def holds(states: States) -> bool:
+        found = sum((states.get(name, "INSUFFICIENT_DATA") == wanted) != negated for name in among)
+        return found * 100 >= figure * len(among) if share else found >= figure
+
+    return holds
+
+
+def _name(tree: Tree[Token], names: dict[str, None]) -> str:
+    text = str(tree.children[0])
+    if text.startswith('"'):
+        text = re.sub(r"\\(.)", r"\1", text[1:-1])
+    name = text.rsplit(":alarm:", 1)[-1]
+    names[name] = None
+    return name
