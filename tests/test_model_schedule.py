@@ -30,7 +30,6 @@ def local(text: str) -> datetime:
         ("0/5 8-17 ? * MON-FRI *", "2026-03-06T17:55", "2026-03-09T08:00"),
         # L, W, #, lists, steps, names, years
         ("0 0 L * ? *", "2028-02-01T00:00", "2028-02-29T00:00"),
-        ("0 0 LW * ? *", "2026-05-01T00:00", "2026-05-29T00:00"),  # the 31st is a Sunday
         ("0 0 1W * ? *", "2026-07-31T12:00", "2026-08-03T00:00"),  # the 1st is a Saturday: not back into July
         ("0 0 15W * ? *", "2026-08-10T00:00", "2026-08-14T00:00"),  # the 15th is a Saturday
         ("0 0 31W * ? *", "2026-04-01T00:00", "2026-05-29T00:00"),  # April has no 31st

@@ -1,16 +1,20 @@
 """AWS's cron expressions: six fields, with ``?``, ``L``, ``W``, ``#`` and a year.
 
+When they fire is worked out by aws-croniter. What is read here is what it does not say or do: which field is at fault and what it takes,
+``L`` as the last day of the week, steps of weekdays.
+
 Source: Amazon EventBridge User Guide, eb-scheduled-rule-pattern.html, to which Application Auto Scaling's
 scheduled-scaling-using-cron-expressions.html refers.
 """
 
 from __future__ import annotations
 
-import calendar
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from aws_croniter import AwsCroniter
 
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -60,6 +64,10 @@ class _Field:
             found.update((n - self.low) % size + self.low for n in steps)
         return frozenset(found)
 
+    def plain(self, text: str) -> str:
+        """Read a list of numbers, ranges and steps, and write its numbers down; ``*`` stays."""
+        return text if text == "*" else ",".join(map(str, sorted(self.numbers(text))))
+
 
 _MINUTES = _Field("minutes", 0, 59)
 _HOURS = _Field("hours", 0, 23)
@@ -68,13 +76,17 @@ _MONTH = _Field("month", 1, 12, MONTHS)
 _DAY_OF_WEEK = _Field("day of week", 1, 7, DAYS, ", - * ? / L #")
 _YEAR = _Field("year", FIRST_YEAR, LAST_YEAR)
 
-DaysOf = Callable[[int, int], frozenset[int]]
-"""The days of a month of a year that are meant."""
-
 
 @dataclass(frozen=True, slots=True)
 class Cron:
     """A cron expression that has been read.
+
+    Parameters
+    ----------
+    text
+        The expression as it was written.
+    plain
+        The same in numbers and lists, as the library reads it.
 
     Examples
     --------
@@ -86,11 +98,7 @@ class Cron:
     """
 
     text: str
-    minutes: tuple[int, ...]
-    hours: tuple[int, ...]
-    months: tuple[int, ...]
-    years: tuple[int, ...]
-    _days: DaysOf
+    plain: str
 
     @classmethod
     def parse(cls, text: str) -> Cron:
@@ -109,14 +117,15 @@ class Cron:
         minutes, hours, day, month, weekday, year = fields
         if (day == "?") == (weekday == "?"):
             raise ValueError("exactly one of day-of-month and day-of-week must be ?")
-        return cls(
-            text,
-            tuple(sorted(_MINUTES.numbers(minutes))),
-            tuple(sorted(_HOURS.numbers(hours))),
-            tuple(sorted(_MONTH.numbers(month))),
-            tuple(sorted(_YEAR.numbers(year))),
-            _month_days(day.upper()) if weekday == "?" else _week_days(weekday.upper()),
+        plain = (
+            _MINUTES.plain(minutes),
+            _HOURS.plain(hours),
+            _month_day(day.upper()),
+            _MONTH.plain(month),
+            _week_day(weekday.upper()),
+            _YEAR.plain(year),
         )
+        return cls(text, " ".join(plain))
 
     def next(self, after: datetime) -> datetime | None:
         """Return the first local date and time after another that is meant; None where there is none up to the year 2199.
@@ -126,74 +135,34 @@ class Cron:
         after
             A date and time without a zone: the clock on the wall.
         """
-        start = after.replace(second=0, microsecond=0) + timedelta(minutes=1)
-        for year in self.years:
-            if year < start.year:
-                continue
-            for month in self.months:
-                if (year, month) < (start.year, start.month):
-                    continue
-                for day in sorted(self._days(year, month)):
-                    date = datetime(year, month, day)  # noqa: DTZ001 - the clock on the wall has no zone
-                    if date.date() < start.date():
-                        continue
-                    found = self._time(start if date.date() == start.date() else date)
-                    if found is not None:
-                        return found
-        return None
-
-    def _time(self, since: datetime) -> datetime | None:
-        """Return the first time of that day that is meant, not before `since`."""
-        for hour in self.hours:
-            if hour >= since.hour:
-                for minute in self.minutes:
-                    if hour > since.hour or minute >= since.minute:
-                        return since.replace(hour=hour, minute=minute)
-        return None
+        # the library counts in UTC, which has no changes of the clock: neither has the clock on the wall
+        [found] = _croniter(self.plain).get_next(after.replace(tzinfo=UTC))
+        at: datetime | None = None if found is None else found.replace(tzinfo=None)
+        return at
 
 
-def _length(year: int, month: int) -> int:
-    return calendar.monthrange(year, month)[1]
+@lru_cache(maxsize=256)
+def _croniter(plain: str) -> AwsCroniter:
+    return AwsCroniter(plain)
 
 
-def _month_days(text: str) -> DaysOf:
+def _month_day(text: str) -> str:
+    """Read the day of the month: ``?``, ``L``, a day with ``W``, or numbers."""
+    if text in ("?", "L"):
+        return text
+    return f"{_DAY_OF_MONTH.number(text[:-1])}W" if text.endswith("W") else _DAY_OF_MONTH.plain(text)
+
+
+def _week_day(text: str) -> str:
+    """Read the day of the week: ``?``, ``L`` (Saturday), the last or the n-th of its name in the month, or numbers."""
+    if text == "?":
+        return text
     if text == "L":
-        return lambda year, month: frozenset({_length(year, month)})
-    if text == "LW":
-        return lambda year, month: frozenset({_nearest_weekday(year, month, _length(year, month))})
-    if text.endswith("W"):
-        wanted = _DAY_OF_MONTH.number(text[:-1])
-        return lambda year, month: (
-            frozenset({_nearest_weekday(year, month, wanted)}) if wanted <= _length(year, month) else frozenset()
-        )
-    days = _DAY_OF_MONTH.numbers(text)
-    return lambda year, month: frozenset(d for d in days if d <= _length(year, month))
-
-
-def _nearest_weekday(year: int, month: int, day: int) -> int:
-    """Return the working day nearest to a day, within its month."""
-    weekday = calendar.weekday(year, month, day)
-    if weekday == 5:
-        return day - 1 if day > 1 else day + 2
-    if weekday == 6:
-        return day + 1 if day < _length(year, month) else day - 2
-    return day
-
-
-def _of_weekday(year: int, month: int, number: int) -> list[int]:
-    """Return the days of a month that fall on a day of the week, 1 being Sunday."""
-    return [d for d in range(1, _length(year, month) + 1) if (calendar.weekday(year, month, d) + 1) % 7 + 1 == number]
-
-
-def _week_days(text: str) -> DaysOf:
+        return "7"
     if "#" in text:
         name, _, nth = text.partition("#")
         number = _DAY_OF_WEEK.number(name)
         if not _NUMBER.fullmatch(nth) or not 1 <= int(nth) <= 5:
             raise ValueError(f"'{text}': behind # stands which one of the month it is, 1 to 5")
-        return lambda year, month: frozenset(_of_weekday(year, month, number)[int(nth) - 1 : int(nth)])
-    if text.endswith("L") and len(text) > 1:
-        last = _DAY_OF_WEEK.number(text[:-1])
-        return lambda year, month: frozenset(_of_weekday(year, month, last)[-1:])
-    numbers = frozenset({7}) if text == "L" else _DAY_OF_WEEK.numbers(text)
-    return lambda year, month: frozenset(d for n in numbers for d in _of_weekday(year, month, n))
+        return f"{number}#{nth}"
+    return f"{_DAY_OF_WEEK.number(text[:-1])}L" if text.endswith("L") else _DAY_OF_WEEK.plain(text)
