@@ -95,6 +95,15 @@ class PlacementRecords:
             none: Said = (cluster.name, "status", False, "NO ACTIVE INSTANCES", "an instance", "none")
             self._rows(kind, task_id, task.group, cluster, "cluster", [none])
 
+    def one_instance(self, task: TaskRun, steps: Sequence[Step], who: str) -> None:
+        """Keep what the checks said of the one instance that a daemon service, or the caller of StartTask, wants a task on."""
+        cluster = task.cluster
+        name = cluster.fleet.view().instance_ids[steps[0].row]
+        wanted = "an instance that has none" if who == "daemon" else "the instance that the caller names"
+        task_id = None if steps[-1].reason is not None else task.task_id
+        said = [(name, who, True, None, wanted, ""), *(_said(name, step) for step in steps)]
+        self._rows("place", task_id, task.group, cluster, "instance", said)
+
     def same_as(self, task: TaskRun, other: str) -> None:
         """Keep that a waiting task was not tried because an equal one in front of it had found no place."""
         said: Said = (other, "waiting line", False, None, "", "an equal task in front of it found no place")
