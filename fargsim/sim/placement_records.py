@@ -120,7 +120,7 @@ class PlacementRecords:
                 at == chosen,
                 None,
                 "base first, then the largest lack",
-                f"base {item.base}, weight {item.weight}, {count} tasks",
+                f"base {item.base}, weight {item.weight}, {counted(count, 'task')}",
             )
             for at, (item, count) in enumerate(zip(items, counts, strict=True))
         ]
@@ -180,6 +180,15 @@ class PlacementRecords:
                 found or None,
             )
         )
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number of things in words.
+
+    >>> counted(1, "task"), counted(0, "task")
+    ('1 task', '0 tasks')
+    """
+    return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
 def _said(name: str, step: Step) -> Said:
