@@ -139,7 +139,7 @@ def account(world: World) -> None:
     assert cluster.fargate_cpu_units == sum(t.revision.definition.cpu_units for t in fargate)
     spread: Counter[tuple[str, str, str]] = Counter()
     for task in cluster.tasks.values():
-        if task.fargate and task.reserved and task.zone is not None:
+        if task.fargate and task.reserved and task.alive and task.zone is not None:
             spread[task.group, task.capacity_provider or task.launch_type, task.zone] += 1
     for (group, option), zones in cluster.zone_counts.items():
         for zone, number in zones.items():

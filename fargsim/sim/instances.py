@@ -120,18 +120,17 @@ class InstanceRun:
 
     def host_admits(self, task: TaskRun) -> bool:
         """Whether the agent has the resources of a task really free."""
-        definition = task.revision.definition
-        room = definition.cpu_units <= self.host_cpu_units and definition.memory_mib <= self.host_memory_mib
         needs = task.revision.needs
+        room = needs.cpu_units <= self.host_cpu_units and needs.memory_mib <= self.host_memory_mib
         return room and needs.gpus <= self.host_gpus and self.host_ports.isdisjoint(needs.host_ports)
 
     def host_take(self, task: TaskRun) -> None:
         """Reserve a task's resources on the host."""
-        definition = task.revision.definition
-        self.host_cpu_units -= definition.cpu_units
-        self.host_memory_mib -= definition.memory_mib
-        self.host_gpus -= task.revision.needs.gpus
-        self.host_ports.update(task.revision.needs.host_ports)
+        needs = task.revision.needs
+        self.host_cpu_units -= needs.cpu_units
+        self.host_memory_mib -= needs.memory_mib
+        self.host_gpus -= needs.gpus
+        self.host_ports.update(needs.host_ports)
         task.on_host = True
         if self.memory_group is not None:
             self.memory_group.review()
@@ -139,11 +138,11 @@ class InstanceRun:
     def host_free(self, task: TaskRun) -> None:
         """Give back what a stopped task held on the host, and let the agent start what waits."""
         if task.on_host:
-            definition = task.revision.definition
-            self.host_cpu_units += definition.cpu_units
-            self.host_memory_mib += definition.memory_mib
-            self.host_gpus += task.revision.needs.gpus
-            self.host_ports.difference_update(task.revision.needs.host_ports)
+            needs = task.revision.needs
+            self.host_cpu_units += needs.cpu_units
+            self.host_memory_mib += needs.memory_mib
+            self.host_gpus += needs.gpus
+            self.host_ports.difference_update(needs.host_ports)
             task.on_host = False
             if self.memory_group is not None:
                 self.memory_group.review()
