@@ -73,7 +73,9 @@ def ledgers(world: World) -> None:
     there = cluster.instances_by_row.values()
     assert cluster.registered_cpu_units == sum(i.cpu_units for i in there)
     assert cluster.registered_memory_mib == sum(i.memory_mib for i in there)
-    by_group = Counter((t.group, t.instance.row) for t in on_ec2 if t.instance is not None)
+    # who is told to stop is not of the group any more; of a daemon service until it is STOPPING
+    counted = [t for t in on_ec2 if t.alive or t.daemon]
+    by_group = Counter((t.group, t.instance.row) for t in counted if t.instance is not None)
     for name, rows in view.groups.items():
         if not name.startswith("held:"):
             assert {(name, int(r)): int(rows[r]) for r in rows.nonzero()[0]} == {
@@ -137,7 +139,7 @@ def account(world: World) -> None:
     assert cluster.fargate_cpu_units == sum(t.revision.definition.cpu_units for t in fargate)
     spread: Counter[tuple[str, str, str]] = Counter()
     for task in cluster.tasks.values():
-        if task.fargate and task.reserved and task.zone is not None:
+        if task.fargate and task.reserved and task.alive and task.zone is not None:
             spread[task.group, task.capacity_provider or task.launch_type, task.zone] += 1
     for (group, option), zones in cluster.zone_counts.items():
         for zone, number in zones.items():

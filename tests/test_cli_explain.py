@@ -86,11 +86,16 @@ def test_a_task_on_an_instance_is_explained_step_by_step(record: Result) -> None
     third = find_task(record, service="web")[2]
     lines = explain_task(record, third)
     assert lines[0].startswith(f"task {third}: web:1 of service web, created at +0:00:00.0")
-    ports = the(lines, "ports (80/tcp)")
+    assert the(lines, "At ") == "At +0:00:00.0 3 container instances were looked at:"
+    assert the(lines, "All 3 are ACTIVE") == "All 3 are ACTIVE and have their agents connected."
+    assert the(lines, "All 3 have the 512 CPU units that it needs: ").count("(1536 CPU units free)") == 2
+    ports = the(lines, "1 of 3 has host port 80/tcp free: ")
     assert ports.count("80/tcp in use") == 2, "two tasks of the service have taken theirs"
-    assert "(5 of 100 reserved) let through" in ports
-    # the one instance left: every rule lets it through
-    assert "is let through" in the(lines, "spread(attribute:ecs.availability-zone) (the fewest)")
+    assert "(5 of 100 reserved); not " in ports
+    # the one instance left: no rule has anything to choose
+    assert the(lines, "Only ").endswith(
+        "is left: the strategy has nothing to choose (spread(attribute:ecs.availability-zone) and spread(instanceId))."
+    )
     assert the(lines, "placed on ").endswith("out of 1 that would do")
 
 
@@ -98,13 +103,13 @@ def test_a_fargate_task_is_explained_by_account_provider_and_zone(record: Result
     [last] = find_task(record, service="fg", last=True)
     lines = explain_task(record, last)
     # FARGATE has its base of 1 and one of the three others at most: the fourth task is Spot's second or third
-    assert the(lines, "base and weight").startswith(
-        "base and weight (base first, then the largest lack): FARGATE_SPOT ("
-    )
-    assert "1 of the group in" in the(lines, "spread over zones") or "0 of the group in" in the(
-        lines, "spread over zones"
-    )
-    assert "of 6 vCPU in use" in the(lines, "vCPU quota (0.5 vCPU)")
+    assert the(lines, "It is the turn of").startswith("It is the turn of FARGATE_SPOT (base 0, weight 3, ")
+    assert ") by base and weight; not of FARGATE (base 1, weight 1, " in the(lines, "It is the turn of")
+    zone = the(lines, "It goes to the zone with the fewest tasks, the first of equals: ")
+    assert "; not to us-east-1" in zone
+    assert zone.count(" of the group in us-east-1") == 2
+    assert the(lines, "Its 0.5 vCPU fit the account's quota of Fargate Spot: ").endswith("of 6 vCPU in use.")
+    assert the(lines, "The launch rate allows it: ").endswith(" left of Fargate Spot.")
 
 
 def test_a_victim_is_told_why_it_was_chosen(record: Result) -> None:
@@ -113,9 +118,10 @@ def test_a_victim_is_told_why_it_was_chosen(record: Result) -> None:
     [victim] = stopped["task_id"]
     lines = explain_task(record, victim)
     at = lines.index("Why this one was stopped:")
-    rule = the(lines[at:], "spread(attribute:ecs.availability-zone) (the most)")
+    assert the(lines[at:], "Tasks that are not healthy yet go first; it was healthy; 2 more are left")
+    rule = the(lines[at:], "spread(attribute:ecs.availability-zone) takes from where the most are: ")
     assert "2 of the service in the zone" in rule, "zone a has two of the three tasks"
-    assert "spared: " in rule
+    assert "; it spares " in rule
     assert "(1 of the service in the zone)" in rule
 
 
@@ -124,7 +130,9 @@ def test_a_service_is_told_in_lines_with_its_failed_attempts(record: Result) -> 
     lines = explain_service(record, found, "web")
     assert [line[:8] for line in lines[:3]] == [task[:8] for task in found]
     assert "RESOURCE:PORTS on 3" in lines[3]
-    assert the(lines, "ports (80/tcp)").endswith("nothing is left: RESOURCE:PORTS")
+    lost = the(lines, "None is left that has host port 80/tcp free: ")
+    assert lost.count("(80/tcp in use)") == 3
+    assert lost.endswith(". So it found no place: RESOURCE:PORTS")
 
 
 def test_the_beginning_of_an_id_is_enough_and_an_arn_is_one(record: Result) -> None:
@@ -165,3 +173,107 @@ def test_without_full_records_it_says_what_is_known_and_how_to_know_more(tmp_pat
     lines = explain_task(result, last)
     assert the(lines, "placed on ").endswith("out of 1 that would do")
     assert "record.placements=full" in lines[-1]
+
+
+FLEET = """\
+schema: 1
+name: words
+duration: 30 min
+record: {placements: full}
+network:
+  subnets:
+    - {SubnetId: subnet-a, AvailabilityZone: us-east-1a}
+    - {SubnetId: subnet-b, AvailabilityZone: us-east-1b}
+launchTemplates:
+  - {LaunchTemplateName: lt, LaunchTemplateData: {InstanceType: m5.large}}
+autoScalingGroups:
+  - AutoScalingGroupName: asg
+    MinSize: 0
+    MaxSize: 4
+    DesiredCapacity: 3
+    LaunchTemplate: {LaunchTemplateName: lt}
+    VPCZoneIdentifier: subnet-a,subnet-b
+    registered_at_start: true
+    agent: {ECS_INSTANCE_ATTRIBUTES: {stack: prod}}
+  - AutoScalingGroupName: managed
+    MinSize: 0
+    MaxSize: 1
+    DesiredCapacity: 0
+    LaunchTemplate: {LaunchTemplateName: lt}
+    VPCZoneIdentifier: subnet-a,subnet-b
+capacityProviders:
+  - name: cp
+    autoScalingGroupProvider:
+      autoScalingGroupArn: managed
+      managedScaling: {status: ENABLED}
+      managedTerminationProtection: DISABLED
+clusters:
+  - {clusterName: default, capacityProviders: [FARGATE, FARGATE_SPOT, cp]}
+taskDefinitions:
+  - {family: agent, containerDefinitions: [{name: app, image: a, cpu: 128, memory: 128}]}
+  - {family: web, containerDefinitions: [{name: app, image: a, cpu: 256, memory: 512}]}
+  - {family: job, containerDefinitions: [{name: app, image: a, cpu: 1024, memory: 4096}]}
+  - {family: short, containerDefinitions: [{name: app, image: a, cpu: 128, memory: 128}]}
+behaviour:
+  job: {run: 10 min}
+  short: {run: 2 min}
+services:
+  - {serviceName: agent, taskDefinition: agent, schedulingStrategy: DAEMON, launchType: EC2}
+  - serviceName: web
+    taskDefinition: web
+    desiredCount: 2
+    launchType: EC2
+    placementStrategy: [{type: binpack, field: memory}]
+    placementConstraints: [{type: memberOf, expression: "attribute:stack == prod and runningTasksCount < 9"}]
+  - {serviceName: waits, taskDefinition: job, desiredCount: 2, capacityProviderStrategy: [{capacityProvider: cp, weight: 1}]}
+timeline:
+  - {at: 5 min, ecs.run_task: {taskDefinition: short, launchType: EC2}}
+  - {at: 20 min, ecs.update_container_instances_state: {auto_scaling_group: asg, status: DRAINING}}
+"""
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    file = tmp_path_factory.mktemp("words") / "words.yaml"
+    file.write_text(FLEET, encoding="utf-8")
+    return run(load(file)).record
+
+
+def test_strategy_and_constraint_are_told_in_sentences(words: Result) -> None:
+    first, second = (explain_task(words, task) for task in find_task(words, service="web")[:2])
+    constraint = "All 3 meet the constraint memberOf(attribute:stack == prod and runningTasksCount < 9): "
+    assert the(first, constraint).count("(stack = prod, 0 tasks)") == 3
+    assert "By binpack(memory) all 3 are equal: " in "\n".join(first)
+    assert "What is equal goes by registration: " in "\n".join(first)
+    pack = the(second, "binpack(memory) takes the one with the least left: ")
+    assert pack.count("MiB free") == 3
+    assert the(second, "Only ").endswith(
+        "nothing remains to choose for spread(attribute:ecs.availability-zone) and spread(instanceId)."
+    )
+
+
+def test_a_daemon_task_says_that_its_instance_had_none(words: Result) -> None:
+    lines = explain_task(words, find_task(words, service="agent")[0])
+    assert the(lines, "A daemon service wants one task on every instance; i-").endswith(" had none.")
+    assert "one container instance was looked at:" in the(lines, "At ")
+
+
+def test_a_waiting_task_says_what_it_waited_for(words: Result) -> None:
+    first, second = (explain_task(words, task) for task in find_task(words, service="waits")[:2])
+    asked = the(first, "None is left that has what it asks for (Auto Scaling group managed): ")
+    assert asked.count("(Auto Scaling group asg)") == 3
+    assert asked.endswith("So it found no place: ATTRIBUTE")
+    assert "looked at again:" in "\n".join(first)
+    # the second one waits for the first to end, as no second instance may come; meanwhile a task of RunTask gives its place back
+    idle = the(second, "It was tried again once, at +0:07:")
+    assert idle.endswith(", and stayed in PROVISIONING; the last time no instance was left: ATTRIBUTE.")
+
+
+def test_a_task_of_run_task_is_told_its_lot_and_one_on_a_draining_instance_why_it_went(words: Result) -> None:
+    tasks = words.tables["tasks"]
+    [job] = tasks[tasks["group"] == "family:short"]["task_id"]
+    assert the(explain_task(words, job), "A lot among 4 fell on i-").endswith(".")
+    drained = tasks[(tasks["service"] == "web") & (tasks["stop_code"] == "ServiceSchedulerInitiated")]
+    assert len(drained)
+    lines = explain_task(words, drained["task_id"].iloc[0])
+    assert "it was on an instance that is draining" in the(lines, "Tasks that do not count as healthy go first")

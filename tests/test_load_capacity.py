@@ -301,3 +301,14 @@ def test_instances_by_an_unknown_name_and_templates_that_are_not_there() -> None
         region.autoscaling.create_launch_template(
             LaunchTemplateName="lt", LaunchTemplateData={"InstanceType": "c5.huge"}
         )
+
+
+def test_managed_instances_take_no_placement_strategy(tmp_path: Path) -> None:
+    on_mi = "[{capacityProvider: mi, weight: 1}]\n    placementStrategy: [{type: random}]"
+    faults = found(tmp_path, text(provider=MANAGED, more=", mi", strategy=on_mi))
+    assert (
+        "services[0].placementStrategy",
+        "Managed Instances take no placement strategy: ECS spreads tasks over zones, then packs them",
+    ) in faults
+    on_cp = "[{capacityProvider: cp, weight: 1}]\n    placementStrategy: [{type: random}]"
+    assert load(place(tmp_path, text(strategy=on_cp)))

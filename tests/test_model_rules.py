@@ -196,7 +196,7 @@ GROUP = {"AutoScalingGroupName": "g", "MinSize": 1, "MaxSize": 3, "LaunchTemplat
             PlacementStrategy,
             {"type": "spread"},
             "",
-            "field of spread must be instanceId, host or attribute:NAME, not None",
+            "field of spread must be instanceId, host or attribute:NAME, but is missing",
         ),
         (PlacementConstraint, {"type": "memberOf"}, "", "memberOf needs an expression, distinctInstance takes none"),
         (

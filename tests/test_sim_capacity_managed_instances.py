@@ -232,3 +232,27 @@ def test_packing_and_emptying_as_decisions():
     assert underutilised([[task]], [Room(0, 0)]) is None
     assert underutilised([[task], []], [Room(0, 0), Room(512, 100)]) == 0
     assert underutilised([[task], []], [Room(0, 0), Room(511, 100)]) is None
+
+
+def test_tasks_on_managed_instances_are_packed_and_no_strategy_is_taken():
+    region = exact_region()
+    register(region, "whole", cpu=4096, memory=8192, behaviour={"run": "10 min"})
+    register(region, cpu=512, memory=1024)
+    managed(region, {"vCpuCount": {"min": 1}, "memoryMiB": {"min": 0}, "allowedInstanceTypes": ["m5.xlarge"]}, after=-1)
+    run = {
+        "capacityProviderStrategy": [{"capacityProvider": "mi", "weight": 1}],
+        "networkConfiguration": network("subnet-a"),
+    }
+    region.ecs.run_task(taskDefinition="whole", **run)
+    region.run(until="3 min")
+    region.ecs.run_task(taskDefinition="web", **run)
+    region.run(until="20 min")
+    empty, begun = region.registry.cluster("default").instances_by_row.values()
+    assert (len(empty.tasks), len(begun.tasks)) == (0, 1)
+    # by the default rule of services the instance without a task of the service would come first
+    service(region, 2)
+    region.run(until="25 min")
+    assert (len(empty.tasks), len(begun.tasks)) == (0, 3)
+    with pytest.raises(AwsError, match=r"Managed Instances.*\(placementStrategy\)") as refused:
+        service(region, 1, serviceName="other", placementStrategy=[{"type": "random"}])
+    assert type(refused.value).__name__ == "InvalidParameterException"

@@ -115,12 +115,12 @@ CASES: dict[str, tuple[Callable[[Region], Any], str, tuple[str, ...]]] = {
     "strategy on Fargate": (
         create(placementStrategy=[{"type": "spread", "field": "instanceId"}]),
         "InvalidParameterException",
-        ("Placement strategies", "FARGATE"),
+        ("Placement strategies", "FARGATE", "(placementStrategy)"),
     ),
     "constraint on Fargate": (
         create(placementConstraints=[{"type": "distinctInstance"}]),
         "InvalidParameterException",
-        ("constraints", "FARGATE"),
+        ("constraints", "FARGATE", "(placementConstraints)"),
     ),
     "run_task: strategy on Fargate": (
         lambda r: r.ecs.run_task(**fargate(placementStrategy=[{"type": "random"}])),
@@ -130,12 +130,12 @@ CASES: dict[str, tuple[Callable[[Region], Any], str, tuple[str, ...]]] = {
     "DAEMON on Fargate": (
         create(schedulingStrategy="DAEMON"),
         "InvalidParameterException",
-        ("daemon", "FARGATE"),
+        ("daemon", "FARGATE", "schedulingStrategy", "REPLICA"),
     ),
     "bad expression": (
         create(**ON_EC2, placementConstraints=[{"type": "memberOf", "expression": "attribute:x =="}]),
         "InvalidParameterException",
-        ("expression",),
+        ("placementConstraints[0].expression", "column 15", "a value was expected"),
     ),
     "a provider that is not associated with the cluster": (
         create(launchType=None, capacityProviderStrategy=[{"capacityProvider": "cp", "weight": 1}]),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from sim_helpers import associate, exact_region, fleet, network, register, statuses
+from sim_helpers import associate, behind, exact_region, fleet, network, register, statuses, target_group
 
 from fargsim import Region
 from fargsim.model.scenario import Record
@@ -185,3 +185,142 @@ def test_a_cluster_without_instances_of_the_provider_says_so() -> None:
     region.run(until="60 s")
     said = region.kit.recorder.events.frame()["message"].tolist()
     assert any(text.endswith("Reason: No Container Instances were found in your capacity provider.") for text in said)
+
+
+def test_an_instance_whose_task_drains_takes_another_of_the_distinct_group() -> None:
+    """`distinctInstance` looks at the desired status: two tasks may run on one instance for a while."""
+    region = exact_region()
+    fleet(region, 2)
+    target_group(region, kind="instance", delay=300)
+    register(region, "web", cpu=256, memory=256, fargate=False)
+    region.ecs.create_service(
+        serviceName="web",
+        taskDefinition="web",
+        desiredCount=2,
+        launchType="EC2",
+        loadBalancers=behind(),
+        placementConstraints=[{"type": "distinctInstance"}],
+        deploymentConfiguration={"minimumHealthyPercent": 50, "maximumPercent": 150},
+        availabilityZoneRebalancing="DISABLED",
+    )
+    region.run(until="5 min")
+    region.ecs.update_service(service="web", forceNewDeployment=True)
+    region.run(until="6 min")
+    there = region.registry.cluster("default").tasks.values()
+    draining = [t for t in there if t.last_status == "DEACTIVATING"]
+    [new] = [t for t in there if t.alive]
+    assert len(draining) == 2
+    assert new.last_status == "RUNNING"
+    assert new.instance in [t.instance for t in draining]
+    view = region.registry.cluster("default").fleet.view()
+    for instance in region.registry.cluster("default").instances_by_row.values():
+        assert instance.row is not None
+        assert view.groups["service:web"][instance.row] <= 1
+        assert view.free_cpu_units[instance.row] == 2048 - 256 * len(instance.tasks), "a draining task keeps its units"
+
+
+def test_the_agent_starts_its_queue_in_order_and_nobody_passes_the_first() -> None:
+    region = exact_region()
+    fleet(region, 1)  # 2,048 units
+    register(
+        region, "old", cpu=1024, memory=256, fargate=False, container={"stopTimeout": 60}, behaviour={"stop": "30 s"}
+    )
+    register(region, "big", cpu=2048, memory=256, fargate=False)
+    register(region, "small", cpu=512, memory=256, fargate=False)
+    run = {"launchType": "EC2"}
+    first = region.ecs.run_task(taskDefinition="old", **run)["tasks"][0]
+    region.run(until="60 s")
+    region.ecs.stop_task(task=first["taskArn"])
+    region.run(until="61 s")
+    # the scheduler's ledger has all 2,048 units, the host only 1,024 until 90 s
+    [big] = region.ecs.run_task(taskDefinition="big", **run)["tasks"]
+    region.run(until="62 s")
+    region.ecs.stop_task(task=big["taskArn"], reason="changed my mind")  # it is PENDING and gives its place back
+    assert region.ecs.run_task(taskDefinition="small", **run)["failures"][0]["reason"] == "RESOURCE:CPU"
+    region.run(until="63 s")
+    [big] = region.ecs.run_task(taskDefinition="big", **run)["tasks"]
+    region.run(until="64 s")
+    instance = next(iter(region.registry.cluster("default").instances_by_row.values()))
+    assert [task.revision.definition.family for task in instance.queue.values()] == ["big"]
+    region.run(until="120 s")
+    assert (90.0, "ACTIVATING") in statuses(region)[2]
+    assert not instance.queue
+
+
+def test_a_small_task_waits_behind_a_large_one_that_came_first() -> None:
+    region = exact_region()
+    fleet(region, 1)
+    slow = {"container": {"stopTimeout": 60}, "behaviour": {"stop": "30 s"}, "fargate": False}
+    register(region, "old", cpu=1536, memory=256, **slow)
+    register(region, "big", cpu=1024, memory=256, fargate=False)
+    register(region, "small", cpu=512, memory=256, fargate=False)
+    [old] = region.ecs.run_task(taskDefinition="old", launchType="EC2")["tasks"]
+    region.run(until="60 s")
+    region.ecs.stop_task(task=old["taskArn"])
+    region.run(until="61 s")
+    # 512 units are free on the host: enough for the small task, but the large one came first
+    region.ecs.run_task(taskDefinition="big", launchType="EC2")
+    region.run(until="62 s")
+    region.ecs.run_task(taskDefinition="small", launchType="EC2")
+    region.run(until="120 s")
+    _, big, small = statuses(region)
+    assert (90.0, "ACTIVATING") in big
+    assert (90.0, "ACTIVATING") in small
+
+
+def test_who_gives_up_at_the_head_of_the_queue_lets_the_next_one_start_at_once() -> None:
+    region = exact_region()
+    fleet(region, 1)
+    slow = {"container": {"stopTimeout": 60}, "behaviour": {"stop": "30 s"}, "fargate": False}
+    register(region, "old", cpu=1536, memory=256, **slow)
+    register(region, "big", cpu=1024, memory=256, fargate=False)
+    register(region, "small", cpu=512, memory=256, fargate=False)
+    [old] = region.ecs.run_task(taskDefinition="old", launchType="EC2")["tasks"]
+    region.run(until="60 s")
+    region.ecs.stop_task(task=old["taskArn"])
+    region.run(until="61 s")
+    [big] = region.ecs.run_task(taskDefinition="big", launchType="EC2")["tasks"]
+    region.ecs.run_task(taskDefinition="small", launchType="EC2")
+    region.run(until="70 s")
+    region.ecs.stop_task(task=big["taskArn"])
+    region.run(until="120 s")
+    assert (70.0, "ACTIVATING") in statuses(region)[2]
+
+
+def test_a_daemon_task_and_one_of_start_task_have_their_steps() -> None:
+    region = exact_region(record=FULL)
+    fleet(region, 1)
+    register(region, "agent", cpu=128, memory=128, fargate=False)
+    register(region, "job", cpu=1024, memory=512, fargate=False)
+    region.ecs.create_service(
+        serviceName="agent", taskDefinition="agent", schedulingStrategy="DAEMON", launchType="EC2"
+    )
+    region.run(until="30 s")
+    [instance] = region.ecs.list_container_instances()["containerInstanceArns"]
+    start = {"taskDefinition": "job", "containerInstances": [instance]}
+    assert region.ecs.start_task(**start)["failures"] == []
+    assert region.ecs.start_task(**start)["failures"][0]["reason"] == "RESOURCE:CPU"
+    daemon = steps(region, group="service:agent")
+    assert daemon["step"].tolist()[:3] == ["daemon", "status", "agent"]
+    assert daemon["passed"].all()
+    assert daemon["task_id"].notna().all()
+    started = steps(region, group="family:job", step="cpu")
+    assert started["passed"].tolist() == [True, False]
+    assert started["task_id"].isna().tolist() == [False, True]
+    assert started["found"].tolist() == ["1920 CPU units free", "896 CPU units free"]
+
+
+def test_the_vpc_and_the_trunk_are_attributes() -> None:
+    region = exact_region()
+    fleet(region, 1, name="plain")
+    fleet(region, 1, name="trunked", awsvpc_trunking=True)
+    shown = [
+        {a["name"]: a.get("value") for a in i["attributes"]}
+        for i in region.ecs.describe_container_instances(
+            containerInstances=region.ecs.list_container_instances()["containerInstanceArns"]
+        )["containerInstances"]
+    ]
+    assert len({one["ecs.vpc-id"] for one in shown}) == 1
+    assert ["ecs.awsvpc-trunk-id" in one for one in shown] == [False, True]
+    found = region.ecs.list_container_instances(filter="attribute:ecs.awsvpc-trunk-id exists")
+    assert len(found["containerInstanceArns"]) == 1

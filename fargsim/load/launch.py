@@ -79,6 +79,13 @@ class Launches:
         fargate = bool(strategy) and all(i.capacity_provider in FARGATE_PROVIDERS for i in strategy)
         return "FARGATE" if fargate else "EC2"
 
+    def _on_managed_instances(self, spec: CreateService | RunTask) -> bool:
+        if spec.launch_type is not None:
+            return False
+        strategy = spec.capacity_provider_strategy or self._defaults.get(tail(spec.cluster), ())
+        managed = {p.name for p in self._scenario.capacity_providers if p.managed_instances_provider is not None}
+        return any(item.capacity_provider in managed for item in strategy)
+
     def request_fault(self, service: CreateService) -> str | None:
         """Say that the tasks of a service with traffic are not told how to serve a request."""
         reference = tail(service.task_definition)
@@ -115,6 +122,9 @@ class Launches:
                 )
             if spec.placement_constraints:
                 yield Issue((*path, "placementConstraints"), "Fargate takes no placement constraints")
+        if spec.placement_strategy and self._on_managed_instances(spec):
+            message = "Managed Instances take no placement strategy: ECS spreads tasks over zones, then packs them"
+            yield Issue((*path, "placementStrategy"), message)
         yield from constraint_faults(spec.placement_constraints, (*path, "placementConstraints"))
         definition = self.definition(spec.task_definition)
         if definition is not None:

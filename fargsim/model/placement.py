@@ -23,12 +23,17 @@ class PlacementStrategy(EcsShape):
         if self.type == "random" and self.field is not None:
             raise ValueError("random takes no field")
         if self.type == "binpack" and (self.field or "").lower() not in ("cpu", "memory"):
-            raise ValueError(f"field of binpack must be cpu or memory, not {self.field!r}")
+            raise ValueError(f"field of binpack must be cpu or memory, {self._given}")
         if self.type == "spread" and not (
-            self.field in ("instanceId", "host") or (self.field or "").startswith("attribute:")
+            self.field in ("instanceId", "host")
+            or (self.field or "").removeprefix("attribute:") not in (self.field, "")
         ):
-            raise ValueError(f"field of spread must be instanceId, host or attribute:NAME, not {self.field!r}")
+            raise ValueError(f"field of spread must be instanceId, host or attribute:NAME, {self._given}")
         return self
+
+    @property
+    def _given(self) -> str:
+        return "but is missing" if self.field is None else f"not {self.field!r}"
 
 
 class PlacementConstraint(EcsShape):

@@ -128,12 +128,12 @@ class UpdateService(EcsShape):
     cluster: str = "default"
     desired_count: int | None = Field(default=None, ge=0, le=5_000)
     task_definition: str | None = None
-    capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = None
+    capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = Field(default=None, max_length=20)
     deployment_configuration: DeploymentChange | None = None
     availability_zone_rebalancing: Literal["ENABLED", "DISABLED"] | None = None
     network_configuration: NetworkConfiguration | None = None
-    placement_constraints: tuple[PlacementConstraint, ...] | None = None
-    placement_strategy: tuple[PlacementStrategy, ...] | None = None
+    placement_constraints: tuple[PlacementConstraint, ...] | None = Field(default=None, max_length=10)
+    placement_strategy: tuple[PlacementStrategy, ...] | None = Field(default=None, max_length=5)
     platform_version: str | None = None
     force_new_deployment: bool = False
     health_check_grace_period_seconds: int | None = Field(default=None, ge=0, le=2_147_483_647)

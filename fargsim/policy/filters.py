@@ -6,7 +6,7 @@ Reference, API_PortMapping.html (at most 100 reserved ports on an instance).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from fargsim.model.placement import PlacementConstraint
 from fargsim.model.taskdef import MemberOf
 from fargsim.policy.cluster_query import Query, parse
 from fargsim.policy.needs import TaskNeeds
+from fargsim.policy.query_nodes import Comparison, Node, Not
 from fargsim.policy.views import ZONE, AttributeColumn, FleetView, GroupView, Mask
 
 NOT_ACTIVE = "INACTIVE"
@@ -131,7 +132,14 @@ def constraint(asked: PlacementConstraint | MemberOf) -> Check:
             found=lambda _, group, row: f"{group.tasks.item(row)} of the group",
         )
     query = parse(asked.expression or "")
-    return Check(MEMBER_OF, f"memberOf({query.text})", _members(query), static=query.static, needed=query.text)
+    return Check(
+        MEMBER_OF,
+        f"memberOf({query.text})",
+        _members(query),
+        static=query.static,
+        needed=query.text,
+        found=_values_of(query),
+    )
 
 
 def value_of(column: AttributeColumn | None, row: int) -> str | None:
@@ -146,9 +154,39 @@ def _at_least(reason: str, name: str, column: Callable[[FleetView], NDArray[np.i
         name,
         lambda fleet, _: column(fleet) >= need,
         lambda fleet, _, row: column(fleet).item(row) >= need,
-        needed=f"{need} {unit}",
-        found=lambda fleet, _, row: f"{column(fleet).item(row)} {unit} free",
+        needed=_amount(need, unit),
+        found=lambda fleet, _, row: f"{_amount(column(fleet).item(row), unit)} free",
     )
+
+
+def _amount(number: int, unit: str) -> str:
+    return f"{number} {unit.removesuffix('s') if number == 1 else unit}"
+
+
+def _values_of(query: Query) -> Callable[[FleetView, GroupView, int], str]:
+    """Return what says which values an instance has of the attributes, and of the number of tasks, that a query names."""
+    subjects = tuple(dict.fromkeys(_subjects(query.root)))
+
+    def found(fleet: FleetView, group: GroupView, row: int) -> str:
+        told = []
+        for subject in subjects:
+            name = subject.removeprefix("attribute:")
+            if subject == "runningTasksCount":
+                told.append(_amount(fleet.running_tasks.item(row), "tasks"))
+            elif subject != name:
+                has = value_of(fleet.attributes.get(name), row)
+                told.append(f"no {name}" if has is None else f"{name} = {has}" if has else name)
+        return ", ".join(told)
+
+    return found
+
+
+def _subjects(node: Node) -> Iterator[str]:
+    if isinstance(node, Comparison):
+        yield node.subject
+    else:
+        for part in (node.part,) if isinstance(node, Not) else node.parts:
+            yield from _subjects(part)
 
 
 def _members(query: Query) -> Callable[[FleetView, GroupView], Mask]:

@@ -165,14 +165,22 @@ class Fleet:
         self._touch(row)
 
     def take(self, row: int, needs: TaskNeeds, group: str) -> None:
-        """Reserve what a task needs, when it is placed."""
-        self._move(row, needs, group, 1)
+        """Reserve what a task needs, when it is placed, and count it in its group."""
+        self._count(row, group, 1)
+        self._move(row, needs, 1)
 
-    def release(self, row: int, needs: TaskNeeds, group: str) -> None:
-        """Give back what a task had, when its desired status becomes STOPPED."""
-        self._move(row, needs, group, -1)
+    def leave(self, row: int, group: str) -> None:
+        """Count a task in its group no more, when its desired status becomes STOPPED; it keeps what it has."""
+        self._count(row, group, -1)
+        self._touch(row)
 
-    def _move(self, row: int, needs: TaskNeeds, group: str, sign: int) -> None:
+    def release(self, row: int, needs: TaskNeeds, group: str | None = None) -> None:
+        """Give back what a task had, when it enters STOPPING; with `group` it leaves its group, too."""
+        if group is not None:
+            self._count(row, group, -1)
+        self._move(row, needs, -1)
+
+    def _move(self, row: int, needs: TaskNeeds, sign: int) -> None:
         numbers = self._numbers
         numbers["free_cpu_units"][row] -= sign * needs.cpu_units
         numbers["free_memory_mib"][row] -= sign * needs.memory_mib
@@ -185,6 +193,9 @@ class Fleet:
             numbers["reserved_ports"][row] += sign * len(needs.host_ports)
             for port in needs.host_ports:
                 self._port(port)[row] = sign > 0
+        self._touch(row)
+
+    def _count(self, row: int, group: str, sign: int) -> None:
         if group not in self._groups:
             self._groups[group] = np.zeros(self._room, dtype=np.int64)
             self._sums[group] = {}
@@ -194,7 +205,6 @@ class Fleet:
             code = self._codes[name][row]
             if code >= 0:
                 sums[code] += sign
-        self._touch(row)
 
     def view(self) -> FleetView:
         """Return the fleet as it is; the same object until an instance, an attribute, a group or a port is added."""

@@ -44,13 +44,20 @@ class PlacementIndex:
         self._journal = fleet.journal
         self._read = len(fleet.journal)
         self._tasks = group.tasks
-        self._sums = group.by_value
         self._plan = plan
         self._keys: tuple[_Number, ...] = tuple(
             rule.column(fleet, group).item for rule in plan.rules if rule.column is not None
         )
         self._checks = tuple(check.row_passes for check in plan.dynamic)
         spread = [rule.spread_over for rule in plan.rules if rule.spread_over is not None]
+        at_class, at_row = iter(range(len(plan.rules))), iter(range(len(plan.rules)))
+        self._parts: tuple[tuple[_Number | None, int], ...] = tuple(
+            (None, next(at_row))
+            if rule.spread_over is None
+            else (group.by_value[rule.spread_over].item, next(at_class))
+            for rule in plan.rules
+        )
+        """Of each rule: the kept sums and the place of its value among a class's codes, or its place in an entry."""
         columns = [fleet.attributes[name].codes.tolist() for name in spread]
         numbers: dict[tuple[int, ...], int] = {}
         codes_of_rows = zip(*columns, strict=True) if columns else (() for _ in range(fleet.size))
@@ -83,8 +90,9 @@ class PlacementIndex:
             self._touch(journal[self._read], fleet, group)
             self._read += 1
         best: tuple[int, ...] | None = None
+        entries = self._entries
         for codes, heap in zip(self._codes, self._heaps, strict=True):
-            while heap and self._entries[heap[0][-1]] is not heap[0]:
+            while heap and entries[heap[0][-1]] is not heap[0]:
                 heappop(heap)
             if heap:
                 key = self._full_key(codes, heap[0])
@@ -94,16 +102,7 @@ class PlacementIndex:
 
     def _full_key(self, codes: tuple[int, ...], entry: _Entry) -> tuple[int, ...]:
         """Return the lexicographic key of a class's best row, with the classes' counts at their places in the chain."""
-        key = []
-        at_class = at_row = 0
-        for rule in self._plan.rules:
-            if rule.spread_over is not None:
-                key.append(self._sums[rule.spread_over].item(codes[at_class]))
-                at_class += 1
-            else:
-                key.append(entry[at_row])
-                at_row += 1
-        return (*key, entry[-1])
+        return (*[entry[at] if sums is None else sums(codes[at]) for sums, at in self._parts], entry[-1])
 
     def _touch(self, row: int, fleet: FleetView, group: GroupView) -> None:
         """Read one row anew."""

@@ -85,6 +85,15 @@ BINPACK_MEMORY = _by_column("binpack(memory)", _free_memory, "MiB free")
 DEFAULT_CHAIN = (SPREAD_ZONES, SPREAD_INSTANCES)
 """The chain of a service without a strategy; it also tells apart what another chain leaves equal."""
 
+MANAGED_INSTANCES = (
+    PlacementStrategy(type="spread", field=f"attribute:{ZONE}"),
+    PlacementStrategy(type="binpack", field="memory"),
+)
+"""What ECS does on Managed Instances, which take no strategy: zones first, then packing. That it packs by memory is an assumption.
+
+Source: Amazon ECS Developer Guide, task-placement.html, ManagedInstances.html.
+"""
+
 
 def rule_of(strategy: PlacementStrategy) -> Rule:
     """Return the rule of one item of ``placementStrategy``."""

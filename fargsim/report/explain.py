@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from fargsim.record.result import Result
+from fargsim.report.explain_words import SHOWN, more, told_decisions, told_stop
 from fargsim.report.facts import facts_of
 from fargsim.report.story import clock
 
-SHOWN = 6
-"""Candidates that are named in one line; the others are counted."""
 HOW_TO = "to have every step kept, write 'record: {placements: full}' into the scenario, or run it with --set record.placements=full"
 
 
@@ -51,10 +50,10 @@ def find_task(result: Result, *, task: str | None = None, service: str | None = 
         found = tasks[tasks["task_id"].str.startswith(wanted)]
         if not len(found):
             some = ", ".join(t[:8] for t in tasks["task_id"].head(SHOWN))
-            raise UnknownTask(f"no task's id begins with '{wanted}': tasks are {some or 'none'}{_more(len(tasks))}")
+            raise UnknownTask(f"no task's id begins with '{wanted}': tasks are {some or 'none'}{more(len(tasks))}")
         if len(found) > 1 and wanted not in set(found["task_id"]):
             some = ", ".join(found["task_id"].head(SHOWN).str.slice(0, len(wanted) + 6))
-            raise UnknownTask(f"the ids of {len(found)} tasks begin with '{wanted}': {some}{_more(len(found))}")
+            raise UnknownTask(f"the ids of {len(found)} tasks begin with '{wanted}': {some}{more(len(found))}")
         tasks = found if len(found) == 1 else found[found["task_id"] == wanted]
     if not len(tasks):
         raise UnknownTask("the run has no task")
@@ -72,8 +71,7 @@ def explain_task(result: Result, task_id: str) -> list[str]:
     steps = tables["placement_steps"]
     lines = [f"task {task_id}: {_whose(row)}, created at {_clock(row['created_at'], start)}"]
     mine = steps[(steps["task_id"] == task_id).fillna(False)]
-    for _, decision in mine.groupby("decision", sort=True):
-        lines += ["", *_decision(decision, start)]
+    lines += told_decisions([rows for _, rows in mine.groupby("decision", sort=True)], lambda at: _clock(at, start))
     lines += ["", _outcome(result, row, start)]
     stops = steps[(steps["kind"] == "stop") & (steps["candidate"] == task_id)]
     if not _absent(row["stop_code"]):
@@ -82,7 +80,7 @@ def explain_task(result: Result, task_id: str) -> list[str]:
     if chosen is not None:
         lines += ["", "Why this one was stopped:"]
         for number in chosen:
-            lines += _victims(steps[steps["decision"] == number], task_id)
+            lines += told_stop(steps[steps["decision"] == number], task_id)
     if not len(mine) and not len(stops):
         lines.append(f"The steps of the placement were not recorded: {HOW_TO}.")
     return lines
@@ -103,7 +101,11 @@ def explain_service(result: Result, task_ids: Sequence[str], service: str | None
     lost = steps[steps["task_id"].isna() & (steps["kind"] == "place") & ((steps["group"] == group) | (group is None))]
     if len(lost):
         _, newest = list(lost.groupby("decision", sort=True))[-1]
-        lines += ["", "The last attempt that found no place:", *_decision(newest, start)]
+        lines += [
+            "",
+            "The last attempt that found no place:",
+            *told_decisions([newest], lambda at: _clock(at, start))[1:],
+        ]
     return lines
 
 
@@ -123,10 +125,6 @@ def _row(result: Result, task_id: str) -> Row:
     tasks = result.tables["tasks"]
     row: dict[Any, Any] = tasks[tasks["task_id"] == task_id].iloc[0].to_dict()
     return row
-
-
-def _more(number: int) -> str:
-    return f" and {number - SHOWN} more" if number > SHOWN else ""
 
 
 def _clock(at: pd.Timestamp, start: pd.Timestamp) -> str:
@@ -165,72 +163,9 @@ def _outcome(result: Result, row: Row, start: pd.Timestamp) -> str:
     return f"placed on {where} at {_clock(one['at'], start)}, out of {one['candidates']} that would do"
 
 
-def _decision(rows: pd.DataFrame, start: pd.Timestamp) -> Iterator[str]:
-    """Tell one decision: what each step let through, with the figures of those it did not."""
-    first = rows.iloc[0]
-    kind = {"place": "", "wait": "tried again "}.get(first["kind"], "")
-    of = first["candidate_type"]
-    yield f"{kind}at {_clock(first['at'], start)}, by {of}:"
-    for step, told in rows.groupby("step", sort=False):
-        let, out = told[told["passed"]], told[~told["passed"]]
-        needed = told["needed"].iloc[0]
-        asks = "" if _absent(needed) else f" ({needed})"
-        what = f"  {step}{asks}: "
-        if of == "task":
-            yield what + str(told["found"].iloc[0]) + f" (task {str(told['candidate'].iloc[0])[:8]})"
-        elif not len(out):
-            yield what + f"{_those(let, len(told) <= SHOWN)} {'is' if len(let) == 1 else 'are all'} let through"
-        elif not len(let):
-            yield what + f"{_named(out)}; nothing is left: {out['reason'].iloc[0] or 'refused'}"
-        else:
-            yield what + f"{_named(let)} let through; not {_named(out)}"
-
-
-def _those(rows: pd.DataFrame, name_them: bool) -> str:
-    return _named(rows) if name_them else f"{len(rows)} candidates"
-
-
-def _named(rows: pd.DataFrame) -> str:
-    """Name candidates with what they have; beyond a handful only count them."""
-    parts = [
-        f"{candidate} ({found})" if not _absent(found) else str(candidate)
-        for candidate, found in zip(rows["candidate"].head(SHOWN), rows["found"].head(SHOWN), strict=True)
-    ]
-    return ", ".join(parts) + _more(len(rows))
-
-
 def _chosen(steps: pd.DataFrame, stops: pd.DataFrame) -> list[int] | None:
     """Return the decisions that led to the end of a task: the last run of stop decisions it came through to the end."""
     if not len(stops) or not bool(stops["passed"].iloc[-1]):
         return None
     at = stops["at"].iloc[-1]
     return [int(n) for n in dict.fromkeys(stops[stops["at"] == at]["decision"])]
-
-
-def _victims(rows: pd.DataFrame, task_id: str) -> Iterator[str]:
-    for step, told in rows.groupby("step", sort=False):
-        mine = told[told["candidate"] == task_id]
-        if not len(mine):
-            continue
-        one = mine.iloc[0]
-        needed = "" if _absent(one["needed"]) else f" ({one['needed']})"
-        has = "" if _absent(one["found"]) else f"{one['found']}; "
-        others = told[told["candidate"] != task_id]
-        kept, out = others[others["passed"]], others[~others["passed"]]
-        rest = []
-        if len(out):
-            rest.append("spared: " + ", ".join(f"{_short(t)}" for t in _pairs(out)) + _more(len(out)))
-        if len(kept):
-            rest.append(f"{len(kept)} more could still be chosen")
-        if not bool(one["passed"]):
-            rest.append("this one was spared by it")
-        yield f"  {step}{needed}: {has}{'; '.join(rest) or 'it is the only one'}"
-
-
-def _pairs(rows: pd.DataFrame) -> list[tuple[str, object]]:
-    return list(zip(rows["candidate"].head(SHOWN), rows["found"].head(SHOWN), strict=True))
-
-
-def _short(pair: tuple[str, object]) -> str:
-    task, found = pair
-    return f"{task[:8]} ({found})" if isinstance(found, str) else task[:8]

@@ -15,7 +15,7 @@ from fargsim.model.placement import CapacityProviderStrategyItem
 from fargsim.policy.capacity_provider import provider_to_shrink
 from fargsim.policy.victims import ServiceTasksView, VictimStep, fargate_fullest_zone, victims
 from fargsim.sim.kit import Kit
-from fargsim.sim.placement_records import PlacementRecords
+from fargsim.sim.placement_records import PlacementRecords, counted
 from fargsim.sim.state import TaskRun
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Chooser:
             picked = [candidates[i] for i in list(order)[:number]]
             if self._records.full and picked:
                 chosen = set(picked)
-                self._records.stop((t, "health", t in chosen, "unhealthy", "unhealthy") for t in candidates)
+                self._records.stop((t, "health", t in chosen, "unhealthy", _why_unhealthy(t)) for t in candidates)
             return picked
         found: list[TaskRun] = []
         for standing in ("pending", "undecided", "healthy"):
@@ -120,7 +120,7 @@ class Chooser:
         name = items[index].capacity_provider
         if self._records.full:
             has = {
-                item.capacity_provider: f"{item.capacity_provider}: base {item.base}, weight {item.weight}, {count} tasks"
+                item.capacity_provider: f"{item.capacity_provider}: base {item.base}, weight {item.weight}, {counted(count, 'task')}"
                 for item, count in zip(items, counts, strict=True)
             }
             self._records.stop(
@@ -156,6 +156,13 @@ class Chooser:
         if steps is not None:
             self._records.stop_by_rule(pool, steps)
         return pick
+
+
+def _why_unhealthy(task: TaskRun) -> str:
+    """Say why a task does not count as healthy any more."""
+    if task.host_drains:
+        return "on an instance that is draining"
+    return "about to be retired by Fargate" if task.retires else "unhealthy"
 
 
 def by_provider(items: Sequence[CapacityProviderStrategyItem], tasks: Iterable[TaskRun]) -> list[int]:

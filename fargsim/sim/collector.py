@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-YOUNG, MIDDLE, OLD = 100_000, 50, 1_000
+YOUNG, MIDDLE, OLD = 500_000, 50, 1_000
 """A run keeps nearly all it makes, and looking through it all again and again finds nothing: it is looked through less often."""
 
 

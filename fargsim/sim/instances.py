@@ -61,6 +61,8 @@ class InstanceRun:
         self.cpu_units = facts.vcpu * 1024
         self.memory_mib = registered_memory_mib(type_name, agent.ecs_reserved_memory_mib, factor)
         self.task_enis = awsvpc_task_limit(type_name, trunking=group.spec.awsvpc_trunking)
+        trunk = group.spec.awsvpc_trunking and facts.trunk_task_limit is not None
+        self.trunk_id = f"eni-{kit.identifier('trunk', 17)}" if trunk else ""
         self.gpus = self.host_gpus = facts.gpus
         self.public_ip = group.spec.public_ip
         self.operating_system_family = group.spec.operating_system_family
@@ -106,6 +108,8 @@ class InstanceRun:
         self.dynamic_ports = DynamicPorts()
         self.reconnected: simpy.Event | None = None
         """While its agent is cut off: happens when it is back."""
+        self.queue: dict[str, TaskRun] = {}
+        """Tasks that wait for resources of the host, in order of arrival."""
         self._freed: simpy.Event | None = None
         self.cpu_factor = 1.0
         """The share of its vCPUs that its CPU credits allow."""
@@ -123,18 +127,17 @@ class InstanceRun:
 
     def host_admits(self, task: TaskRun) -> bool:
         """Whether the agent has the resources of a task really free."""
-        definition = task.revision.definition
-        room = definition.cpu_units <= self.host_cpu_units and definition.memory_mib <= self.host_memory_mib
         needs = task.revision.needs
+        room = needs.cpu_units <= self.host_cpu_units and needs.memory_mib <= self.host_memory_mib
         return room and needs.gpus <= self.host_gpus and self.host_ports.isdisjoint(needs.host_ports)
 
     def host_take(self, task: TaskRun) -> None:
         """Reserve a task's resources on the host."""
-        definition = task.revision.definition
-        self.host_cpu_units -= definition.cpu_units
-        self.host_memory_mib -= definition.memory_mib
-        self.host_gpus -= task.revision.needs.gpus
-        self.host_ports.update(task.revision.needs.host_ports)
+        needs = task.revision.needs
+        self.host_cpu_units -= needs.cpu_units
+        self.host_memory_mib -= needs.memory_mib
+        self.host_gpus -= needs.gpus
+        self.host_ports.update(needs.host_ports)
         task.on_host = True
         if self.memory_group is not None:
             self.memory_group.review()
@@ -142,14 +145,22 @@ class InstanceRun:
     def host_free(self, task: TaskRun) -> None:
         """Give back what a stopped task held on the host, and let the agent start what waits."""
         if task.on_host:
-            definition = task.revision.definition
-            self.host_cpu_units += definition.cpu_units
-            self.host_memory_mib += definition.memory_mib
-            self.host_gpus += task.revision.needs.gpus
-            self.host_ports.difference_update(task.revision.needs.host_ports)
+            needs = task.revision.needs
+            self.host_cpu_units += needs.cpu_units
+            self.host_memory_mib += needs.memory_mib
+            self.host_gpus += needs.gpus
+            self.host_ports.difference_update(needs.host_ports)
             task.on_host = False
             if self.memory_group is not None:
                 self.memory_group.review()
+        self.look_at_queue()
+
+    def first_in_queue(self, task: TaskRun) -> bool:
+        """Whether a task is the next one that the agent starts."""
+        return next(iter(self.queue.values())) is task
+
+    def look_at_queue(self) -> None:
+        """Let the agent look again at the tasks that wait: a place has become free, or the first of them has gone."""
         freed, self._freed = self._freed, None
         if freed is not None:
             freed.succeed()
@@ -181,6 +192,8 @@ def register(kit: Kit, instance: InstanceRun) -> None:
             (s for s in group.spec.subnets if subnets[s].spec.availability_zone == instance.zone), ""
         ),
         "ecs.ami-id": group.template.image_id or "",
+        "ecs.vpc-id": kit.surroundings.network.vpc_id,
+        "ecs.awsvpc-trunk-id": instance.trunk_id,
         GROUP_ATTRIBUTE: group.name,
     } | group.spec.agent.ecs_instance_attributes
     agent = group.spec.agent

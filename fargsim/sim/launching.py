@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fargsim.model.placement import CapacityProviderStrategyItem
@@ -14,7 +14,7 @@ from fargsim.sim.choosing import Chooser, by_provider
 from fargsim.sim.errors import ClientException, ThrottlingException
 from fargsim.sim.fargate_capacity import UNAVAILABLE
 from fargsim.sim.overrides import Overrides
-from fargsim.sim.placement_records import PlacementRecords
+from fargsim.sim.placement_records import PlacementRecords, counted
 from fargsim.sim.placing import Placer
 from fargsim.sim.records import record_state
 from fargsim.sim.refusal import Refusal
@@ -311,3 +311,21 @@ class Launcher:
         """Choose the tasks that a service stops: the unhealthy ones, or those not healthy yet and then by the scale-in rule."""
         items = self.strategy(service.cluster, service.spec)
         return self._chooser.victims(service, deployment, items, number, unhealthy)
+
+    def told_moved(self, tasks: Sequence[TaskRun], pick: TaskRun, on_its_instance: Sequence[int]) -> None:
+        """Keep which task of a zone with too many goes to balance the zones, where records are full."""
+        if not self._records.full:
+            return
+        needed = "the newest" if pick.fargate else "on the instance with the most, the newest"
+        self._records.stop(
+            (
+                task,
+                "zone rebalancing",
+                task is pick,
+                needed,
+                f"in {task.zone}"
+                if task.fargate
+                else f"one of {counted(number, 'task')} of the service on its instance in {task.zone}",
+            )
+            for task, number in zip(tasks, on_its_instance, strict=True)
+        )

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from fargsim.sim.state import TaskRun
 
 HTTPS = 443
+VPC = "vpc-0123456789abcdef0"
+"""The VPC of a scenario whose security groups name none."""
 
 
 class SubnetRun:
@@ -70,6 +72,8 @@ class NetworkRun:
     def __init__(self, env: simpy.Environment, spec: Network, subnets: Iterable[Subnet]) -> None:
         self.subnets = {subnet.subnet_id: SubnetRun(env, subnet) for subnet in subnets}
         self._spec = spec
+        self.vpc_id = next((g.vpc_id for g in spec.security_groups if g.vpc_id), VPC)
+        """Identifier of the VPC: the one that security groups name, or one of our own."""
         self._by_service = {endpoint.service: endpoint for endpoint in spec.endpoints}
         self._groups = {
             name: group for group in spec.security_groups for name in (group.group_id, group.group_name) if name

@@ -95,6 +95,15 @@ class PlacementRecords:
             none: Said = (cluster.name, "status", False, "NO ACTIVE INSTANCES", "an instance", "none")
             self._rows(kind, task_id, task.group, cluster, "cluster", [none])
 
+    def one_instance(self, task: TaskRun, steps: Sequence[Step], who: str) -> None:
+        """Keep what the checks said of the one instance that a daemon service, or the caller of StartTask, wants a task on."""
+        cluster = task.cluster
+        name = cluster.fleet.view().instance_ids[steps[0].row]
+        wanted = "an instance that has none" if who == "daemon" else "the instance that the caller names"
+        task_id = None if steps[-1].reason is not None else task.task_id
+        said = [(name, who, True, None, wanted, ""), *(_said(name, step) for step in steps)]
+        self._rows("place", task_id, task.group, cluster, "instance", said)
+
     def same_as(self, task: TaskRun, other: str) -> None:
         """Keep that a waiting task was not tried because an equal one in front of it had found no place."""
         said: Said = (other, "waiting line", False, None, "", "an equal task in front of it found no place")
@@ -111,7 +120,7 @@ class PlacementRecords:
                 at == chosen,
                 None,
                 "base first, then the largest lack",
-                f"base {item.base}, weight {item.weight}, {count} tasks",
+                f"base {item.base}, weight {item.weight}, {counted(count, 'task')}",
             )
             for at, (item, count) in enumerate(zip(items, counts, strict=True))
         ]
@@ -171,6 +180,15 @@ class PlacementRecords:
                 found or None,
             )
         )
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number of things in words.
+
+    >>> counted(1, "task"), counted(0, "task")
+    ('1 task', '0 tasks')
+    """
+    return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
 def _said(name: str, step: Step) -> Said:

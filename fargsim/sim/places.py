@@ -1,4 +1,11 @@
-"""Giving places back: the scheduler's ledger at once, the host's when the task has stopped."""
+"""Taking places and giving them back: in the task's group, in the scheduler's ledger, on the host.
+
+A task leaves its group when its desired status becomes STOPPED, while its target may still drain; the scheduler's ledger when it enters
+STOPPING; its host when it has stopped.
+
+Source: Amazon ECS Developer Guide, task-placement-constraints.html (``distinctInstance`` looks at the desired status);
+github.com/aws/amazon-ecs-agent, agent/engine/host_resource_manager.go (the two ledgers).
+"""
 
 from __future__ import annotations
 
@@ -9,24 +16,38 @@ from fargsim.sim.state import TaskRun
 def reserve(task: TaskRun) -> None:
     """Reserve a placed task's resources in the scheduler's ledger."""
     cluster = task.cluster
-    definition = task.revision.definition
+    needs = task.revision.needs
     if task.instance is not None:
         assert task.instance.row is not None
-        needs = task.revision.needs
         cluster.fleet.take(task.instance.row, needs, task.group)
         if needs.dynamic_ports:
             taken = cluster.fleet.ports_of(task.instance.row)
             ports = task.instance.dynamic_ports
             task.dynamic_ports = tuple(ports.take(protocol, taken) for _, _, protocol in needs.dynamic_ports)
         task.instance.tasks[task.task_id] = task
-        cluster.reserved_cpu_units += definition.cpu_units
-        cluster.reserved_memory_mib += definition.memory_mib
+        cluster.reserved_cpu_units += needs.cpu_units
+        cluster.reserved_memory_mib += needs.memory_mib
     else:
-        cluster.fargate_cpu_units += definition.cpu_units
+        cluster.fargate_cpu_units += needs.cpu_units
         zones = cluster.zones_of(task)
         assert task.zone is not None
         zones[task.zone] = zones.get(task.zone, 0) + 1
-    task.reserved = True
+    task.reserved = task.in_group = True
+
+
+def leave_group(task: TaskRun) -> None:
+    """Count a task that is told to stop in its group, and in its zone on Fargate, no more; the second call does nothing.
+
+    The task of a daemon service stays until it enters STOPPING: the next one of its instance comes after it, never beside it.
+    """
+    if not task.in_group or task.daemon:
+        return
+    task.in_group = False
+    if task.instance is not None:
+        assert task.instance.row is not None
+        task.cluster.fleet.leave(task.instance.row, task.group)
+    elif task.zone is not None:
+        task.cluster.zones_of(task)[task.zone] -= 1
 
 
 def release_reservation(kit: Kit, task: TaskRun) -> None:
@@ -35,14 +56,15 @@ def release_reservation(kit: Kit, task: TaskRun) -> None:
         return
     task.reserved = False
     cluster = task.cluster
-    definition = task.revision.definition
+    needs = task.revision.needs
     if task.instance is not None:
         assert task.instance.row is not None
-        cluster.fleet.release(task.instance.row, task.revision.needs, task.group)
-        cluster.reserved_cpu_units -= definition.cpu_units
-        cluster.reserved_memory_mib -= definition.memory_mib
-    elif task.zone is not None:
+        cluster.fleet.release(task.instance.row, needs, task.group if task.in_group else None)
+        cluster.reserved_cpu_units -= needs.cpu_units
+        cluster.reserved_memory_mib -= needs.memory_mib
+    elif task.zone is not None and task.in_group:
         cluster.zones_of(task)[task.zone] -= 1
+    task.in_group = False
     if not task.fargate:
         cluster.capacity_changed()
 
@@ -53,10 +75,11 @@ def free_place(kit: Kit, task: TaskRun) -> None:
         if task.instance.credits is not None:
             task.instance.credits.settle()
         del task.instance.tasks[task.task_id]
-        for port, (_, _, protocol) in zip(task.dynamic_ports, task.revision.needs.dynamic_ports, strict=False):
-            if port is not None:
-                task.instance.dynamic_ports.give_back((port, protocol))
+        if task.dynamic_ports:
+            for port, (_, _, protocol) in zip(task.dynamic_ports, task.revision.needs.dynamic_ports, strict=False):
+                if port is not None:
+                    task.instance.dynamic_ports.give_back((port, protocol))
         task.instance.host_free(task)
     elif task.zone is not None:
-        task.cluster.fargate_cpu_units -= task.revision.definition.cpu_units
+        task.cluster.fargate_cpu_units -= task.revision.needs.cpu_units
         task.cluster.fargate_freed(task)

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fargsim.model.placement import PlacementConstraint
+from fargsim.model.placement import PlacementConstraint, PlacementStrategy
 from fargsim.model.service import CreateService, RunTask
 from fargsim.model.taskdef import MemberOf
 from fargsim.policy.explain import explain_row
 from fargsim.policy.needs import needs_of
 from fargsim.policy.placement import NoPlacement, Place, PlacementPlan, compile_placement, place, service_event
+from fargsim.policy.strategies import MANAGED_INSTANCES
 from fargsim.policy.victims import fargate_zone
 from fargsim.sim.groups import GROUP_ATTRIBUTE
 from fargsim.sim.placement_records import PlacementRecords
@@ -79,7 +80,7 @@ class Placer:
         fleet = task.cluster.fleet
         plan = self.plan(task, provider, where.zone)
         if where.host is not None:
-            why = explain_row(plan, fleet.view(), fleet.group(task.group), where.host)[-1].reason
+            why = self._looked_at(task, plan, where.host, "daemon")
             return Place(where.host, 1) if why is None else NoPlacement(((why, 1),), where.host, why)
         draw = float(self._kit.streams[f"placement/{task.group}"].random()) if plan.draws else 0.0
         group = fleet.group(task.group, plan.spread_over)
@@ -91,9 +92,17 @@ class Placer:
     def cannot(self, task: TaskRun, row: int) -> str | None:
         """Say why a task cannot go to an instance that was chosen for it, whatever constraints say; None where it can."""
         zones = self._registry.zones_of_subnets(task.spec.network_configuration) or None
-        plan = compile_placement(needs_of(task.revision.definition, zones), service=False)
+        return self._looked_at(
+            task, compile_placement(needs_of(task.revision.definition, zones), service=False), row, "StartTask"
+        )
+
+    def _looked_at(self, task: TaskRun, plan: PlacementPlan, row: int, who: str) -> str | None:
+        """Say why a task cannot go to the only instance that was looked at, and keep what was said of it."""
         fleet = task.cluster.fleet
-        return explain_row(plan, fleet.view(), fleet.group(task.group), row)[-1].reason
+        steps = explain_row(plan, fleet.view(), fleet.group(task.group), row)
+        if self._records.full:
+            self._records.one_instance(task, steps, who)
+        return steps[-1].reason
 
     def plan(self, task: TaskRun, provider: ProviderRun | None, zone: str | None = None) -> PlacementPlan:
         """Return the compiled request of a task, in one zone if that is wanted; equal requests share one."""
@@ -110,10 +119,12 @@ class Placer:
         )
         only = provider.group.name if provider is not None and elsewhere else None
         rules = (spec.placement_strategy, spec.placement_constraints, spec.network_configuration)
-        key = (id(task.revision), task.group, rules, only, zone)
+        by_ecs = provider is not None and provider.on_wait is not None
+        key = (id(task.revision), task.group, rules, only, zone, by_ecs)
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = self._compile(task, spec, only, zone)
+            strategies = MANAGED_INSTANCES if by_ecs else spec.placement_strategy
+            plan = self._plans[key] = self._compile(task, spec, strategies, only, zone)
         if len(self._recent) >= RECENT_MAX:
             self._recent.clear()
         self._recent[recent] = (spec, plan)
@@ -129,7 +140,12 @@ class Placer:
         return compile_placement(needs, constraints, spec.placement_strategy, service=True)
 
     def _compile(
-        self, task: TaskRun, spec: CreateService | RunTask, only: str | None, zone: str | None
+        self,
+        task: TaskRun,
+        spec: CreateService | RunTask,
+        strategies: tuple[PlacementStrategy, ...],
+        only: str | None,
+        zone: str | None,
     ) -> PlacementPlan:
         zones = self._registry.zones_of_subnets(spec.network_configuration) or None
         needs = needs_of(task.revision.definition, zones)
@@ -143,7 +159,7 @@ class Placer:
         return compile_placement(
             needs,
             constraints,
-            spec.placement_strategy,
+            strategies,
             service=task.service is not None,
         )
 

@@ -239,6 +239,7 @@ class Rebalancer:
         for _ in range(min(number, len(left))):
             on = {id(t.instance): sum(o.instance is t.instance for o in left) for t in left}
             pick = max(left, key=lambda t: (on[id(t.instance)], t.number))
+            self._service.actions.told_moved(left, pick, [on[id(t.instance)] for t in left])
             left.remove(pick)
             chosen.append(pick)
         return chosen

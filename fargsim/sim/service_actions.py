@@ -101,6 +101,10 @@ class ServiceActions:
         """Choose whom to stop: the unhealthy ones, or those not healthy yet and then by the scale-in rule."""
         return self._launcher.victims(self._service, deployment, number, unhealthy)
 
+    def told_moved(self, tasks: Sequence[TaskRun], pick: TaskRun, on_its_instance: Sequence[int]) -> None:
+        """Keep which task of a zone with too many goes to balance the zones, where records are full."""
+        self._launcher.told_moved(tasks, pick, on_its_instance)
+
     def reason_to_stop(self, task: TaskRun, unhealthy: bool) -> str:
         """Return the ``stoppedReason`` of a task that the scheduler stops."""
         if task.retires:

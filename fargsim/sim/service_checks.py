@@ -90,9 +90,17 @@ def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService |
             f"Task definition {revision.name} does not support the FARGATE launch type: "
             "its requiresCompatibilities must include FARGATE."
         )
-    if fargate and (spec.placement_strategy or spec.placement_constraints):
+    given = [
+        name
+        for name, value in (
+            ("placementStrategy", spec.placement_strategy),
+            ("placementConstraints", spec.placement_constraints),
+        )
+        if value
+    ]
+    if fargate and given:
         raise InvalidParameterException(
-            "Placement strategies and constraints are not supported with FARGATE launch type."
+            f"Placement strategies and constraints are not supported with FARGATE launch type ({', '.join(given)})."
         )
     if definition.effective_network_mode == "awsvpc" and spec.network_configuration is None:
         raise InvalidParameterException(
@@ -115,14 +123,20 @@ def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService |
             raise InvalidParameterException(f"capacityProviderStrategy: {fault}, but {revision.name} is one.")
     known = [registry.providers.get(item.capacity_provider) for item in strategy]
     mode = definition.effective_network_mode
-    if mode not in MANAGED_MODES and any(p is not None and p.on_wait is not None for p in known):
+    managed = any(p is not None and p.on_wait is not None for p in known)
+    if managed and spec.placement_strategy:
+        raise InvalidParameterException(
+            "Placement strategies are not supported with Managed Instances capacity providers (placementStrategy): "
+            "tasks are spread over zones, then packed."
+        )
+    if managed and mode not in MANAGED_MODES:
         raise InvalidParameterException(
             f"Managed Instances run tasks with networkMode {' or '.join(MANAGED_MODES)}, but {revision.name} has {mode}."
         )
     number = len(spec.placement_constraints) + len(definition.placement_constraints)
     if number > CONSTRAINTS_MAX:
         raise InvalidParameterException(
-            f"A task may have {CONSTRAINTS_MAX} placement constraints, those of its task definition included, not {number}."
+            f"placementConstraints: a task may have {CONSTRAINTS_MAX}, those of its task definition included, not {number}."
         )
     check_expressions(spec.placement_constraints)
 
@@ -176,7 +190,9 @@ def check_daemon(cluster: ClusterRun, spec: CreateService) -> None:
         As CreateService and UpdateService do.
     """
     if uses_fargate(cluster, spec):
-        raise InvalidParameterException("The daemon scheduling strategy is not supported with FARGATE launch type.")
+        raise InvalidParameterException(
+            "The daemon scheduling strategy is not supported with FARGATE launch type (schedulingStrategy): use REPLICA."
+        )
     default = spec.launch_type is None and cluster.spec.default_capacity_provider_strategy
     if spec.capacity_provider_strategy or default:
         raise InvalidParameterException(

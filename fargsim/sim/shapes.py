@@ -96,17 +96,24 @@ def describe_task(kit: Kit, start: datetime, task: TaskRun) -> dict[str, Any]:
         "startedBy": task.started_by,
         "stopCode": task.stop_wanted.code if task.stop_wanted else None,
         "stoppedReason": task.stop_wanted.reason if task.stop_wanted else None,
-        "createdAt": instant(start, task.created_at),
-        "connectivityAt": instant(start, task.connectivity_at),
-        "pullStartedAt": instant(start, task.pull_started_at),
-        "pullStoppedAt": instant(start, task.pull_stopped_at),
-        "startedAt": instant(start, task.started_at),
-        "stoppingAt": instant(start, task.stopping_at),
-        "executionStoppedAt": instant(start, task.execution_stopped_at),
-        "stoppedAt": instant(start, task.stopped_at),
+        **{name: instant(start, at) for name, at in _instants(task) if at is not None},
         "containers": [{**one, **network_bindings(task, one["name"])} for one in _containers(task)],
     }
     return {key: value for key, value in answer.items() if value is not None}
+
+
+def _instants(task: TaskRun) -> tuple[tuple[str, int | None], ...]:
+    """Return the instants of a task's life under the names that DescribeTasks gives them."""
+    return (
+        ("createdAt", task.created_at),
+        ("connectivityAt", task.connectivity_at),
+        ("pullStartedAt", task.pull_started_at),
+        ("pullStoppedAt", task.pull_stopped_at),
+        ("startedAt", task.started_at),
+        ("stoppingAt", task.stopping_at),
+        ("executionStoppedAt", task.execution_stopped_at),
+        ("stoppedAt", task.stopped_at),
+    )
 
 
 def _containers(task: TaskRun) -> list[dict[str, Any]]:

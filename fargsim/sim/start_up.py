@@ -94,14 +94,25 @@ def settle(kit: Kit, task: TaskRun) -> None:
 def wait_for_host(kit: Kit, task: TaskRun) -> Process:
     """Let the agent queue the task until the tasks that are still stopping have really freed its resources.
 
+    The queue is first come, first served: a task that would fit does not pass one in front of it that does not.
+
     Source: the control plane frees the resources of a stopping task at once, the agent only when it has stopped
-    (github.com/aws/amazon-ecs-agent, agent/engine/host_resource_manager.go).
+    (github.com/aws/amazon-ecs-agent, agent/engine/host_resource_manager.go, docker_task_engine.go: ``monitorQueuedTasks``).
     """
-    if task.instance is None:
+    instance = task.instance
+    if instance is None:
         return
-    while task.instance.reconnected is not None or not task.instance.host_admits(task):
-        yield task.instance.reconnected or task.instance.when_freed(kit.env)
-    task.instance.host_take(task)
+    if instance.reconnected is not None or instance.queue or not instance.host_admits(task):
+        instance.queue[task.task_id] = task
+        try:
+            while instance.reconnected is not None or not (
+                instance.first_in_queue(task) and instance.host_admits(task)
+            ):
+                yield instance.reconnected or instance.when_freed(kit.env)
+        finally:
+            del instance.queue[task.task_id]
+            instance.look_at_queue()
+    instance.host_take(task)
 
 
 def activate(kit: Kit, task: TaskRun) -> Process:

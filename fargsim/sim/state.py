@@ -129,6 +129,8 @@ class TaskRun:
     """Whether its containers keep their images on the disk of its instance."""
     reserved: bool = False
     """Whether it holds resources in the scheduler's ledger."""
+    in_group: bool = False
+    """Whether it counts as one of its task group on its instance."""
     on_host: bool = False
     """Whether it holds resources of its host."""
     last_status: str = "PROVISIONING"

@@ -17,6 +17,8 @@ from fargsim.model.distribution import Constant, Distribution, Exponential, Logn
 
 Floats = npt.NDArray[np.float64]
 
+SAMPLERS_MAX = 1024
+
 
 class Streams:
     """All random numbers of one run.
@@ -40,6 +42,8 @@ class Streams:
         self.seed = seed
         self.replication = replication
         self._open: dict[str, np.random.Generator] = {}
+        self._samplers: dict[int, tuple[Distribution, Callable[[np.random.Generator, int], Floats]]] = {}
+        """By the identity of a distribution, which is kept so that no other takes its number."""
 
     def __getitem__(self, name: str) -> np.random.Generator:
         """Return the generator of a stream; the same object each time."""
@@ -57,7 +61,12 @@ class Streams:
             return 0
         if isinstance(distribution, Constant):
             return distribution.constant
-        return round(float(sampler(distribution)(self[name], 1)[0]))
+        known = self._samplers.get(id(distribution))
+        if known is None:
+            if len(self._samplers) >= SAMPLERS_MAX:
+                self._samplers.clear()
+            known = self._samplers[id(distribution)] = (distribution, sampler(distribution))
+        return round(float(known[1](self[name], 1)[0]))
 
     def identifier(self, kind: str, number: int, digits: int) -> str:
         """Return a hexadecimal identifier that looks like AWS's and is the same in every run of this seed."""

@@ -25,7 +25,7 @@ from fargsim.sim.containers import (
     watch_health,
 )
 from fargsim.sim.kit import Kit
-from fargsim.sim.places import free_place, release_reservation
+from fargsim.sim.places import free_place, leave_group, release_reservation
 from fargsim.sim.records import record_killed, record_task
 from fargsim.sim.start_up import StartFailed, activate, leave, provision, settle, wait_for_host
 from fargsim.sim.state import Stop, TaskRun
@@ -165,6 +165,7 @@ def stop_task(kit: Kit, task: TaskRun, stop: Stop) -> bool:
     if not task.alive and not (stop.kill and task.last_status != "STOPPED"):
         return False
     task.desired_status = "STOPPED"
+    leave_group(task)
     if task.stop_wanted is None or not stop.kill:
         task.stop_wanted = stop
     if stop.kill:
@@ -189,6 +190,7 @@ def wind_down(kit: Kit, task: TaskRun) -> Process:
     try:
         while task.instance is not None and task.instance.reconnected is not None and not stop.kill:
             # an agent that is cut off neither hears that the task is to stop nor says that it has: it stays as it was last known
+            leave_group(task)
             for group, target in task.targets if task.exit_code is not None else ():
                 group.drop(target)  # but what has ended answers nobody
             yield task.instance.reconnected
@@ -238,7 +240,10 @@ def drain(kit: Kit, task: TaskRun) -> Process:
     """Deregister from every target group and wait until each target is unused."""
     if not task.targets:
         return
+    leave_group(task)
     enter(kit, task, "DEACTIVATING")
+    if task.instance is not None and task.spec.placement_constraints:
+        task.cluster.capacity_changed()  # it is not of the group any more: another task may come to its instance
     unused = kit.env.event()
     left = len(task.targets)
 
