@@ -19,7 +19,7 @@ from scipy import stats
 
 FAMILY = 20261123
 FAMILY_ERROR_RATE = 1e-3
-CHECKS = 36  # K: of test_statistical_*.py, which counts them, 1 of test_kernel_pull.py, 2 of test_kernel_hosts.py; long runs are another family
+CHECKS = 36  # K: of test_statistical_*.py (counted there), 1 of test_kernel_pull.py, 2 of test_kernel_hosts.py; long runs: another family
 WIDTH = 0.02
 
 
