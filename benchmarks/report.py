@@ -59,6 +59,7 @@ def main() -> None:
     quick = "--quick" in sys.argv[1:]
     kernel = script("bench_kernel.py", "--json", *(["--requests", "1000000"] if quick else []))
     queue = script("bench_mm10.py", "--json", *(["--requests", "10000000"] if quick else []))
+    hosts = script("bench_hosts.py", "--json", *(["--requests", "200000"] if quick else []))
     day = script("bench_day.py", "2" if quick else "24")
     small = script("bench_control_plane.py", "10000", "10000")
     large = script("bench_control_plane.py", "20000" if quick else "100000", "10000")
@@ -115,6 +116,12 @@ def main() -> None:
             cold <= 40 and warm <= 12,
         ),
         row("sweep on 2 cores", ">= 1.8 x one core", "no sweep yet", None),
+        row(
+            "tasks that share hosts, two services, against each task alone",
+            "-",
+            f"{hosts['on_hosts_over_alone']:.1f} x",
+            None,
+        ),
     ]
     PAGE.write_text(
         "# Performance\n\n"
