@@ -66,6 +66,7 @@ class NetworkRun:
 
     def __init__(self, env: simpy.Environment, spec: Network, subnets: Iterable[Subnet]) -> None:
         self.subnets = {subnet.subnet_id: SubnetRun(env, subnet) for subnet in subnets}
+        self.without_fargate = frozenset(spec.zones_without_fargate)
         self._spec = spec
         self._by_service = {endpoint.service: endpoint for endpoint in spec.endpoints}
         self._groups = {

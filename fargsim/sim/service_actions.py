@@ -64,7 +64,9 @@ class ServiceActions:
             if not isinstance(outcome, TaskRun):
                 self.refused = True
                 wait = self._kit.us("scheduler_tick_s")
-                if outcome.event:
+                if outcome.passes:
+                    service.events.throttled()
+                else:
                     service.events.once(outcome.event, outcome.event_name, "ERROR")
                     full = outcome.reason == "PROVISIONING"
                     wait = self.placement.queue_full() if full else self.placement.failed()
