@@ -208,6 +208,7 @@ class ClusterRun:
     name: str
     spec: Cluster
     fleet: Fleet
+    deleted: bool = False
     tasks: dict[str, TaskRun] = field(default_factory=dict)
     services: dict[str, ServiceRun] = field(default_factory=dict)
     waiting: dict[str, TaskRun] = field(default_factory=dict)
