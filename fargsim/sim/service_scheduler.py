@@ -336,8 +336,12 @@ class ServiceRun:
             task.health_status if task.health_checked and not task.settled else None,
             waited=task.settled or since_us >= kit.us("no_health_check_wait_s"),
             in_grace=since_us < self.spec.health_check_grace_period_seconds * US_PER_S,
-            host_drains=task.host_drains,
         )
+        if task.host_drains:
+            if task.serves != (standing == "healthy"):
+                task.serves = standing == "healthy"
+                self.attend(kit.now)
+            standing = "unhealthy"  # it must be replaced in any case
         if standing == deployment.standing[task]:
             return
         deployment.put(task, standing)

@@ -137,6 +137,8 @@ class TaskRun:
     healthy: bool = False
     health_checked: bool = False
     host_drains: bool = False
+    serves: bool = False
+    """On a draining instance: whether it would count as healthy elsewhere."""
     retires: str = ""
     """Why Fargate takes it out of service, once it does."""
     counted_running: bool = False
