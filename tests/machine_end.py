@@ -90,8 +90,10 @@ def all_is_well(world: World, watch: Watch) -> None:
     for name in NAMES:
         world.attempt(room, "deregister_scalable_target", ResourceId=f"service/{CLUSTER}/{name}")
     world.attempt("cloudwatch", "delete_alarms", AlarmNames=["high"])
+    pass_time(world, watch, 20)  # the rates of the API have their tokens back
     for family in FAMILIES:
-        world.register(family, "good")
+        while not world.register(family, "good"):
+            pass_time(world, watch, 1)
     for service in world.services():
         world.ecs("update_task_protection", service=service.name, count=50, protectionEnabled=False)
         family = service.revision.definition.family

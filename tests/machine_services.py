@@ -131,8 +131,8 @@ class ServiceRules(RuleBasedStateMachine):
         service = self.world.cluster.services.get(name)
         if service is not None:
             family = service.revision.definition.family
-            self.world.register(family, kind)
-            self.world.ecs("update_service", service=name, taskDefinition=family)
+            if self.world.register(family, kind):
+                self.world.ecs("update_service", service=name, taskDefinition=family)
 
     @rule(
         name=names,

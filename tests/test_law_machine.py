@@ -236,6 +236,22 @@ class Machine(ServiceRules):
     def lose_instance(self, fleet: str, count: int) -> None:
         self.world.fault(instance_loss={"auto_scaling_group": fleet, "count": count})
 
+    @rule(zone=st.sampled_from(ZONES), count=st.integers(1, 3))
+    def lose_instances_of_a_zone(self, zone: str, count: int) -> None:
+        self.world.fault(instance_loss={"zone": zone, "count": count})
+
+    @rule(fleet=fleets, count=st.integers(1, 2))
+    def impair_instance(self, fleet: str, count: int) -> None:
+        self.world.fault(instance_impaired={"auto_scaling_group": fleet, "count": count})
+
+    @rule(zone=st.sampled_from(ZONES), lasts=st.integers(1, 400), every=st.booleans())
+    def no_instances(self, zone: str, lasts: int, every: bool) -> None:
+        self.world.fault(lasts, ec2_capacity_unavailable={"zones": [] if every else [zone]})
+
+    @rule(zone=st.sampled_from(ZONES), lasts=st.integers(0, 400), share=st.sampled_from([0.5, 1.0]))
+    def reclaim(self, zone: str, lasts: int, share: float) -> None:
+        self.world.fault(lasts, "no_capacity_for", fargate_spot_reclaim={"zones": [zone], "share": share})
+
     @rule(fleet=fleets, count=st.integers(1, 2), lasts=st.integers(1, 400))
     def cut_off(self, fleet: str, count: int, lasts: int) -> None:
         self.world.fault(lasts, agent_disconnected={"auto_scaling_group": fleet, "count": count})
@@ -269,6 +285,7 @@ class Machine(ServiceRules):
     @precondition(lambda self: hasattr(self, "watch"))
     def laws(self) -> None:
         machine_laws.check(self.world, at_once=True)
+        self.watch.everyone()
 
     def teardown(self) -> None:
         # what was broken on the way is told, not what follows from it
@@ -281,7 +298,7 @@ HEALTH = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_t
 
 def test_whatever_is_done() -> None:
     run_state_machine_as_test(
-        Machine, settings=settings(max_examples=12, stateful_step_count=50, suppress_health_check=HEALTH)
+        Machine, settings=settings(max_examples=5, stateful_step_count=150, suppress_health_check=HEALTH)
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fargsim.model.service import CreateService
-from fargsim.policy.deployment import scaled_wanted
+from fargsim.policy.deployment import bounds, scaled_wanted
 from fargsim.policy.health import standing_of
 from fargsim.sim.controllers import Controller, controller_of, kind_of
 from fargsim.sim.deployments import REVISION_KEYS, DeploymentRun
@@ -338,8 +338,10 @@ class ServiceRun:
             in_grace=since_us < self.spec.health_check_grace_period_seconds * US_PER_S,
         )
         if task.host_drains:
-            if task.serves != (standing == "healthy"):
-                task.serves = standing == "healthy"
+            # what Fargate retires goes even where the bounds let nothing go
+            serves = standing == "healthy" and not (task.retires and self._fixed())
+            if task.serves != serves:
+                task.serves = serves
                 self.attend(kit.now)
             standing = "unhealthy"  # it must be replaced in any case
         if standing == deployment.standing[task]:
@@ -357,6 +359,13 @@ class ServiceRun:
             self.events.say(f"(task {task.task_id}) is unhealthy in {where} due to (reason {why}).", kind="WARN")
         self.actions.disturbed()
         self.attend(kit.now)
+
+    def _fixed(self) -> bool:
+        """Whether the bounds let nobody start and nobody stop."""
+        configuration = self.spec.deployment_configuration
+        low, high = configuration.minimum_healthy_percent, configuration.maximum_percent
+        found = bounds(self.desired, 100 if low is None else low, 200 if high is None else high)
+        return found.lower >= self.desired >= found.upper
 
     def _judge_after_grace(self, task: TaskRun) -> None:
         if task.started_at is not None:
