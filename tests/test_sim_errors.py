@@ -201,6 +201,12 @@ CASES: dict[str, tuple[Callable[[Region], Any], str, tuple[str, ...]]] = {
         "InvalidParameterException",
         ("desiredCount", "force"),
     ),
+    "EXTERNAL instances": (create(launchType="EXTERNAL"), "ClientException", ("launchType", "EC2 or FARGATE")),
+    "run_task: EXTERNAL instances": (
+        lambda r: r.ecs.run_task(**{**ON_EC2, "launchType": "EXTERNAL"}),
+        "ClientException",
+        ("launchType", "EC2 or FARGATE"),
+    ),
     "EXTERNAL": (create(deploymentController={"type": "EXTERNAL"}), "ClientException", ("EXTERNAL",)),
     "CODE_DEPLOY without a balancer": (
         create(deploymentController={"type": "CODE_DEPLOY"}),

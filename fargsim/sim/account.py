@@ -58,22 +58,19 @@ class TokenBucket:
 class Window:
     """So many launches in any rolling minute."""
 
-    def __init__(self, per_minute: float | None) -> None:
-        self._limit = per_minute
+    def __init__(self) -> None:
         self._taken: deque[tuple[int, int]] = deque()
         self._sum = 0
 
-    def available(self, now_us: int) -> int:
+    def available(self, now_us: int, per_minute: float | None) -> int:
         """Return how many launches are still allowed in the minute that ends now."""
-        if self._limit is None:
-            return 1 << 30
         while self._taken and self._taken[0][0] <= now_us - MINUTE_US:
             self._sum -= self._taken.popleft()[1]
-        return max(0, int(self._limit) - self._sum)
+        return 1 << 30 if per_minute is None else max(0, int(per_minute) - self._sum)
 
     def take(self, now_us: int, number: int) -> None:
         """Count launches."""
-        if number and self._limit is not None:
+        if number:
             self._taken.append((now_us, number))
             self._sum += number
 
