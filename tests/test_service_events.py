@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 from deployment_helpers import BREAKER, MISSING, by_begin, service, updated
 from shift_helpers import front
-from sim_helpers import EXACT, SUBNETS, behind, exact_region, fleet, network, register, target_group
+from sim_helpers import EXACT, SUBNETS, associate, behind, exact_region, fleet, network, register, target_group
 
 from fargsim import Region
 
@@ -83,6 +83,20 @@ def no_instance() -> Region:
     region = exact_region()
     register(region, fargate=False, memory=1024)
     region.ecs.create_service(serviceName="web", taskDefinition="web", desiredCount=1, launchType="EC2")
+    region.run(until="5 min")
+    return region
+
+
+def no_instance_of_the_provider() -> Region:
+    region = exact_region()
+    register(region, fargate=False, memory=1024)
+    fleet(region, 0)
+    region.ecs.create_capacity_provider(name="cp", autoScalingGroupProvider={"autoScalingGroupArn": "asg"})
+    associate(region, "cp")
+    strategy = [{"capacityProvider": "cp", "weight": 1}]
+    region.ecs.create_service(
+        serviceName="web", taskDefinition="web", desiredCount=1, capacityProviderStrategy=strategy
+    )
     region.run(until="5 min")
     return region
 
@@ -238,6 +252,12 @@ CAN: list[tuple[Callable[[], Region], str, str, str]] = [
         "SERVICE_TASK_PLACEMENT_FAILURE",
         r"was unable to place a task because no container instance met all of its requirements\. "
         r"Reason: No Container Instances were found in your cluster\.",
+    ),
+    (
+        no_instance_of_the_provider,
+        "ERROR",
+        "SERVICE_TASK_PLACEMENT_FAILURE",
+        r"was unable to reach steady state\. Reason: No Container Instances were found in your capacity provider\.",
     ),
     (
         no_vcpu,
