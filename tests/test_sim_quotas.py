@@ -138,3 +138,39 @@ def test_a_capacity_provider_in_use_stays_with_its_cluster() -> None:
         region.ecs.put_cluster_capacity_providers(**only)
     region.run(until="3 min")
     region.ecs.put_cluster_capacity_providers(**only)
+
+
+def test_run_task_beyond_the_launch_rate_is_throttled():
+    region = exact_region(quotas={"fargate_on_demand_launch_burst": 12, "fargate_on_demand_launches_per_s": 1})
+    register(region)
+    assert len(region.ecs.run_task(**fargate(count=10))["tasks"]) == 10
+    part = region.ecs.run_task(**fargate(count=10))
+    assert len(part["tasks"]) == 2
+    assert len(part["failures"]) == 8
+    with pytest.raises(AwsError) as caught:
+        region.ecs.run_task(**fargate(count=1))
+    assert caught.value.code == "ThrottlingException"
+
+
+def test_run_task_beyond_the_provisioning_limit():
+    region = exact_region(quotas={"provisioning_tasks_per_cluster": 12})
+    register(region, fargate=False, memory=1024)
+    fleet(region, 0)
+    region.ecs.create_capacity_provider(
+        name="cp",
+        autoScalingGroupProvider={"autoScalingGroupArn": "asg", "managedScaling": {"status": "ENABLED"}},
+    )
+    associate(region, "cp")
+    call = {
+        "taskDefinition": "web",
+        "count": 10,
+        "capacityProviderStrategy": [{"capacityProvider": "cp", "weight": 1}],
+    }
+    assert len(region.ecs.run_task(**call)["tasks"]) == 10
+    part = region.ecs.run_task(**call)
+    assert (len(part["tasks"]), len(part["failures"])) == (2, 8)
+    with pytest.raises(AwsError) as caught:
+        region.ecs.run_task(**call)
+    assert caught.value.code == "ClientException"
+    assert "provisioning" in str(caught.value)
+    assert len(region.ecs.list_tasks()["taskArns"]) == 12
