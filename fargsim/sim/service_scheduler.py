@@ -314,6 +314,8 @@ class ServiceRun:
             deployment.wanted = max(0, deployment.wanted - 1)
         # nobody here asked for it: the task was lost, and it takes the scheduler a while to notice
         self.actions.disturbed()
+        while deployment.successor is not None:
+            deployment = deployment.successor  # who will notice
         deployment.unnoticed += 1
         notice_at = self._kit.now + self._kit.us("service_reaction_s")
         self._kit.at(notice_at, lambda: self._notice(deployment))
