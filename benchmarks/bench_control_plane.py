@@ -22,7 +22,7 @@ TASKS_PER_S = 100
 
 def measure(tasks: int, instances: int) -> dict[str, float]:
     """Place `tasks` standalone tasks at 100 a second; each runs ten minutes on average."""
-    region = Region(seed=1)
+    region = Region(seed=1, quotas={"instances_per_cluster": instances})
     region.behave("job", {"run": {"exponential": {"mean": "10 min"}}})
     region.ecs.register_task_definition(
         family="job",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
+from hypothesis.stateful import rule
 from machine_world import FAMILIES, FLEETS, NAMES, S
 from sim_helpers import SUBNETS
 
@@ -19,6 +22,31 @@ WAITS = st.one_of(
     st.sampled_from([1, S, 5 * S, 60 * S, 61 * S, 120 * S]),
     st.integers(1, 900 * S),
 )
+THEN = st.one_of(
+    st.sampled_from([0, 1, S, 5 * S, 60 * S, 61 * S]),
+    st.builds(lambda whole, part: whole * S + part, st.integers(0, 20), st.integers(0, S)),
+    st.builds(lambda whole, part: whole * S + part, st.integers(10, 150), st.integers(0, S)),
+)
+"""How long it takes until somebody does something again."""
+
+
+def step(**given: Any) -> Callable[[Callable[..., None]], Any]:
+    """Make a rule after which time passes.
+
+    A sequence may leave rules out for good, and with a rule of its own for time it would mostly stand still.
+    """
+
+    def made(act: Callable[..., None]) -> Any:
+        @functools.wraps(act)
+        def both(machine: Any, then: int, **more: Any) -> None:
+            act(machine, **more)
+            machine.let_pass(then)
+
+        return rule(then=THEN, **given)(both)
+
+    return made
+
+
 BOUNDS = st.sampled_from([(100, 200), (50, 100), (0, 100), (50, 150), (75, 125), (100, 150), (100, 100), (0, 200)])
 STRATEGIES: tuple[list[dict[str, str]], ...] = (
     [],

@@ -18,9 +18,11 @@ EXPLAINED = (
     "is unhealthy",
     "deployment failed",
     "unable to scale in",
+    "unable to reach steady state",
     "capacity limit",
 )
 """What an event says where a service cannot have what it wants."""
+NO_PLACE = ("unable to place", "No Container Instances were found")
 QUIET_S = 3600
 WANTED = 2
 
@@ -90,8 +92,10 @@ def all_is_well(world: World, watch: Watch) -> None:
     for name in NAMES:
         world.attempt(room, "deregister_scalable_target", ResourceId=f"service/{CLUSTER}/{name}")
     world.attempt("cloudwatch", "delete_alarms", AlarmNames=["high"])
+    pass_time(world, watch, 20)  # the rates of the API have their tokens back
     for family in FAMILIES:
-        world.register(family, "good")
+        while not world.register(family, "good"):
+            pass_time(world, watch, 1)
     for service in world.services():
         world.ecs("update_task_protection", service=service.name, count=50, protectionEnabled=False)
         family = service.revision.definition.family
@@ -142,7 +146,7 @@ def arrived(world: World, service: ServiceRun) -> None:
     newest = len(world.registry.revisions[service.revision.definition.family])
     if not service.actions.steady and not any(t.fargate for t in service.tasks.values()):
         said = [message for _, message in service.events.newest()[:20]]
-        assert any("unable to place" in message for message in said) or service.pending, said[:5]
+        assert any(part in message for part in NO_PLACE for message in said) or service.pending, said[:5]
         return
     assert service.actions.steady, (service.name, service.events.newest()[:6])
     assert [t.revision.number for t in service.tasks.values()] == [newest] * service.desired

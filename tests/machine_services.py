@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine
 from machine_choices import (
     CONSTRAINTS,
     PROVIDER_STRATEGIES,
@@ -15,6 +15,7 @@ from machine_choices import (
     families,
     names,
     shifting,
+    step,
 )
 from machine_world import FAMILIES, KINDS, World
 
@@ -24,11 +25,11 @@ class ServiceRules(RuleBasedStateMachine):
 
     world: World
 
-    @rule(family=families, kind=st.sampled_from(sorted(KINDS)))
+    @step(family=families, kind=st.sampled_from(sorted(KINDS)))
     def register(self, family: str, kind: str) -> None:
         self.world.register(family, kind)
 
-    @rule(
+    @step(
         name=names,
         family=families,
         back=st.integers(0, 2),
@@ -65,7 +66,7 @@ class ServiceRules(RuleBasedStateMachine):
             more |= {"loadBalancers": world.balanced(name, family), "healthCheckGracePeriodSeconds": grace}
         world.create(name, family, back, **more)
 
-    @rule(name=names, family=families, back=st.integers(0, 1), desired=counts, configuration=shifting())
+    @step(name=names, family=families, back=st.integers(0, 1), desired=counts, configuration=shifting())
     def create_shifted(self, name: str, family: str, back: int, desired: int, configuration: dict[str, Any]) -> None:
         """Create a service whose deployments shift traffic."""
         name = self.world.free(name)
@@ -78,7 +79,7 @@ class ServiceRules(RuleBasedStateMachine):
             loadBalancers=self.world.balanced(name, family, shifts=True),
         )
 
-    @rule(
+    @step(
         name=names,
         configuration=st.one_of(shifting(), st.just({"strategy": "ROLLING"})),
         action=st.sampled_from([None, None, "CONTINUE", "ROLLBACK"]),
@@ -94,7 +95,7 @@ class ServiceRules(RuleBasedStateMachine):
         balancers = self.world.balanced(name, family, shifts=True)
         self.world.ecs("update_service", service=name, deploymentConfiguration=configuration, loadBalancers=balancers)
 
-    @rule(
+    @step(
         name=names,
         family=st.sampled_from(["br", "ni", "bo", "pt"]),
         low=st.sampled_from([0, 50]),
@@ -114,12 +115,12 @@ class ServiceRules(RuleBasedStateMachine):
             **more,
         )
 
-    @rule(name=names, desired=counts)
+    @step(name=names, desired=counts)
     def scale(self, name: str, desired: int) -> None:
         name = self.world.some(name)
         self.world.ecs("update_service", service=name, desiredCount=desired)
 
-    @rule(name=names, family=families, back=st.integers(0, 3), force=st.booleans())
+    @step(name=names, family=families, back=st.integers(0, 3), force=st.booleans())
     def deploy(self, name: str, family: str, back: int, force: bool) -> None:
         """Deploy a revision, mostly one of the service's own family."""
         name = self.world.some(name)
@@ -128,17 +129,17 @@ class ServiceRules(RuleBasedStateMachine):
         revision = self.world.revision(own, back)
         self.world.ecs("update_service", service=name, taskDefinition=revision, forceNewDeployment=force)
 
-    @rule(name=names, kind=st.sampled_from(sorted(KINDS)))
+    @step(name=names, kind=st.sampled_from(sorted(KINDS)))
     def roll_out(self, name: str, kind: str) -> None:
         """Register a revision for a service and deploy it."""
         name = self.world.some(name)
         service = self.world.cluster.services.get(name)
         if service is not None:
             family = service.revision.definition.family
-            self.world.register(family, kind)
-            self.world.ecs("update_service", service=name, taskDefinition=family)
+            if self.world.register(family, kind):
+                self.world.ecs("update_service", service=name, taskDefinition=family)
 
-    @rule(
+    @step(
         name=names,
         configuration=configurations(),
         grace=st.sampled_from([None, 0, 45]),
@@ -167,17 +168,17 @@ class ServiceRules(RuleBasedStateMachine):
                 more |= {"capacityProviderStrategy": known[provider % len(known)], "forceNewDeployment": True}
         self.world.ecs("update_service", service=name, **more)
 
-    @rule(name=names, force=st.booleans())
+    @step(name=names, force=st.booleans())
     def delete_service(self, name: str, force: bool) -> None:
         name = self.world.some(name)
         self.world.ecs("delete_service", service=name, force=force)
 
-    @rule(name=names)
+    @step(name=names)
     def stop_deployment(self, name: str) -> None:
         name = self.world.some(name)
         self.world.ecs("stop_service_deployment", service=name)
 
-    @rule(name=names, count=st.integers(1, 4), minutes=st.sampled_from([1, 7, None]), on=st.booleans())
+    @step(name=names, count=st.integers(1, 4), minutes=st.sampled_from([1, 7, None]), on=st.booleans())
     def protect(self, name: str, count: int, minutes: int | None, on: bool) -> None:
         name = self.world.some(name)
         more = {"expiresInMinutes": minutes} if on and minutes else {}

@@ -14,8 +14,10 @@ from fargsim.policy.deployment import bounds
 from fargsim.record.buffer import Buffer
 from fargsim.sim.blue_green import ShiftController
 from fargsim.sim.deployments import DeploymentRun
+from fargsim.sim.refusal import Refusal
 from fargsim.sim.service_scheduler import ServiceRun
 from fargsim.sim.state import TaskRun
+from fargsim.sim.where import Where
 
 # Amazon ECS Developer Guide, task-lifecycle-explanation.html. A task that is stopped before it runs skips what it has not begun; one whose
 # instance is lost is STOPPED from any state.
@@ -97,6 +99,18 @@ class Watch:
         for option, units in fargate._units.items():
             assert 0 <= units <= fargate._limit_units[option]
 
+    def everyone(self) -> None:
+        """See that every task that was ever started is there, or has stopped, with a reason, the last hour's being shown."""
+        cluster = self.world.cluster
+        assert {task for task, status in self.last.items() if status != "STOPPED"} == set(cluster.tasks)
+        for name, task in cluster.tasks.items():
+            assert self.last[name] == task.last_status
+        for name, task in cluster.stopped.items():
+            assert self.last[name] == task.last_status == "STOPPED"
+            assert task.stop_wanted is not None
+            assert task.stop_wanted.code in CODES
+            assert task.stop_wanted.reason
+
     def _room_on(self, task: TaskRun) -> None:
         instance, view = task.instance, self.world.cluster.fleet.view()
         assert instance is not None
@@ -132,7 +146,7 @@ class Watch:
     def service(self, service: ServiceRun) -> None:
         """Watch what a new service does."""
         actions = service.actions
-        start, stop = actions.start, actions.stop
+        start, stop, launch = actions.start, actions.stop, actions.launch
 
         def started(deployment: DeploymentRun, number: int, *places: Any, **more: Any) -> list[TaskRun]:
             found = start(deployment, number, *places, **more)
@@ -141,6 +155,13 @@ class Watch:
                 assert deployment in service.deployments
                 assert there(service, deployment) <= upper(service), "starts stay within the upper bound"
                 assert not service.deleted
+            return found
+
+        def launched(deployment: DeploymentRun, where: Where) -> TaskRun | Refusal:
+            found = launch(deployment, where)
+            if isinstance(found, TaskRun):
+                assert not service.deleted
+                assert there(service, deployment) <= upper(service), "rebalancing stays within the upper bound"
             return found
 
         def stopped(task: TaskRun, reason: str, code: str) -> None:
@@ -158,8 +179,10 @@ class Watch:
                 bound = task.instance is not None and task.instance.status == "ACTIVE" and "constraints" not in reason
             if standing == "healthy" and code == "ServiceSchedulerInitiated" and bound:
                 assert service.healthy >= lower(service), "stops leave the lower bound"
+            if standing == "unhealthy" and task.serves and bound and not service.deleted:
+                assert serving(service) >= lower(service), "so does what goes with a draining instance"
 
-        actions.start, actions.stop = started, stopped  # type: ignore[method-assign]
+        actions.start, actions.stop, actions.launch = started, stopped, launched  # type: ignore[method-assign]
 
     def _said(self, row: tuple[Any, ...]) -> None:
         _, _, cluster, name, _, event, message = row
@@ -183,6 +206,11 @@ def lower(service: ServiceRun) -> int:
     low = configuration.minimum_healthy_percent
     low = (0 if daemon else 100) if low is None else low
     return bounds(service.desired, low, max(low, 100)).lower
+
+
+def serving(service: ServiceRun) -> int:
+    """How many tasks serve: the healthy ones, and those that would be healthy if their instances did not drain."""
+    return service.healthy + sum(t.serves for d in service.deployments for t in d.standing)
 
 
 def upper(service: ServiceRun) -> int:

@@ -241,14 +241,15 @@ class World:
         """Call a verb of ECS."""
         return self.attempt("ecs", verb, **arguments)
 
-    def register(self, family: str, kind: str) -> None:
-        """Register the next revision of a family."""
+    def register(self, family: str, kind: str) -> bool:
+        """Register the next revision of a family; false where the account has registered too many lately."""
         launch, mode, (cpu, memory), port, more = FAMILIES[family]
         behaviour, container, others = KINDS[kind]
         number = len(self.registry.revisions.get(family, ())) + 1
         does = {"image": {"size": "60 MiB"}, "request": REQUEST, **behaviour}
         self.region.behave(f"{family}:{number}", {k: v for k, v in does.items() if v is not None})
-        self.region.ecs.register_task_definition(
+        answer = self.ecs(
+            "register_task_definition",
             family=family,
             cpu=str(cpu),
             memory=str(memory),
@@ -259,7 +260,11 @@ class World:
                 *others,
             ],
         )
+        if answer is None:
+            assert "ThrottlingException" in self.refusal
+            return False
         self.kinds[family, number] = kind
+        return True
 
     def revision(self, family: str, back: int) -> str:
         """Name a revision, counted back from the newest."""
@@ -328,9 +333,9 @@ class World:
     def _start_of_day(self) -> int:
         return self.region._start_us % (86_400 * S)
 
-    def fault(self, lasts_s: int = 0, **what: Any) -> None:
+    def fault(self, lasts_s: int = 0, span: str = "for", **what: Any) -> None:
         """Let something go wrong, for a while where it lasts."""
-        more = {"for": f"{lasts_s} s"} if lasts_s else {}
+        more = {span: f"{lasts_s} s"} if lasts_s else {}
         [(name, arguments)] = what.items()
         try:
             _happen(self.region, TimelineEntry.model_validate({"at": "0 s", "fault": {name: {**arguments, **more}}}))

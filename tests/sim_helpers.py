@@ -184,10 +184,13 @@ def stamps(region: Region, arn: str, cluster: str = "default") -> dict[str, floa
     return {name: seconds(task[name]) for name in STAMPS if name in task}
 
 
+EVENTBRIDGE_ONLY = ["SERVICE_DEPLOYMENT_IN_PROGRESS", "CAPACITY_PROVIDER_STEADY_STATE", "SERVICE_DESIRED_COUNT_UPDATED"]
+
+
 def messages(region: Region, service: str = "web") -> list[tuple[float, str]]:
     """Service events as DescribeServices shows them, oldest first, without the names of tasks."""
     events = region.kit.recorder.events.frame()
-    events = events[~events.event_name.isin(["SERVICE_DEPLOYMENT_IN_PROGRESS", "CAPACITY_PROVIDER_STEADY_STATE"])]
+    events = events[~events.event_name.isin(EVENTBRIDGE_ONLY)]
     found = []
     for row in events[events.service == service].itertuples():
         text = row.message.split(": (task ")[0].removeprefix(f"(service {service}) ")

@@ -23,6 +23,7 @@ from machine_choices import (
     families,
     fleets,
     names,
+    step,
 )
 from machine_end import finish
 from machine_services import ServiceRules
@@ -40,7 +41,10 @@ class Machine(ServiceRules):
         vcpu=st.sampled_from([4, 40]),
         share=st.sampled_from([0.0, 3.0]),
         begin=st.lists(
-            st.tuples(names, families, st.integers(1, 4), st.booleans()), max_size=3, unique_by=lambda x: x[0]
+            st.tuples(names, families, st.integers(1, 4), st.booleans()),
+            min_size=1,
+            max_size=3,
+            unique_by=lambda x: x[0],
         ),
     )
     def build(self, seed: int, exact: bool, vcpu: int, share: float, begin: list[tuple[str, str, int, bool]]) -> None:
@@ -55,19 +59,19 @@ class Machine(ServiceRules):
 
     @rule(wait=WAITS)
     def time_passes(self, wait: int) -> None:
+        self.let_pass(wait)
+
+    def let_pass(self, wait: int) -> None:
+        """Let time pass, looking on."""
         world, end = self.world, self.world.now_us + wait
         while world.now_us < end:
             world.region.run(until=min(end, world.now_us + max(7 * S, wait // 5)))
             self.watch.containers()
             machine_laws.check(world)
 
-    @rule(wait=st.integers(1, 9 * S))
-    def a_moment_passes(self, wait: int) -> None:
-        self.world.region.run(until=self.world.now_us + wait)
-
     # tasks
 
-    @rule(family=families, count=st.integers(1, 5), provider=st.booleans())
+    @step(family=families, count=st.integers(1, 5), provider=st.booleans())
     def run_task(self, family: str, count: int, provider: bool) -> None:
         launch, mode = FAMILIES[family][:2]
         more: dict[str, Any] = {}
@@ -79,14 +83,14 @@ class Machine(ServiceRules):
             more["networkConfiguration"] = {"awsvpcConfiguration": {"subnets": list(SUBNETS)}}
         self.world.ecs("run_task", taskDefinition=family, count=count, **more)
 
-    @rule(family=families, count=st.integers(1, 3), fleet=fleets)
+    @step(family=families, count=st.integers(1, 3), fleet=fleets)
     def start_task(self, family: str, count: int, fleet: str) -> None:
         more: dict[str, Any] = {}
         if FAMILIES[family][1] == "awsvpc":
             more["networkConfiguration"] = {"awsvpcConfiguration": {"subnets": list(SUBNETS)}}
         self.world.ecs("start_task", taskDefinition=family, auto_scaling_group=fleet, count=count, **more)
 
-    @rule(which=st.integers(0, 30), count=st.integers(1, 3))
+    @step(which=st.integers(0, 30), count=st.integers(1, 3))
     def stop_tasks(self, which: int, count: int) -> None:
         tasks = list(self.world.cluster.tasks)
         for task in (tasks[which % len(tasks) :] if tasks else ["none"])[:count]:
@@ -94,16 +98,16 @@ class Machine(ServiceRules):
 
     # instances
 
-    @rule(fleet=fleets, count=st.integers(1, 3), status=st.sampled_from(["DRAINING", "ACTIVE"]))
+    @step(fleet=fleets, count=st.integers(1, 3), status=st.sampled_from(["DRAINING", "ACTIVE"]))
     def set_state(self, fleet: str, count: int, status: str) -> None:
         names = list(self.world.registry.group(fleet).instances)[:count]
         self.world.ecs("update_container_instances_state", containerInstances=names, status=status)
 
-    @rule(fleet=fleets, force=st.booleans())
+    @step(fleet=fleets, force=st.booleans())
     def deregister(self, fleet: str, force: bool) -> None:
         self.world.ecs("deregister_container_instance", auto_scaling_group=fleet, force=force)
 
-    @rule(which=st.integers(0, 9), value=st.sampled_from(["prod", "test", None]))
+    @step(which=st.integers(0, 9), value=st.sampled_from(["prod", "test", None]))
     def attribute(self, which: int, value: str | None) -> None:
         arns = self.world.region.ecs.list_container_instances()["containerInstanceArns"]
         target = arns[which % len(arns)] if arns else "none"
@@ -112,13 +116,13 @@ class Machine(ServiceRules):
         else:
             self.world.ecs("put_attributes", attributes=[{"name": "stack", "value": value, "targetId": target}])
 
-    @rule(fleet=fleets, desired=st.integers(0, 5))
+    @step(fleet=fleets, desired=st.integers(0, 5))
     def set_capacity(self, fleet: str, desired: int) -> None:
         self.world.attempt("autoscaling", "set_desired_capacity", AutoScalingGroupName=fleet, DesiredCapacity=desired)
 
     # scaling, alarms, traffic
 
-    @rule(name=names, least=st.integers(0, 2), most=st.integers(1, 5), goal=st.sampled_from([20.0, 60.0]))
+    @step(name=names, least=st.integers(0, 2), most=st.integers(1, 5), goal=st.sampled_from([20.0, 60.0]))
     def track(self, name: str, least: int, most: int, goal: float) -> None:
         name = self.world.some(name)
         resource = f"service/{CLUSTER}/{name}"
@@ -139,7 +143,7 @@ class Machine(ServiceRules):
             },
         )
 
-    @rule(name=names, adjustment=st.sampled_from([-2, 1, 3]), every=st.integers(1, 5))
+    @step(name=names, adjustment=st.sampled_from([-2, 1, 3]), every=st.integers(1, 5))
     def step_and_schedule(self, name: str, adjustment: int, every: int) -> None:
         """Scale in steps when the alarm is on, and by a schedule."""
         name = self.world.some(name)
@@ -178,14 +182,14 @@ class Machine(ServiceRules):
             ScalableTargetAction={"MinCapacity": every % 3, "MaxCapacity": 1 + every % 4},
         )
 
-    @rule(name=names)
+    @step(name=names)
     def stop_tracking(self, name: str) -> None:
         name = self.world.some(name)
         self.world.attempt(
             "application_autoscaling", "deregister_scalable_target", ResourceId=f"service/{CLUSTER}/{name}"
         )
 
-    @rule(value=st.sampled_from([1.0, 99.0]), make=st.booleans())
+    @step(value=st.sampled_from([1.0, 99.0]), make=st.booleans())
     def measure(self, value: float, make: bool) -> None:
         if make:
             self.world.attempt(
@@ -203,7 +207,7 @@ class Machine(ServiceRules):
         data = [{"MetricName": "errors", "Value": value}]
         self.world.attempt("cloudwatch", "put_metric_data", Namespace="App", MetricData=data)
 
-    @rule(state=st.sampled_from(["OK", "ALARM", "INSUFFICIENT_DATA", None]))
+    @step(state=st.sampled_from(["OK", "ALARM", "INSUFFICIENT_DATA", None]))
     def set_alarm(self, state: str | None) -> None:
         if state is None:
             self.world.attempt("cloudwatch", "delete_alarms", AlarmNames=["high"])
@@ -212,12 +216,12 @@ class Machine(ServiceRules):
                 "cloudwatch", "set_alarm_state", AlarmName="high", StateValue=state, StateReason="by hand"
             )
 
-    @rule(name=names, rate=st.integers(1, 12), for_s=st.integers(10, 1200))
+    @step(name=names, rate=st.integers(1, 12), for_s=st.integers(10, 1200))
     def traffic(self, name: str, rate: int, for_s: int) -> None:
         name = self.world.some(name)
         self.world.traffic(name, rate, for_s)
 
-    @rule(
+    @step(
         name=names, kind=st.sampled_from(["ip", "instance"]), blue=st.sampled_from([0, 1, 100]), green=st.integers(0, 2)
     )
     def weigh(self, name: str, kind: str, blue: int, green: int) -> None:
@@ -227,38 +231,54 @@ class Machine(ServiceRules):
 
     # faults
 
-    @rule(name=names, count=st.integers(1, 3), code=st.sampled_from([0, 1, 3]))
+    @step(name=names, count=st.integers(1, 3), code=st.sampled_from([0, 1, 3]))
     def crash(self, name: str, count: int, code: int) -> None:
         name = self.world.some(name)
         self.world.fault(task_crash={"service": name, "count": count, "exit_code": code})
 
-    @rule(fleet=fleets, count=st.integers(1, 2))
+    @step(fleet=fleets, count=st.integers(1, 2))
     def lose_instance(self, fleet: str, count: int) -> None:
         self.world.fault(instance_loss={"auto_scaling_group": fleet, "count": count})
 
-    @rule(fleet=fleets, count=st.integers(1, 2), lasts=st.integers(1, 400))
+    @step(zone=st.sampled_from(ZONES), count=st.integers(1, 3))
+    def lose_instances_of_a_zone(self, zone: str, count: int) -> None:
+        self.world.fault(instance_loss={"zone": zone, "count": count})
+
+    @step(fleet=fleets, count=st.integers(1, 2))
+    def impair_instance(self, fleet: str, count: int) -> None:
+        self.world.fault(instance_impaired={"auto_scaling_group": fleet, "count": count})
+
+    @step(zone=st.sampled_from(ZONES), lasts=st.integers(1, 400), every=st.booleans())
+    def no_instances(self, zone: str, lasts: int, every: bool) -> None:
+        self.world.fault(lasts, ec2_capacity_unavailable={"zones": [] if every else [zone]})
+
+    @step(zone=st.sampled_from(ZONES), lasts=st.integers(0, 400), share=st.sampled_from([0.5, 1.0]))
+    def reclaim(self, zone: str, lasts: int, share: float) -> None:
+        self.world.fault(lasts, "no_capacity_for", fargate_spot_reclaim={"zones": [zone], "share": share})
+
+    @step(fleet=fleets, count=st.integers(1, 2), lasts=st.integers(1, 400))
     def cut_off(self, fleet: str, count: int, lasts: int) -> None:
         self.world.fault(lasts, agent_disconnected={"auto_scaling_group": fleet, "count": count})
 
-    @rule(zone=st.sampled_from(ZONES), lasts=st.integers(1, 400), every=st.booleans())
+    @step(zone=st.sampled_from(ZONES), lasts=st.integers(1, 400), every=st.booleans())
     def no_capacity(self, zone: str, lasts: int, every: bool) -> None:
         self.world.fault(lasts, fargate_capacity_unavailable={"zones": [] if every else [zone]})
 
-    @rule(zone=st.sampled_from(ZONES), lasts=st.integers(1, 700))
+    @step(zone=st.sampled_from(ZONES), lasts=st.integers(1, 700))
     def darken(self, zone: str, lasts: int) -> None:
         self.world.fault(lasts, az_outage={"zone": zone})
 
-    @rule(zone=st.sampled_from(ZONES), lasts=st.integers(1, 400), share=st.sampled_from([0.3, 1.0]))
+    @step(zone=st.sampled_from(ZONES), lasts=st.integers(1, 400), share=st.sampled_from([0.3, 1.0]))
     def impair(self, zone: str, lasts: int, share: float) -> None:
         self.world.fault(lasts, az_impairment={"zone": zone, "share": share})
 
-    @rule(name=names, count=st.integers(1, 3), lasts=st.integers(0, 200))
+    @step(name=names, count=st.integers(1, 3), lasts=st.integers(0, 200))
     def hang(self, name: str, count: int, lasts: int) -> None:
         name = self.world.some(name)
         if name in self.world.cluster.services:
             self.world.fault(lasts, task_hang={"service": name, "count": count})
 
-    @rule(wait=st.integers(0, 600))
+    @step(wait=st.integers(0, 600))
     def publish_platform(self, wait: int) -> None:
         """AWS publishes a platform revision: what runs on the old one is retired."""
         self.world.fault(fargate_platform_revision={"wait": f"{wait} s"})
@@ -269,6 +289,7 @@ class Machine(ServiceRules):
     @precondition(lambda self: hasattr(self, "watch"))
     def laws(self) -> None:
         machine_laws.check(self.world, at_once=True)
+        self.watch.everyone()
 
     def teardown(self) -> None:
         # what was broken on the way is told, not what follows from it
@@ -281,7 +302,7 @@ HEALTH = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_t
 
 def test_whatever_is_done() -> None:
     run_state_machine_as_test(
-        Machine, settings=settings(max_examples=12, stateful_step_count=50, suppress_health_check=HEALTH)
+        Machine, settings=settings(max_examples=6, stateful_step_count=150, suppress_health_check=HEALTH)
     )
 
 

@@ -336,3 +336,21 @@ LAWS: list[Callable[[int, int, int], bool]] = [
 @given(st.integers(0, 5000), st.integers(0, 100), st.integers(100, 400))
 def test_bounds_round_the_lower_up_and_the_upper_down(desired: int, low: int, high: int) -> None:
     assert all(law(desired, low, high) for law in LAWS)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "stops", "starts"),
+    [(100, 100, 0, 0), (100, 150, 0, 2), (100, 200, 0, 2), (50, 100, 2, 0), (75, 100, 1, 0), (75, 125, 1, 1)],
+)
+def test_tasks_on_draining_instances_go_within_the_bounds(low: int, high: int, stops: int, starts: int) -> None:
+    """Two of four tasks stand on draining instances and serve; at 100 and 100 % neither a stop nor a start is possible."""
+    view = RevisionView("web", wanted=4, healthy=2, unhealthy=2, draining=2)
+    step = rolling_step(ServiceView(4, bounds(4, low, high), (view,)))
+    assert (sum(s.number for s in step.stops), sum(s.number for s in step.starts)) == (stops, starts)
+
+
+def test_a_sick_task_on_a_draining_instance_is_no_task_that_serves() -> None:
+    view = RevisionView("web", wanted=4, healthy=2, unhealthy=2, draining=1)
+    step = rolling_step(ServiceView(4, bounds(4, 100, 100), (view,)))
+    assert step.stops == (StopTasks("web", 1, unhealthy=True),)
+    assert step.starts == ()

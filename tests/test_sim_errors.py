@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sim_helpers import associate, behind, exact_region, fleet, network, register, target_group
+from sim_helpers import behind, exact_region, fleet, network, register, target_group
 
 from fargsim import Region
 from fargsim.sim.errors import AwsError
@@ -201,6 +201,12 @@ CASES: dict[str, tuple[Callable[[Region], Any], str, tuple[str, ...]]] = {
         "InvalidParameterException",
         ("desiredCount", "force"),
     ),
+    "EXTERNAL instances": (create(launchType="EXTERNAL"), "ClientException", ("launchType", "EC2 or FARGATE")),
+    "run_task: EXTERNAL instances": (
+        lambda r: r.ecs.run_task(**{**ON_EC2, "launchType": "EXTERNAL"}),
+        "ClientException",
+        ("launchType", "EC2 or FARGATE"),
+    ),
     "EXTERNAL": (create(deploymentController={"type": "EXTERNAL"}), "ClientException", ("EXTERNAL",)),
     "CODE_DEPLOY without a balancer": (
         create(deploymentController={"type": "CODE_DEPLOY"}),
@@ -391,42 +397,6 @@ def test_a_service_that_was_deleted_is_not_active():
     region.ecs.create_service(serviceName="web", **fargate(desiredCount=1))  # its name is free again
     region.run(until="180 s")
     assert region.ecs.describe_services(services=["web"])["services"][0]["runningCount"] == 1
-
-
-def test_run_task_beyond_the_launch_rate_is_throttled():
-    region = exact_region(quotas={"fargate_on_demand_launch_burst": 12, "fargate_on_demand_launches_per_s": 1})
-    register(region)
-    assert len(region.ecs.run_task(**fargate(count=10))["tasks"]) == 10
-    part = region.ecs.run_task(**fargate(count=10))
-    assert len(part["tasks"]) == 2
-    assert len(part["failures"]) == 8
-    with pytest.raises(AwsError) as caught:
-        region.ecs.run_task(**fargate(count=1))
-    assert caught.value.code == "ThrottlingException"
-
-
-def test_run_task_beyond_the_provisioning_limit():
-    region = exact_region(quotas={"provisioning_tasks_per_cluster": 12})
-    register(region, fargate=False, memory=1024)
-    fleet(region, 0)
-    region.ecs.create_capacity_provider(
-        name="cp",
-        autoScalingGroupProvider={"autoScalingGroupArn": "asg", "managedScaling": {"status": "ENABLED"}},
-    )
-    associate(region, "cp")
-    call = {
-        "taskDefinition": "web",
-        "count": 10,
-        "capacityProviderStrategy": [{"capacityProvider": "cp", "weight": 1}],
-    }
-    assert len(region.ecs.run_task(**call)["tasks"]) == 10
-    part = region.ecs.run_task(**call)
-    assert (len(part["tasks"]), len(part["failures"])) == (2, 8)
-    with pytest.raises(AwsError) as caught:
-        region.ecs.run_task(**call)
-    assert caught.value.code == "ClientException"
-    assert "provisioning" in str(caught.value)
-    assert len(region.ecs.list_tasks()["taskArns"]) == 12
 
 
 def test_a_service_made_again_counts_each_request_once():

@@ -363,6 +363,22 @@ def test_retired_service_tasks_are_replaced_first_and_standalone_ones_stopped_by
     assert events(region, "AWS_ECS_TASK_PATCHING_RETIREMENT") == [100, 100]
 
 
+@pytest.mark.parametrize(("low", "high", "least"), [(100, 200, 2), (100, 150, 2), (50, 100, 1), (100, 100, 1)], ids=str)
+def test_retirement_keeps_the_bounds_unless_they_let_nothing_go(low: int, high: int, least: int) -> None:
+    region = exact_region()
+    register(region)
+    service = web(region, 2, deploymentConfiguration={"minimumHealthyPercent": low, "maximumPercent": high})
+    region.run(until="100 s")
+    happen(region, fargate_platform_revision={"wait": "1 min"})
+    running = []
+    for second in range(100, 600):
+        region.run(until=f"{second} s")
+        running.append(sum(task.alive and task.last_status == "RUNNING" for task in service.tasks.values()))
+    assert min(running) == least
+    assert running[-1] == 2
+    assert min(task.created_at for task in service.tasks.values()) >= 160_000_000
+
+
 @pytest.mark.parametrize(("assumed", "retired_after_days"), [({}, 7), ({"fargate_task_retirement_wait_days": 0}, 0)])
 def test_revisions_come_by_themselves_every_so_often(assumed: dict[str, Any], retired_after_days: int) -> None:
     region = exact_region(assumptions={"retirement_interval_days": 20, **assumed})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sim_helpers import EXACT, behind, exact_region, messages, network, register, seconds, statuses, target_group
+from sim_helpers import EXACT, behind, exact_region, fleet, messages, network, register, seconds, statuses, target_group
 
 
 def service(region, desired=4, low=None, high=None, **more):
@@ -227,3 +227,29 @@ def numbers(region):
     cluster = region.registry.clusters["default"]
     tasks = [*cluster.tasks.values(), *cluster.stopped.values()]
     return [t.revision.number for t in sorted(tasks, key=lambda t: t.number)]
+
+
+def test_both_bounds_at_100_percent_keep_an_instance_from_draining() -> None:
+    """V5 where it drains: no task may stop, none may start. With room above, the replacement comes first."""
+    region = exact_region()
+    register(region, fargate=False, cpu=256, memory=512)
+    fleet(region, 3)
+    bounds = {"minimumHealthyPercent": 100, "maximumPercent": 100}
+    region.ecs.create_service(
+        serviceName="web", taskDefinition="web", desiredCount=2, launchType="EC2", deploymentConfiguration=bounds
+    )
+    region.run(until="3 min")
+    tasks = list(region.registry.service("default", "web").tasks.values())
+    drained = tasks[0].instance
+    assert drained is not None
+    region.ecs.update_container_instances_state(containerInstances=[drained.instance_id], status="DRAINING")
+    region.run(until="30 min")
+    assert list(region.registry.service("default", "web").tasks.values()) == tasks
+    assert all(task.last_status == "RUNNING" for task in tasks)
+    region.ecs.update_service(service="web", deploymentConfiguration={**bounds, "maximumPercent": 150})
+    region.run(until="32 min")
+    assert not drained.tasks
+    life = statuses(region)
+    [started] = [at for at, status in life[2] if status == "RUNNING"]
+    [stopped] = [at for at, status in life[0] if status == "STOPPING"]
+    assert 40 <= stopped - started < 41, "at the first tick at which the replacement counts as healthy"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sim_helpers import behind, exact_region, fleet, network, register, target_group
+from sim_helpers import behind, exact_region, fleet, network, register, statuses, target_group
 
 from fargsim import Region
 from fargsim.sim.containers import set_health
@@ -212,3 +212,31 @@ def test_changing_the_load_balancer_is_a_deployment_whose_tasks_register_with_th
     assert [d["rolloutState"] for d in described["deployments"]] == ["COMPLETED"]
     groups = region.registry.target_groups
     assert (len(groups["old"].targets), len(groups["new"].targets)) == (0, 2)
+
+
+def test_a_service_that_moves_to_fargate_has_the_launch_rate_of_fargate_from_then_on() -> None:
+    region = exact_region(quotas={"fargate_service_launches_per_min": 2, "ec2_service_launches_per_min": 4})
+    region.behave("web", {"image": {"size": "120 MiB"}})
+    region.ecs.register_task_definition(
+        family="web",
+        cpu="256",
+        memory="512",
+        networkMode="awsvpc",
+        requiresCompatibilities=["EC2", "FARGATE"],
+        containerDefinitions=[{"name": "app", "image": "app:1"}],
+    )
+    fleet(region, 6)
+    region.ecs.create_service(
+        serviceName="web",
+        taskDefinition="web",
+        desiredCount=6,
+        launchType="EC2",
+        networkConfiguration=network(),
+        deploymentConfiguration={"minimumHealthyPercent": 0, "maximumPercent": 200},
+    )
+    region.run(until="5 min")
+    strategy = [{"capacityProvider": "FARGATE", "weight": 1}]
+    region.ecs.update_service(service="web", capacityProviderStrategy=strategy, forceNewDeployment=True)
+    region.run(until="15 min")
+    created = sorted(life[0][0] for life in statuses(region))
+    assert created == [5] * 4 + [65] * 2 + [305] * 2 + [365] * 2 + [425] * 2

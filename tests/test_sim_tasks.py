@@ -10,6 +10,7 @@ from sim_helpers import exact_region, fleet, messages, network, register, second
 from fargsim import Region
 from fargsim.sim.errors import (
     AttributeLimitExceededException,
+    AwsError,
     ConflictException,
     InvalidParameterException,
     TargetNotFoundException,
@@ -46,7 +47,9 @@ def test_run_start_and_stop_task_share_a_bucket_of_100_calls_that_refills_with_4
             on_ec2(region)
         else:
             region.ecs.start_task(taskDefinition="job", containerInstances=["i-none"])
-    with pytest.raises(ThrottlingException, match="Rate exceeded"):
+    with pytest.raises(
+        ThrottlingException, match="RunTask 100 times at once and 40 times a second, shared with StartTask, StopTask"
+    ):
         on_ec2(region)
     with pytest.raises(ThrottlingException, match="StopTask"):
         region.ecs.stop_task(task="any")
@@ -64,6 +67,68 @@ def test_a_throttled_call_starts_nothing(region: Region) -> None:
     with pytest.raises(ThrottlingException):
         on_ec2(region)
     assert len(region.registry.cluster("default").tasks) == before == 0
+
+
+BUCKETS = {
+    "update_service": (50, 5),
+    "register_task_definition": (20, 1),
+    "create_cluster": (20, 1),
+    "put_cluster_capacity_providers": (20, 1),
+    "create_capacity_provider": (10, 1),
+    "deregister_container_instance": (200, 120),
+    "update_task_protection": (200, 80),
+    "get_task_protection": (200, 80),
+    "stop_task": (100, 40),
+    "describe_clusters": (50, 20),
+    "describe_services": (100, 20),
+    "describe_service_revisions": (100, 20),
+    "describe_tasks": (100, 20),
+    "describe_task_definition": (50, 20),
+}
+"""Calls at once and a second, as ECS publishes them."""
+
+
+def answered(region: Region, verb: str) -> int:
+    """How many calls of a verb are answered at this instant before one is throttled; what it answers does not matter."""
+    for number in range(1000):
+        try:
+            getattr(region.ecs, verb)(unknown="")
+        except ThrottlingException:
+            return number
+        except (AwsError, TypeError):
+            pass
+    return -1
+
+
+@pytest.mark.parametrize("verb", BUCKETS)
+def test_every_group_of_verbs_has_its_bucket(verb: str) -> None:
+    region = exact_region(assumptions={"api_read_throttling": True})
+    region.run(until="1 s")
+    burst, per_s = BUCKETS[verb]
+    assert answered(region, verb) == burst
+    assert answered(region, verb) == 0
+    region.run(until="2 s")
+    assert answered(region, verb) == per_s
+
+
+def test_a_bucket_is_one_groups_and_all_its_verbs_share_it() -> None:
+    region = exact_region()
+    region.run(until="1 s")
+    assert answered(region, "create_service") == 50
+    assert answered(region, "delete_service") == answered(region, "stop_service_deployment") == 0
+    assert answered(region, "update_task_protection") == 200
+    assert answered(region, "get_task_protection") == 0
+
+
+def test_what_builds_the_first_state_what_only_looks_and_what_is_told_so_has_no_rate() -> None:
+    region = exact_region()
+    assert answered(region, "register_task_definition") == -1
+    assert answered(region, "run_task") == 100, "tasks are no first state"
+    region.run(until="1 s")
+    assert answered(region, "describe_tasks") == -1
+    region = exact_region(assumptions={"api_throttling": False})
+    region.run(until="1 s")
+    assert answered(region, "update_service") == answered(region, "run_task") == -1
 
 
 # --- client tokens
@@ -235,14 +300,12 @@ def test_docker_chooses_ports_from_the_ephemeral_range_and_gives_them_back(regio
 
 
 def test_at_most_100_host_ports_are_reserved_on_an_instance() -> None:
-    region = exact_region()
+    region = exact_region(assumptions={"api_throttling": False})
     fleet(region, 1, "c5.4xlarge")
     for n in range(0, 95):
         port = {"portMappings": [{"containerPort": 80, "hostPort": 10_000 + n}]}
         register(region, f"p{n}", cpu=128, memory=16, fargate=False, container=port)
         assert region.ecs.run_task(taskDefinition=f"p{n}", launchType="EC2")["failures"] == []
-        if n % 40 == 39:
-            region.run(until=region.now_us + 5_000_000)
     port = {"portMappings": [{"containerPort": 80, "hostPort": 20_000}]}
     register(region, "last", cpu=128, memory=16, fargate=False, container=port)
     [failure] = region.ecs.run_task(taskDefinition="last", launchType="EC2")["failures"]

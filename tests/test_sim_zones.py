@@ -293,3 +293,19 @@ def test_a_blue_green_service_is_balanced_too_when_no_deployment_is_under_way() 
     region.ecs.update_service(service="web", forceNewDeployment=True)
     region.run(until="30 min")
     assert sum(where(region).values()) == 2
+
+
+def test_a_zone_without_fargate_is_left_out() -> None:
+    """Tasks go to the other zones, and two of them are in balance; a standalone task goes nowhere else either."""
+    subnets = [{"SubnetId": name, "AvailabilityZone": zone} for name, zone in SUBNETS.items()]
+    region = exact_region(surroundings={"network": {"subnets": subnets, "zones_without_fargate": [B]}})
+    register(region)
+    web(region, 4)
+    region.run(until="10 min")
+    assert where(region) == {A: 2, C: 2}
+    assert named(region) == []
+    for _ in range(10):
+        answer = region.ecs.run_task(taskDefinition="web", launchType="FARGATE", networkConfiguration=network())
+        assert answer["tasks"][0]["availabilityZone"] in (A, C)
+    answer = region.ecs.run_task(taskDefinition="web", launchType="FARGATE", networkConfiguration=network("subnet-b"))
+    assert [failure["reason"] for failure in answer["failures"]] == ["INTERNAL"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fargsim.catalog.regions import availability_zones
 from fargsim.load.names import unknown
 from fargsim.model.access import ImageName
 from fargsim.model.base import Issue, Path
@@ -32,6 +33,10 @@ def _routes(scenario: Scenario) -> Iterator[Issue]:
             message = "a route to a NAT gateway needs one: set nat_gateways of the network"
             yield Issue(("network", "subnets", n, "route"), message)
     known = [subnet.subnet_id for subnet in network.subnets]
+    zones = sorted({subnet.availability_zone for subnet in network.subnets} or availability_zones(scenario.region))
+    for n, zone in enumerate(network.zones_without_fargate):
+        if zone not in zones:
+            yield Issue(("network", "zones_without_fargate", n), unknown("zone", zone, zones))
     services: list[str] = []
     for n, endpoint in enumerate(network.endpoints):
         path: Path = ("network", "endpoints", n)

@@ -189,12 +189,18 @@ class Network(Own):
     """The VPC's subnets, endpoints, security groups and NAT gateways.
 
     Without subnets a scenario has one in each of the zones it uses.
+
+    Parameters
+    ----------
+    zones_without_fargate
+        Zones of this account in which AWS does not offer Fargate; a service with subnets in such zones only never gets a task.
     """
 
     subnets: tuple[Subnet, ...] = ()
     endpoints: tuple[VpcEndpoint, ...] = ()
     security_groups: tuple[SecurityGroup, ...] = ()
     nat_gateways: int = Field(default=0, ge=0, le=100)
+    zones_without_fargate: tuple[str, ...] = ()
 
 
 def sees(permission: IpPermission, groups: Iterable[SecurityGroup | str], blocks: Iterable[str]) -> bool:

@@ -207,8 +207,9 @@ def rolling_step(view: ServiceView) -> Step:
         wanted[primary.deployment] += start(primary.deployment, view.desired - wanted[primary.deployment])
     may_grow = not primary.failed and wanted[primary.deployment] < view.desired
 
-    # 3. what is unhealthy is replaced by its own revision, the replacement first where there is room. Below 100 % tasks on a draining
-    # instance go at once as far as the lower bound lets them: Amazon ECS Developer Guide, container-instance-draining.html
+    # 3. what is unhealthy is replaced by its own revision, the replacement first where there is room. Tasks on a draining instance
+    # serve: they go as far as the lower bound lets them, at once below 100 %, never where both bounds are 100 %: Amazon ECS Developer
+    # Guide, container-instance-draining.html
     spare = max(0, healthy + sum(r.draining for r in view.revisions) - view.bounds.lower)
     for revision in (*others, primary):
         old = revision is not primary
@@ -229,8 +230,9 @@ def rolling_step(view: ServiceView) -> Step:
             # nobody replaces them, they serve nobody, and they hold the places that the newest deployment needs
             places = view.desired - wanted[primary.deployment] - (view.stopping if view.count_stopping else 0)
             number = max(number, min(revision.unhealthy - revision.draining, max(0, places)))
-        number = max(number, min(revision.draining, spare))
-        spare -= min(number, spare)
+        leaving = min(revision.draining, spare)
+        spare -= leaving
+        number = min(number, revision.unhealthy - revision.draining) + leaving
         if number:
             stops.append(StopTasks(revision.deployment, number, unhealthy=True))
         if old and for_room and may_grow:

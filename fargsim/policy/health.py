@@ -181,7 +181,7 @@ def container_unhealthy_us(
 
 
 def standing_of(
-    targets: Sequence[str], health: str | None, *, waited: bool, in_grace: bool, host_drains: bool = False
+    targets: Sequence[str], health: str | None, *, waited: bool, in_grace: bool
 ) -> Literal["healthy", "undecided", "unhealthy"]:
     """Return what a RUNNING task counts as to its service.
 
@@ -198,8 +198,6 @@ def standing_of(
         Whether the wait of a task that has neither is over.
     in_grace
         Whether the health check grace period still lasts.
-    host_drains
-        Whether its instance drains: it must be replaced in any case.
 
     Source: Amazon ECS API Reference, API_DeploymentConfiguration.html, API_CreateService.html.
 
@@ -210,8 +208,6 @@ def standing_of(
     >>> standing_of(("unhealthy",), None, waited=True, in_grace=True), standing_of((), None, waited=True, in_grace=False)
     ('undecided', 'healthy')
     """
-    if host_drains:
-        return "unhealthy"
     if health == "UNHEALTHY" or "unhealthy" in targets:
         return "undecided" if in_grace else "unhealthy"
     if health is None and not targets:

@@ -231,8 +231,11 @@ def service_event(failure: NoPlacement, instance_id: str | None, *, provider: bo
     """
     start = "was unable to place a task because no container instance met all of its requirements. "
     if failure.closest is None or instance_id is None:
-        where = "capacity provider" if provider else "cluster"
-        return start + f"Reason: No Container Instances were found in your {where}."
+        if provider:
+            return (
+                "was unable to reach steady state. Reason: No Container Instances were found in your capacity provider."
+            )
+        return start + "Reason: No Container Instances were found in your cluster."
     closest = f"The closest matching container-instance {instance_id} "
     texts = {
         CPU: "has insufficient CPU units available.",

@@ -14,6 +14,14 @@ from fargsim.sim.kit import US_PER_S, Kit
 
 MINUTE_US = 60 * US_PER_S
 
+LIMITS = {
+    "LIMIT:CPU": "The requested CPU configuration is above your limit.",
+    "LIMIT:MEMORY": "The requested MEMORY configuration is above your limit.",
+    "LIMIT:TASKS": "You've reached the limit on the number of tasks you can run concurrently.",
+    "LIMIT:VCPU": "You've reached the limit on the number of vCPUs you can run concurrently.",
+}
+"""What ECS says of a Fargate task that a quota of the account keeps out: Amazon ECS Developer Guide, service-event-messages-list.html."""
+
 
 class TokenBucket:
     """A bucket of launch tokens that refills steadily; full at the start.
@@ -50,22 +58,19 @@ class TokenBucket:
 class Window:
     """So many launches in any rolling minute."""
 
-    def __init__(self, per_minute: float | None) -> None:
-        self._limit = per_minute
+    def __init__(self) -> None:
         self._taken: deque[tuple[int, int]] = deque()
         self._sum = 0
 
-    def available(self, now_us: int) -> int:
+    def available(self, now_us: int, per_minute: float | None) -> int:
         """Return how many launches are still allowed in the minute that ends now."""
-        if self._limit is None:
-            return 1 << 30
         while self._taken and self._taken[0][0] <= now_us - MINUTE_US:
             self._sum -= self._taken.popleft()[1]
-        return max(0, int(self._limit) - self._sum)
+        return 1 << 30 if per_minute is None else max(0, int(per_minute) - self._sum)
 
     def take(self, now_us: int, number: int) -> None:
         """Count launches."""
-        if number and self._limit is not None:
+        if number:
             self._taken.append((now_us, number))
             self._sum += number
 
@@ -75,6 +80,7 @@ class FargateAccount:
 
     def __init__(self, kit: Kit) -> None:
         share = kit.parameters.number("launch_rate_share")
+        self._task_vcpu, self._task_gib = kit.quotas["fargate_task_vcpu"], kit.quotas["fargate_task_memory_gib"]
         self._buckets = {}
         self._limit_units: dict[str, float] = {}
         self._limit_tasks: dict[str, float | None] = {}
@@ -94,31 +100,38 @@ class FargateAccount:
         """Return the purchase option of a capacity provider."""
         return "spot" if capacity_provider == "FARGATE_SPOT" else "on_demand"
 
-    def room(self, option: str, cpu_units: int) -> bool:
-        """Whether one more task of this size stays within the account's concurrency."""
+    def limit(self, option: str, cpu_units: int, memory_mib: int) -> str:
+        """Return which limit of the account keeps one more task of this size out, as `LIMITS` names them; empty where none does."""
+        if self._task_vcpu is not None and cpu_units > self._task_vcpu * 1024:
+            return "LIMIT:CPU"
+        if self._task_gib is not None and memory_mib > self._task_gib * 1024:
+            return "LIMIT:MEMORY"
         tasks = self._limit_tasks[option]
-        return self._units[option] + cpu_units <= self._limit_units[option] and (
-            tasks is None or self._tasks[option] < tasks
-        )
+        if tasks is not None and self._tasks[option] >= tasks:
+            return "LIMIT:TASKS"
+        return "" if self._units[option] + cpu_units <= self._limit_units[option] else "LIMIT:VCPU"
 
     def tokens(self, option: str, now_us: int) -> int:
         """Return the launches the bucket allows now."""
         return self._buckets[option].available(now_us)
 
     def said(
-        self, option: str, tokens: int, cpu_units: int, room: bool
+        self, option: str, tokens: int, cpu_units: int, limit: str
     ) -> list[tuple[str, str, bool, str | None, str, str]]:
         """Return what the two gates of the account say of one more task, for records in full."""
         rate = (option, "launch rate", tokens >= 1, None if tokens >= 1 else "THROTTLED", "1 launch", f"{tokens} left")
         if tokens < 1:
             return [rate]
-        limit, used = self._limit_units[option], self._units[option]
-        found = f"{used / 1024:g} of {limit / 1024:g} vCPU in use"
+        most, used = self._limit_units[option], self._units[option]
+        found = f"{used / 1024:g} of {most / 1024:g} vCPU in use"
         tasks = self._limit_tasks[option]
         if tasks is not None:
             found += f", {self._tasks[option]} of {tasks:g} tasks"
         needed = f"{cpu_units / 1024:g} vCPU"
-        return [rate, (option, "vCPU quota", room, None if room else "LIMIT:VCPU", needed, found)]
+        quota = {"LIMIT:CPU": "task size", "LIMIT:MEMORY": "task size", "LIMIT:TASKS": "task quota"}.get(
+            limit, "vCPU quota"
+        )
+        return [rate, (option, quota, not limit, limit or None, needed, found)]
 
     def launch(self, option: str, now_us: int, cpu_units: int, token: bool = True) -> None:
         """Count a launched task, and take its token from the bucket."""

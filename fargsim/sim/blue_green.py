@@ -165,6 +165,8 @@ class ShiftController(RollingController):
         service, shift = self.service, self.shift_run
         own = deployment.service_revision
         assert shift is not None
+        if deployment.successor is not None:
+            return 0  # another deployment of the same revision has taken over its tasks
         if shift.deployment is deployment:
             # one that has failed keeps what it has; it starts nothing any more
             return service.desired if shift.scaled_up or own is self.holder else 0

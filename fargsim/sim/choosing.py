@@ -49,7 +49,8 @@ class Chooser:
         if unhealthy:
             candidates = deployment.of("unhealthy")
             order = draws.permutation(len(candidates)) if len(candidates) > number else range(len(candidates))
-            picked = [candidates[i] for i in list(order)[:number]]
+            # what is on a draining instance still serves
+            picked = sorted((candidates[i] for i in order), key=lambda task: task.serves)[:number]
             if self._records.full and picked:
                 chosen = set(picked)
                 self._records.stop((t, "health", t in chosen, "unhealthy", _why_unhealthy(t)) for t in candidates)

@@ -35,11 +35,13 @@ from fargsim.sim.errors import (
     InvalidRequestException,
     InvalidTargetGroupPairException,
 )
+from fargsim.sim.kit import Kit
 from fargsim.sim.lifecycle_hooks import HookCalls
 from fargsim.sim.registry import Registry
 from fargsim.sim.service_deployments import ServiceDeploymentRun
 from fargsim.sim.service_scheduler import ServiceRun
 from fargsim.sim.shapes import read
+from fargsim.sim.task_sets import TaskSets
 from fargsim.sim.traffic_shift import Plan, Route
 
 ALL_AT_ONCE = "CodeDeployDefault.ECSAllAtOnce"
@@ -81,6 +83,10 @@ class CodeDeployController(ShiftController):
     order: CodeDeployment | None = None
     """The newest deployment that was asked for; none while the service has its first task set."""
     _desired_before: int | None = None
+
+    def __init__(self, kit: Kit, service: ServiceRun) -> None:
+        super().__init__(kit, service)
+        self._task_sets = TaskSets(service.events, self._desired)
 
     def find_routes(self) -> dict[int, Route]:
         """Return the target groups and listeners of the deployment group."""
@@ -144,6 +150,7 @@ class CodeDeployController(ShiftController):
             self._kit.at(self._kit.now + self._kit.us("codedeploy_scaling_limit_s"), steady)
         self._desired_before = desired
         super().step()
+        self._task_sets.look(self.service.deployments, self.service.desired)
 
 
 class CodeDeploy:

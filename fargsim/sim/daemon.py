@@ -60,7 +60,9 @@ class DaemonController:
     def begin(self, deployment: DeploymentRun) -> None:
         """Take a new deployment: the next look at the service finds it."""
         if not self._service.deleted:
-            self._service.desired = int(np.count_nonzero(self._wanted(deployment.revision)))
+            self._want(
+                int(np.count_nonzero(self._wanted(deployment.revision))), silent=len(self._service.deployments) == 1
+            )
 
     def failed(self, deployment: DeploymentRun) -> None:
         """Take note that a deployment has been given up: it starts nothing any more."""
@@ -158,7 +160,7 @@ class DaemonController:
         service, deployment = self._service, self._service.primary
         if rows and service.at_rest and not deployment.resolving and not service.actions.throttle.holds(self._kit.now):
             self._start(deployment, rows[: service.actions.launches()])
-            service.desired = int(np.count_nonzero(self._wanted(service.revision)))
+            self._want(int(np.count_nonzero(self._wanted(service.revision))))
             service.actions.disturbed()
         service.attend(self._kit.now)
 
@@ -183,7 +185,7 @@ class DaemonController:
             launches=0 if throttled else actions.launches(),
         )
         if service.desired != step.desired:
-            service.desired = step.desired
+            self._want(step.desired)
             actions.disturbed()
         self._act(step)
         if throttled:
@@ -191,6 +193,14 @@ class DaemonController:
         elif actions.launches() == 0 and any(h.standing is None for h in hosts):
             service.attend(now + self._kit.us("scheduler_tick_s"))
         self._close(step)
+
+    def _want(self, number: int, silent: bool = False) -> None:
+        """Let the desired count be what the scheduler has found; the count at the creation, and none at the end, are the user's doing."""
+        service = self._service
+        if number != service.desired and not (silent or service.deleted):
+            text = f"updated desiredCount from {service.desired} to {number}."
+            service.events.announce(text, "SERVICE_DESIRED_COUNT_UPDATED")
+        service.desired = number
 
     def _lacks(self, row: int) -> bool:
         service = self._service

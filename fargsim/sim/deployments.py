@@ -152,7 +152,7 @@ class DeploymentRun:
             failed=self.rollout_state == "FAILED",
             stopping=self.stopping,
             resolving=self.resolving,
-            draining=sum(1 for t, s in self.standing.items() if s == "unhealthy" and t.host_drains)
+            draining=sum(1 for t, s in self.standing.items() if s == "unhealthy" and t.serves)
             if self.counts["unhealthy"]
             else 0,
         )

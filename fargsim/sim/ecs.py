@@ -10,13 +10,23 @@ from fargsim.model.capacity import CapacityProvider, Cluster
 from fargsim.model.taskdef import TOLERANT, TaskDefinition
 from fargsim.policy.fleet import Fleet
 from fargsim.policy.needs import needs_of
+from fargsim.sim.api_rates import counted
 from fargsim.sim.ecs_deployments import DeploymentVerbs
 from fargsim.sim.ecs_services import ServiceVerbs
 from fargsim.sim.ecs_settings import SettingVerbs
 from fargsim.sim.ecs_tasks import TaskVerbs
-from fargsim.sim.errors import ClientException, InvalidParameterException
+from fargsim.sim.errors import (
+    ClientException,
+    ClusterContainsCapacityProviderException,
+    ClusterContainsContainerInstancesException,
+    ClusterContainsServicesException,
+    ClusterContainsTasksException,
+    InvalidParameterException,
+    ResourceInUseException,
+)
 from fargsim.sim.images import images_of
 from fargsim.sim.managed_instances import managed_provider
+from fargsim.sim.quota_checks import check_quota
 from fargsim.sim.registry import FARGATE_PROVIDERS, tail
 from fargsim.sim.service_checks import check_expressions, check_providers
 from fargsim.sim.shapes import read
@@ -30,12 +40,15 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs, SettingVerbs):
     ARN.
     """
 
+    @counted
     def create_cluster(self, **arguments: Any) -> dict[str, Any]:
         """Create a cluster, or return the one that has this name."""
         spec = read(Cluster, arguments)
         registry = self._registry
         found = registry.clusters.get(spec.cluster_name)
         if found is None:
+            check_quota(self._kit, "clusters_per_account", len(registry.clusters) + 1, "clusterName")
+            check_quota(self._kit, "capacity_providers_per_cluster", len(spec.capacity_providers), "capacityProviders")
             for name in spec.capacity_providers:
                 if name not in FARGATE_PROVIDERS and name not in registry.providers:
                     raise InvalidParameterException(f"The specified capacity provider '{name}' was not found.")
@@ -54,6 +67,48 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs, SettingVerbs):
             }
         }
 
+    @counted
+    def delete_cluster(self, *, cluster: str) -> dict[str, Any]:
+        """Delete a cluster that nothing is left in.
+
+        Source: Amazon ECS API Reference, API_DeleteCluster.html.
+
+        Raises
+        ------
+        ClusterContainsServicesException, ClusterContainsTasksException, ClusterContainsContainerInstancesException, \
+ClusterContainsCapacityProviderException
+            Where something is left.
+        """
+        found = self._registry.cluster(cluster)
+        services = [name for name, service in found.services.items() if not service.deleted or service.tasks]
+        if services:
+            raise ClusterContainsServicesException(
+                f"The cluster cannot be deleted while services are active: {', '.join(services)}."
+            )
+        if found.tasks:
+            raise ClusterContainsTasksException(
+                f"The cluster cannot be deleted while tasks are active: there are {len(found.tasks)}."
+            )
+        if found.instances_by_row:
+            raise ClusterContainsContainerInstancesException(
+                "The cluster cannot be deleted while container instances are active or draining: "
+                f"there are {len(found.instances_by_row)}."
+            )
+        own = [name for name in found.spec.capacity_providers if self._is_managed(name)]
+        if own:
+            raise ClusterContainsCapacityProviderException(
+                f"The cluster cannot be deleted while capacity providers are active: {', '.join(own)}."
+            )
+        found.deleted = True
+        del self._registry.clusters[found.name]
+        return {"cluster": {"clusterName": found.name, "status": "INACTIVE"}}
+
+    def _is_managed(self, provider: str) -> bool:
+        """Whether a capacity provider is one of Managed Instances, which belongs to one cluster."""
+        known = self._registry.providers.get(provider)
+        return known is not None and known.on_wait is not None
+
+    @counted
     def update_cluster_settings(self, *, cluster: str, settings: list[dict[str, str]]) -> dict[str, Any]:
         """Change settings of a cluster: ``containerInsights``.
 
@@ -64,6 +119,7 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs, SettingVerbs):
         found.spec = found.spec.model_copy(update={"settings": given})
         return {"cluster": {"clusterName": found.name, "settings": settings, "status": "ACTIVE"}}
 
+    @counted
     def register_task_definition(self, **arguments: Any) -> dict[str, Any]:
         """Register a task definition as the next revision of its family.
 
@@ -82,6 +138,9 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs, SettingVerbs):
         check_expressions(definition.placement_constraints, ClientException)
         known = self._registry.revisions.setdefault(definition.family, [])
         number = len(known) + 1
+        check_quota(self._kit, "revisions_per_family", number, "family")
+        kib = len(definition.model_dump_json(by_alias=True, exclude_unset=True)) / 1024
+        check_quota(self._kit, "task_definition_kib", kib, "containerDefinitions")
         behaviour = self._kit.surroundings.permitted(definition, self._registry.behaviour(definition.family, number))
         revision = Revision(
             number,
@@ -94,10 +153,12 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs, SettingVerbs):
         known.append(revision)
         return {"taskDefinition": self._describe_revision(revision)}
 
+    @counted
     def describe_task_definition(self, *, taskDefinition: str) -> dict[str, Any]:
         """Describe a revision."""
         return {"taskDefinition": self._describe_revision(self._registry.revision(taskDefinition))}
 
+    @counted
     def create_capacity_provider(self, **arguments: Any) -> dict[str, Any]:
         """Create a capacity provider: of an Auto Scaling group, or one whose instances ECS manages."""
         spec = read(CapacityProvider, arguments)
@@ -119,10 +180,19 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs, SettingVerbs):
             }
         }
 
+    @counted
     def put_cluster_capacity_providers(
         self, *, cluster: str, capacityProviders: list[str], defaultCapacityProviderStrategy: list[dict[str, Any]]
     ) -> dict[str, Any]:
-        """Associate capacity providers with a cluster and set its default strategy."""
+        """Associate capacity providers with a cluster and set its default strategy; what is not named is not associated any more.
+
+        Source: Amazon ECS API Reference, API_PutClusterCapacityProviders.html.
+
+        Raises
+        ------
+        ResourceInUseException
+            Where a provider that would go has tasks, or a service of the cluster names it.
+        """
         found = self._registry.cluster(cluster)
         for name in capacityProviders:
             if name not in FARGATE_PROVIDERS and name not in self._registry.providers:
@@ -132,11 +202,25 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs, SettingVerbs):
             "capacityProviders": capacityProviders,
             "defaultCapacityProviderStrategy": defaultCapacityProviderStrategy,
         }
+        check_quota(self._kit, "capacity_providers_per_cluster", len(capacityProviders), "capacityProviders")
         changed = read(Cluster, spec)
         check_providers(self._registry, changed, changed.default_capacity_provider_strategy)
+        gone = set(found.spec.associated) - set(changed.associated)
+        named = {
+            i.capacity_provider
+            for s in found.services.values()
+            if not s.deleted
+            for i in s.spec.capacity_provider_strategy
+        }
+        used = gone & (named | {task.capacity_provider for task in found.tasks.values() if task.capacity_provider})
+        if used:
+            raise ResourceInUseException(
+                f"capacityProviders: {', '.join(sorted(used))} cannot be removed from cluster {found.name}: tasks or services use them."
+            )
         found.spec = changed
         return {"cluster": {"clusterName": found.name, "capacityProviders": capacityProviders}}
 
+    @counted
     def describe_clusters(self, *, clusters: list[str] | None = None) -> dict[str, Any]:
         """Describe clusters."""
         answer: dict[str, Any] = {"clusters": [], "failures": []}

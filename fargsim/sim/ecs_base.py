@@ -13,3 +13,4 @@ class EcsVerbs:
         self._registry = registry
         self._kit = registry.kit
         self._launcher = launcher
+        self.rates = launcher.rates

@@ -7,6 +7,7 @@ from typing import Any
 
 from fargsim.model.deployment_verbs import ListServiceDeployments, StopServiceDeployment, UpdateTaskProtection
 from fargsim.model.lifecycle import ContinueServiceDeployment
+from fargsim.sim.api_rates import counted
 from fargsim.sim.blue_green import ShiftController
 from fargsim.sim.deployments import DeploymentRun, ServiceRevisionRun
 from fargsim.sim.ecs_base import EcsVerbs
@@ -35,6 +36,7 @@ def hooks_of(service: ServiceRun, entry: ServiceDeploymentRun) -> HookCalls | No
 class DeploymentVerbs(EcsVerbs):
     """Verbs that look at deployments, stop them, and protect tasks from them."""
 
+    @counted
     def list_service_deployments(self, **arguments: Any) -> dict[str, Any]:
         """List a service's deployments, the newest first."""
         spec = read(ListServiceDeployments, arguments)
@@ -54,6 +56,7 @@ class DeploymentVerbs(EcsVerbs):
         ]
         return {"serviceDeployments": found[: spec.max_results]}
 
+    @counted
     def describe_service_deployments(self, *, serviceDeploymentArns: list[str]) -> dict[str, Any]:
         """Describe service deployments; an unknown one is in `failures`."""
         answer: dict[str, Any] = {"serviceDeployments": [], "failures": []}
@@ -65,6 +68,7 @@ class DeploymentVerbs(EcsVerbs):
                 answer["serviceDeployments"].append(self._describe_service_deployment(*found))
         return answer
 
+    @counted
     def describe_service_revisions(self, *, serviceRevisionArns: list[str]) -> dict[str, Any]:
         """Describe service revisions; an unknown one is in `failures`."""
         answer: dict[str, Any] = {"serviceRevisions": [], "failures": []}
@@ -76,6 +80,7 @@ class DeploymentVerbs(EcsVerbs):
                 answer["serviceRevisions"].append(self._describe_service_revision(*found))
         return answer
 
+    @counted
     def stop_service_deployment(self, **arguments: Any) -> dict[str, Any]:
         """Stop a deployment that is under way and go back to the last completed one.
 
@@ -114,6 +119,7 @@ class DeploymentVerbs(EcsVerbs):
         service.rollouts.stop(entry)
         return {"serviceDeploymentArn": entry.arn}
 
+    @counted
     def continue_service_deployment(self, **arguments: Any) -> dict[str, Any]:
         """Let a deployment that a pause hook holds go on, or roll it back.
 
@@ -147,6 +153,7 @@ class DeploymentVerbs(EcsVerbs):
         calls.finish(run, spec.action)
         return {"serviceDeploymentArn": entry.arn}
 
+    @counted
     def update_task_protection(self, **arguments: Any) -> dict[str, Any]:
         """Protect tasks of services from scale-in and deployments, or end their protection.
 
@@ -178,6 +185,7 @@ class DeploymentVerbs(EcsVerbs):
             answer["protectedTasks"].append(self._describe_protection(task))
         return answer
 
+    @counted
     def get_task_protection(self, *, cluster: str = "default", tasks: list[str] | None = None) -> dict[str, Any]:
         """Return whether tasks are protected, and until when; without `tasks`, of every service task of the cluster."""
         found = self._registry.cluster(cluster)

@@ -20,6 +20,7 @@ from fargsim.model.task_verbs import (
 from fargsim.policy.capabilities import BUILT_IN
 from fargsim.policy.cluster_query import QueryError, parse
 from fargsim.policy.views import HostPort
+from fargsim.sim.api_rates import counted
 from fargsim.sim.ecs_base import EcsVerbs
 from fargsim.sim.errors import AttributeLimitExceededException, InvalidParameterException, TargetNotFoundException
 from fargsim.sim.groups import GROUP_ATTRIBUTE
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 class InstanceVerbs(EcsVerbs):
     """Verbs that list, describe and change container instances and their attributes."""
 
+    @counted
     def list_container_instances(
         self, *, cluster: str = "default", filter: str | None = None, status: str | None = None
     ) -> dict[str, Any]:
@@ -62,6 +64,7 @@ class InstanceVerbs(EcsVerbs):
             ]
         }
 
+    @counted
     def describe_container_instances(
         self, *, containerInstances: list[str], cluster: str = "default"
     ) -> dict[str, Any]:
@@ -76,6 +79,7 @@ class InstanceVerbs(EcsVerbs):
                 answer["containerInstances"].append(self._describe_instance(found, instance))
         return answer
 
+    @counted
     def update_container_instances_state(self, **arguments: Any) -> dict[str, Any]:
         """Set container instances to DRAINING, or back to ACTIVE; an unknown one is in `failures`.
 
@@ -94,6 +98,7 @@ class InstanceVerbs(EcsVerbs):
             answer["containerInstances"].append(self._describe_instance(cluster, instance))
         return answer
 
+    @counted
     def deregister_container_instance(
         self,
         *,
@@ -128,6 +133,7 @@ class InstanceVerbs(EcsVerbs):
             deregister(self._kit, instance)
         return {"containerInstance": last}
 
+    @counted
     def put_attributes(self, **arguments: Any) -> dict[str, Any]:
         """Give container instances custom attributes; an existing one gets the new value.
 
@@ -160,6 +166,7 @@ class InstanceVerbs(EcsVerbs):
         cluster.capacity_changed()
         return {"attributes": [a.model_dump(by_alias=True, exclude_none=True) for a in spec.attributes]}
 
+    @counted
     def delete_attributes(self, **arguments: Any) -> dict[str, Any]:
         """Take custom attributes from container instances; one that is not there is passed over."""
         spec = read(DeleteAttributes, arguments)
@@ -172,6 +179,7 @@ class InstanceVerbs(EcsVerbs):
         cluster.capacity_changed()
         return {"attributes": [a.model_dump(by_alias=True, exclude_none=True) for a in spec.attributes]}
 
+    @counted
     def list_attributes(
         self,
         *,

@@ -10,6 +10,7 @@ from fargsim.model.deployment import DeploymentConfiguration
 from fargsim.model.deployment_rules import updated
 from fargsim.model.service import CreateService, UpdateService
 from fargsim.policy.rebalancing import why_not_rebalanced
+from fargsim.sim.api_rates import counted
 from fargsim.sim.deployments import REVISION_KEYS
 from fargsim.sim.ecs_base import EcsVerbs
 from fargsim.sim.errors import (
@@ -17,6 +18,7 @@ from fargsim.sim.errors import (
     ServiceNotActiveException,
 )
 from fargsim.sim.metering import ServiceMeter
+from fargsim.sim.quota_checks import check_desired_count, check_quota
 from fargsim.sim.registry import tail
 from fargsim.sim.service_checks import check_rebalancing, check_service, check_update
 from fargsim.sim.service_scheduler import ServiceRun
@@ -26,6 +28,7 @@ from fargsim.sim.shapes import describe_service, faults_of, read
 class ServiceVerbs(EcsVerbs):
     """Verbs that create, change, delete and describe services."""
 
+    @counted
     def create_service(self, **arguments: Any) -> dict[str, Any]:
         """Create a service; its scheduler starts the tasks."""
         return self.create(read(CreateService, arguments))
@@ -41,6 +44,9 @@ class ServiceVerbs(EcsVerbs):
             raise InvalidParameterException("Unable to Start a service that is still Draining.")
         revision = self._registry.revision(spec.task_definition)
         check_service(self._registry, cluster, spec, revision)
+        there = sum(1 for service in cluster.services.values() if not service.deleted)
+        check_quota(self._kit, "services_per_cluster", there + 1, "serviceName")
+        check_desired_count(self._kit, spec)
         check_rebalancing(spec.availability_zone_rebalancing, spec)
         if spec.availability_zone_rebalancing is None:
             default = "ENABLED" if why_not_rebalanced(spec) is None else "DISABLED"
@@ -55,6 +61,7 @@ class ServiceVerbs(EcsVerbs):
         service.deploy(revision)
         return {"service": self._describe_service(service)}
 
+    @counted
     def update_service(self, **arguments: Any) -> dict[str, Any]:
         """Change a service; a new task definition, network or forced deployment starts a deployment."""
         return self.update(read(UpdateService, arguments))
@@ -73,6 +80,7 @@ class ServiceVerbs(EcsVerbs):
             ) from None
         revision = self._registry.revision(spec.task_definition) if spec.task_definition else service.revision
         check_service(self._registry, service.cluster, merged, revision)
+        check_desired_count(self._kit, merged)
         check_rebalancing(spec.availability_zone_rebalancing, merged)
         service.update(
             merged,
@@ -87,6 +95,7 @@ class ServiceVerbs(EcsVerbs):
         )
         return {"service": self._describe_service(service)}
 
+    @counted
     def delete_service(self, *, service: str, cluster: str = "default", force: bool = False) -> dict[str, Any]:
         """Delete a service: its tasks are stopped."""
         found = self._registry.service(cluster, service)
@@ -97,6 +106,7 @@ class ServiceVerbs(EcsVerbs):
         found.delete()
         return {"service": self._describe_service(found)}
 
+    @counted
     def describe_services(self, *, services: list[str], cluster: str = "default") -> dict[str, Any]:
         """Describe services; an unknown one is in `failures`."""
         found = self._registry.cluster(cluster)

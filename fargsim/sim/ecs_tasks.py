@@ -10,6 +10,7 @@ from typing import Any
 
 from fargsim.model.service import RunTask
 from fargsim.model.task_verbs import StartTask
+from fargsim.sim.api_rates import counted
 from fargsim.sim.ecs_instances import InstanceVerbs
 from fargsim.sim.errors import ConflictException, InvalidParameterException, NoContainerInstances
 from fargsim.sim.launching import Call
@@ -24,6 +25,7 @@ from fargsim.sim.task_life import stop_task
 class TaskVerbs(InstanceVerbs):
     """Verbs that start, stop, list and describe tasks."""
 
+    @counted
     def run_task(self, **arguments: Any) -> dict[str, Any]:
         """Start standalone tasks; what finds no place is in `failures`.
 
@@ -36,14 +38,13 @@ class TaskVerbs(InstanceVerbs):
         ClientException
             When too many tasks of the cluster wait for instances already, or ECS cannot take on a role of the task.
         """
-        self._launcher.rates.call("RunTask")
-        return self.run(read(RunTask, arguments), counted=True)
+        return self.run(read(RunTask, arguments), called=True)
 
-    def run(self, spec: RunTask, *, counted: bool = False) -> dict[str, Any]:
-        """Start standalone tasks from a value; `counted` where the call has been held against its rate already."""
-        rates = self._launcher.rates
-        if not counted:
-            rates.call("RunTask")
+    def run(self, spec: RunTask, *, called: bool = False) -> dict[str, Any]:
+        """Start standalone tasks from a value; `called` where the call has been held against its rate already."""
+        rates = self.rates
+        if not called:
+            rates.call("run_task")
         cluster = self._registry.cluster(spec.cluster)
         if uses_fargate(cluster, spec):
             rates.run_on_fargate()
@@ -85,6 +86,7 @@ class TaskVerbs(InstanceVerbs):
                 tasks.append(self._describe_task(outcome))
         return {"tasks": tasks, "failures": failures}
 
+    @counted
     def start_task(self, **arguments: Any) -> dict[str, Any]:
         """Start a task on each of the given instances, whatever a placement strategy or constraint would say.
 
@@ -97,7 +99,6 @@ class TaskVerbs(InstanceVerbs):
         InvalidParameterException
             Where the task definition is for Fargate alone, or what it needs is missing.
         """
-        self._launcher.rates.call("StartTask")
         spec = read(StartTask, arguments)
         cluster = self._registry.cluster(spec.cluster)
         registered = self._registry.revision(spec.task_definition)
@@ -123,6 +124,7 @@ class TaskVerbs(InstanceVerbs):
         ]
         return self._answer(outcomes)
 
+    @counted
     def stop_task(self, *, task: str, cluster: str = "default", reason: str = "Task stopped by user") -> dict[str, Any]:
         """Stop a task: deregister it, SIGTERM, SIGKILL after the stop time-out.
 
@@ -131,13 +133,13 @@ class TaskVerbs(InstanceVerbs):
         ThrottlingException
             As `run_task`.
         """
-        self._launcher.rates.call("StopTask")
         found = self._registry.find_task(self._registry.cluster(cluster), task)
         if found is None:
             raise InvalidParameterException(f"The referenced task was not found: '{task}'.")
         stop_task(self._kit, found, Stop("UserInitiated", reason))
         return {"task": self._describe_task(found)}
 
+    @counted
     def list_tasks(
         self,
         *,
@@ -159,6 +161,7 @@ class TaskVerbs(InstanceVerbs):
             ]
         }
 
+    @counted
     def describe_tasks(self, *, tasks: list[str], cluster: str = "default") -> dict[str, Any]:
         """Describe tasks; one that is not known any more is in `failures`."""
         found = self._registry.cluster(cluster)

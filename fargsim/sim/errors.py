@@ -43,6 +43,22 @@ class ClusterNotFoundException(AwsError):
     """No such cluster."""
 
 
+class ClusterContainsServicesException(AwsError):
+    """The cluster has services that have not been deleted."""
+
+
+class ClusterContainsTasksException(AwsError):
+    """The cluster has tasks that have not stopped."""
+
+
+class ClusterContainsContainerInstancesException(AwsError):
+    """The cluster has registered container instances."""
+
+
+class ClusterContainsCapacityProviderException(AwsError):
+    """The cluster has a capacity provider of its own: one of Managed Instances."""
+
+
 class ServiceNotFoundException(AwsError):
     """No such service in the cluster."""
 

@@ -41,7 +41,7 @@ def activate(kit: Kit, instance: InstanceRun) -> None:
     instance.draining_at = None
     instance.cluster.fleet.set_active(instance.row, True)
     for task in list(instance.tasks.values()):
-        task.host_drains = False
+        task.host_drains = task.serves = False
         if task.service is not None and task.alive:
             task.service.health_changed(task)
     instance.cluster.capacity_changed()

@@ -180,6 +180,13 @@ class InstanceRun:
 def register(kit: Kit, instance: InstanceRun) -> None:
     """Let an instance's agent register with its cluster: from now on it takes tasks."""
     group, cluster = instance.group, instance.cluster
+    most = kit.quotas["instances_per_cluster"]
+    full = most is not None and len(cluster.instances_by_row) >= most
+    if full or cluster.deleted:
+        why = f"the quota instances_per_cluster is {most:g}" if full else "the cluster has been deleted"
+        text = f"container instance {instance.instance_id} cannot register: {why}."
+        kit.event(cluster.name, None, text, "REGISTRATION_FAILED", "ERROR")
+        return
     instance.registered_at = kit.now
     instance.status = "ACTIVE"
     subnets = kit.surroundings.network.subnets

@@ -116,9 +116,11 @@ class Kit:
         """Return the Amazon Resource Name of something."""
         return f"arn:aws:{service}:{self.region}:{self.account}:{kind}/{name}"
 
-    def event(self, cluster: str, service: str | None, message: str, name: str = "", kind: str = "INFO") -> None:
-        """Write a service event."""
-        said = f"(service {service}) {message}" if service else message
+    def event(
+        self, cluster: str, service: str | None, message: str, name: str = "", kind: str = "INFO", of: str = ""
+    ) -> None:
+        """Write a service event; `of`: what it is about, where that is not the service as a whole."""
+        said = f"(service {of or service}) {message}" if service else message
         number = self.counter.next("event")
         self.recorder.events.append(
             (self.streams.identifier("event", number, 32), self.now, cluster, service, kind, name, said)

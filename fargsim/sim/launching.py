@@ -9,6 +9,7 @@ from fargsim.model.placement import CapacityProviderStrategyItem
 from fargsim.model.service import CreateService, RunTask
 from fargsim.policy.capacity_provider import next_provider
 from fargsim.policy.placement import Place
+from fargsim.sim.account import LIMITS
 from fargsim.sim.api_rates import ApiRates
 from fargsim.sim.choosing import Chooser, by_provider
 from fargsim.sim.errors import ClientException, ThrottlingException
@@ -35,12 +36,9 @@ Share = tuple[tuple[CapacityProviderStrategyItem, ...], list[int], int]
 Call = tuple[RunTask, list[TaskRun | Refusal]]
 """A call of RunTask and what became of it."""
 
-VCPU_LIMIT = (
-    "was unable to place a task. Reason: You've reached the limit on the number of vCPUs you can run concurrently."
-)
-
-
-NO_CAPACITY = "was unable to place a task. Reason: "
+UNABLE = "was unable to place a task. Reason: "
+INTERNAL = "Internal error."
+"""What ECS says where no subnet lies in a zone that has Fargate at all: Amazon ECS Developer Guide, service-event-messages-list.html."""
 
 
 class Launcher:
@@ -179,14 +177,16 @@ class Launcher:
             units = revision.definition.cpu_units
             refusal = None
             tokens = account.tokens(option, self._kit.now)
-            room = account.room(option, units)
+            limit = account.limit(option, units, revision.definition.memory_mib)
             if not settled and tokens < 1:
-                refusal = Refusal("THROTTLED")
-            elif not room:
-                refusal = Refusal("LIMIT:VCPU", VCPU_LIMIT, detail="vCPU limit reached")
+                refusal = Refusal("THROTTLED", passes=True)
+            elif limit:
+                refusal = Refusal(limit, UNABLE + LIMITS[limit], detail=LIMITS[limit])
+            elif not self.placer.fargate_zones(spec):
+                refusal = Refusal("INTERNAL", UNABLE + INTERNAL, detail=INTERNAL)
             elif not self.placer.zones(spec, option, where.zone):
-                refusal = Refusal(UNAVAILABLE, f"{NO_CAPACITY}{UNAVAILABLE}.", detail="RESOURCE:FARGATE")
-            said = account.said(option, tokens, units, room) if full else []
+                refusal = Refusal(UNAVAILABLE, f"{UNABLE}{UNAVAILABLE}.", detail="RESOURCE:FARGATE")
+            said = account.said(option, tokens, units, limit) if full else []
             if refusal is not None:
                 if full:
                     self._records.account(None, group, cluster, said)

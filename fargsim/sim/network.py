@@ -71,6 +71,7 @@ class NetworkRun:
 
     def __init__(self, env: simpy.Environment, spec: Network, subnets: Iterable[Subnet]) -> None:
         self.subnets = {subnet.subnet_id: SubnetRun(env, subnet) for subnet in subnets}
+        self.without_fargate = frozenset(spec.zones_without_fargate)
         self._spec = spec
         self.vpc_id = next((g.vpc_id for g in spec.security_groups if g.vpc_id), VPC)
         """Identifier of the VPC: the one that security groups name, or one of our own."""

@@ -41,10 +41,13 @@ class Placer:
 
     # Fargate
 
+    def fargate_zones(self, spec: CreateService | RunTask) -> Sequence[str]:
+        """Return the zones of a request's subnets that have Fargate at all, whether there is capacity or not."""
+        return self._registry.fargate_zones(spec.network_configuration)
+
     def zones(self, spec: CreateService | RunTask, option: str, only: str | None = None) -> Sequence[str]:
         """Return the zones of a request's subnets, or the only one that is wanted, as far as they have Fargate capacity."""
-        zones = self._registry.zones_of_subnets(spec.network_configuration) or self._kit.zones
-        zones = zones if only is None else (only,)
+        zones = self.fargate_zones(spec) if only is None else (only,)
         return self._registry.fargate.capacity.open(option, zones)
 
     def to_zone(self, task: TaskRun, wanted: str | None = None) -> None:

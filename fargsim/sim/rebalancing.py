@@ -278,7 +278,7 @@ class Rebalancer:
         """Return the zones to balance over: on Fargate those of the subnets, on EC2 those with an instance for the service."""
         service = self._service
         if self._fargate:
-            return self._registry.zones_of_subnets(service.spec.network_configuration) or self._kit.zones
+            return self._registry.fargate_zones(service.spec.network_configuration)
         fleet = service.cluster.fleet
         column = fleet.view().attributes.get(ZONE)
         if column is None:

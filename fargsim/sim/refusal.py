@@ -14,7 +14,9 @@ class Refusal:
     reason
         AWS's failure reason, such as ``RESOURCE:MEMORY``.
     event
-        What the service event says; empty where nothing is said (a rate limit that passes by itself).
+        What the service event says.
+    passes
+        Whether it passes by itself within moments: the launch rate of the account.
     """
 
     reason: str
@@ -22,3 +24,4 @@ class Refusal:
     event_name: str = "SERVICE_TASK_PLACEMENT_FAILURE"
     detail: str = ""
     arn: str = ""
+    passes: bool = False

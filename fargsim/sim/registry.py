@@ -169,6 +169,15 @@ class Registry:
             zones.append(self.subnets[subnet])
         return tuple(dict.fromkeys(zones))
 
+    def fargate_zones(self, network: NetworkConfiguration | None) -> tuple[str, ...]:
+        """Return those of the zones of a network configuration's subnets that have Fargate.
+
+        Source: Amazon ECS Developer Guide, AWS_Fargate-Regions.html (zones without Fargate), service-event-messages-list.html.
+        """
+        zones = self.zones_of_subnets(network) or self.kit.zones
+        without = self.kit.surroundings.network.without_fargate
+        return tuple(zone for zone in zones if zone not in without) if without else zones
+
     def find_task(self, cluster: ClusterRun, name: str) -> TaskRun | None:
         """Return a task by id or ARN, alive or stopped."""
         task_id = tail(name)

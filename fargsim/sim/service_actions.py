@@ -38,14 +38,12 @@ class ServiceActions:
         self._service = service
         self._steady = False
         self._steady_since = 0
-        fargate = launcher.fargate(service.cluster, service.spec)
-        self._window = Window(
-            kit.quotas["fargate_service_launches_per_min" if fargate else "ec2_service_launches_per_min"]
-        )
+        self._window = Window()
 
     def launches(self) -> int:
         """Return how many launches the minute still allows."""
-        return self._window.available(self._kit.now)
+        quota = "fargate_service_launches_per_min" if self.on_fargate else "ec2_service_launches_per_min"
+        return self._window.available(self._kit.now, self._kit.quotas[quota])
 
     def plan(self, revision: Revision, zone: str | None = None) -> PlacementPlan:
         """Return what a task of the service asks of an instance, in one zone if that is wanted."""
@@ -64,7 +62,9 @@ class ServiceActions:
             if not isinstance(outcome, TaskRun):
                 self.refused = True
                 wait = self._kit.us("scheduler_tick_s")
-                if outcome.event:
+                if outcome.passes:
+                    service.events.throttled()
+                else:
                     service.events.once(outcome.event, outcome.event_name, "ERROR")
                     full = outcome.reason == "PROVISIONING"
                     wait = self.placement.queue_full() if full else self.placement.failed()

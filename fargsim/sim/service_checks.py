@@ -83,6 +83,8 @@ def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService |
     InvalidParameterException, ClientException, PlatformUnknownException, PlatformTaskDefinitionIncompatibilityException
         As the ECS API does.
     """
+    if spec.launch_type == "EXTERNAL":
+        raise ClientException("launchType: EXTERNAL instances are not simulated: use EC2 or FARGATE.")
     fargate = uses_fargate(cluster, spec)
     definition = revision.definition
     if fargate and "FARGATE" not in definition.requires_compatibilities:

@@ -21,12 +21,14 @@ class ServiceEvents:
         self._cluster = cluster
         self._service = service
         self._said: dict[str, int] = {}
+        self._throttled_at: int | None = None
         self._log: deque[tuple[int, str]] = deque(maxlen=int(kit.parameters.number("service_event_log_size")))
 
-    def say(self, message: str, name: str = "", kind: str = "INFO") -> None:
-        """Write an event."""
-        self._log.append((self._kit.now, f"(service {self._service}) {message}"))
-        self._kit.event(self._cluster, self._service, message, name, kind)
+    def say(self, message: str, name: str = "", kind: str = "INFO", task_set: str = "") -> None:
+        """Write an event, of one task set if that is meant."""
+        of = f"{self._service}, taskSet {task_set}" if task_set else self._service
+        self._log.append((self._kit.now, f"(service {of}) {message}"))
+        self._kit.event(self._cluster, self._service, message, name, kind, of)
 
     def announce(self, message: str, name: str, kind: str = "INFO") -> None:
         """Send an event that EventBridge delivers and DescribeServices does not show."""
@@ -39,6 +41,13 @@ class ServiceEvents:
             return
         self._said[message] = self._kit.now
         self.say(message, name, kind)
+
+    def throttled(self) -> None:
+        """Write that the account's launch rate holds the service's tasks back; once in six hours, though tasks start meanwhile."""
+        now = self._kit.now
+        if self._throttled_at is None or now >= self._throttled_at + self._kit.us("event_suppression_s"):
+            self._throttled_at = now
+            self.say("operations are being throttled. Will try again later.", "ECS_OPERATION_THROTTLED", "ERROR")
 
     def solved(self) -> None:
         """Let a message that comes again be written again."""

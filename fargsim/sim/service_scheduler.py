@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fargsim.model.service import CreateService
-from fargsim.policy.deployment import scaled_wanted
+from fargsim.policy.deployment import bounds, scaled_wanted
 from fargsim.policy.health import standing_of
 from fargsim.sim.controllers import Controller, controller_of, kind_of, maker_of
 from fargsim.sim.deployments import REVISION_KEYS, DeploymentRun
@@ -317,6 +317,8 @@ class ServiceRun:
             deployment.wanted = max(0, deployment.wanted - 1)
         # nobody here asked for it: the task was lost, and it takes the scheduler a while to notice
         self.actions.disturbed()
+        while deployment.successor is not None:
+            deployment = deployment.successor  # who will notice
         deployment.unnoticed += 1
         notice_at = self._kit.now + self._kit.us("service_reaction_s")
         self._kit.at(notice_at, lambda: self._notice(deployment))
@@ -339,8 +341,14 @@ class ServiceRun:
             task.health_status if task.health_checked and not task.settled else None,
             waited=task.settled or since_us >= kit.us("no_health_check_wait_s"),
             in_grace=since_us < self.spec.health_check_grace_period_seconds * US_PER_S,
-            host_drains=task.host_drains,
         )
+        if task.host_drains:
+            # what Fargate retires goes even where the bounds let nothing go
+            serves = standing == "healthy" and not (task.retires and self._fixed())
+            if task.serves != serves:
+                task.serves = serves
+                self.attend(kit.now)
+            standing = "unhealthy"  # it must be replaced in any case
         if standing == deployment.standing[task]:
             return
         deployment.put(task, standing)
@@ -356,6 +364,13 @@ class ServiceRun:
             self.events.say(f"(task {task.task_id}) is unhealthy in {where} due to (reason {why}).", kind="WARN")
         self.actions.disturbed()
         self.attend(kit.now)
+
+    def _fixed(self) -> bool:
+        """Whether the bounds let nobody start and nobody stop."""
+        configuration = self.spec.deployment_configuration
+        low, high = configuration.minimum_healthy_percent, configuration.maximum_percent
+        found = bounds(self.desired, 100 if low is None else low, 200 if high is None else high)
+        return found.lower >= self.desired >= found.upper
 
     def _judge_after_grace(self, task: TaskRun) -> None:
         if task.started_at is not None:

@@ -139,6 +139,8 @@ class TaskRun:
     healthy: bool = False
     health_checked: bool = False
     host_drains: bool = False
+    serves: bool = False
+    """On a draining instance: whether it would count as healthy elsewhere."""
     retires: str = ""
     """Why Fargate takes it out of service, once it does."""
     counted_running: bool = False
@@ -210,6 +212,7 @@ class ClusterRun:
     name: str
     spec: Cluster
     fleet: Fleet
+    deleted: bool = False
     tasks: dict[str, TaskRun] = field(default_factory=dict)
     services: dict[str, ServiceRun] = field(default_factory=dict)
     waiting: dict[str, TaskRun] = field(default_factory=dict)
