@@ -19,6 +19,7 @@ from fargsim.sim.errors import (
     PriorityInUseException,
     RuleNotFoundException,
     TargetGroupNotFoundException,
+    ValidationError,
 )
 from fargsim.sim.streams import Streams
 
@@ -39,7 +40,7 @@ def two_groups(weights: dict[str, float], request: dict[str, Any] = QUICK) -> Re
     region = exact_region(seed=SEED, record=Record(requests="full"))
     register(region, behaviour={"request": request})
     for name in ("blue", "green"):
-        region.elbv2.create_target_group(Name=name, HealthCheckIntervalSeconds=5)
+        region.elbv2.create_target_group(Name=name, HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2)
     region.elbv2.create_load_balancer(Name="lb", Listeners=[{"DefaultActions": forward(**weights)}])
     for name in ("blue", "green"):
         region.ecs.create_service(
@@ -268,17 +269,17 @@ def test_a_balancer_forwards_to_target_groups_of_its_own_kind():
         ),
         (
             lambda r: r.elbv2.create_listener(LoadBalancerArn="lb", Port=81, DefaultActions=forward(blue=0)),
-            InvalidParameterException,
+            ValidationError,
             "all weights of TargetGroups are 0",
         ),
         (
             lambda r: r.elbv2.create_listener(LoadBalancerArn="lb", Port=81, DefaultActions=forward(blue=1000)),
-            InvalidParameterException,
+            ValidationError,
             "must be at most 999",
         ),
         (
             lambda r: r.elbv2.create_listener(LoadBalancerArn="lb", Port=81, DefaultActions=[{"Type": "forward"}]),
-            InvalidParameterException,
+            ValidationError,
             "needs TargetGroupArn",
         ),
         (
@@ -298,7 +299,7 @@ def test_a_balancer_forwards_to_target_groups_of_its_own_kind():
         ),
         (
             lambda r: r.elbv2.create_rule(ListenerArn="lb:80", Priority=50_001, Actions=forward(blue=1)),
-            InvalidParameterException,
+            ValidationError,
             "must be at most 50000",
         ),
     ],

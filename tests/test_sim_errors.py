@@ -229,54 +229,6 @@ CASES: dict[str, tuple[Callable[[Region], Any], str, tuple[str, ...]]] = {
         "ClientException",
         ("asg",),
     ),
-    "listener to a missing target group": (
-        lambda r: r.elbv2.create_listener(
-            LoadBalancerArn="lb-tg", Port=81, DefaultActions=[{"Type": "forward", "TargetGroupArn": "nope"}]
-        ),
-        "TargetGroupNotFoundException",
-        ("nope",),
-    ),
-    "listener of a missing balancer": (
-        lambda r: r.elbv2.create_listener(
-            LoadBalancerArn="nope", Port=81, DefaultActions=[{"Type": "forward", "TargetGroupArn": "tg"}]
-        ),
-        "LoadBalancerNotFoundException",
-        ("nope",),
-    ),
-    "balancer whose second listener leads nowhere": (
-        lambda r: r.elbv2.create_load_balancer(
-            Name="new",
-            Listeners=[
-                {"Port": 80, "DefaultActions": [{"Type": "forward", "TargetGroupArn": "tg"}]},
-                {"Port": 81, "DefaultActions": [{"Type": "forward", "TargetGroupArn": "nope"}]},
-            ],
-        ),
-        "TargetGroupNotFoundException",
-        ("nope",),
-    ),
-    "target group exists": (
-        lambda r: r.elbv2.create_target_group(Name="tg"),
-        "InvalidParameterException",
-        ("tg",),
-    ),
-    "impossible attribute": (
-        lambda r: r.elbv2.create_target_group(
-            Name="new", Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "9999"}]
-        ),
-        "InvalidParameterException",
-        ("deregistration_delay", "3600"),
-    ),
-    "slow start with a routing that has none": (
-        lambda r: r.elbv2.create_target_group(
-            Name="new",
-            Attributes=[
-                {"Key": "load_balancing.algorithm.type", "Value": "weighted_random"},
-                {"Key": "slow_start.duration_seconds", "Value": "30"},
-            ],
-        ),
-        "InvalidConfigurationRequestException",
-        ("weighted_random", "round_robin"),
-    ),
     "unknown instance type": (
         lambda r: r.autoscaling.create_launch_template(
             LaunchTemplateName="x", LaunchTemplateData={"InstanceType": "c5.enormous"}

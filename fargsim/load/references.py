@@ -18,7 +18,8 @@ from fargsim.load.scaling import scaling_faults
 from fargsim.load.shifts import rules_of, shift_reference_faults
 from fargsim.load.surroundings import surroundings_faults
 from fargsim.load.work import credit_faults, work_faults
-from fargsim.model.balancing import Action, forwards_to
+from fargsim.model.balancer_attributes import Kind
+from fargsim.model.balancing import Action, Listener, forwards_to, too_many
 from fargsim.model.base import Issue, Path
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService
@@ -116,13 +117,19 @@ def _network(scenario: Scenario, names: Names) -> Iterator[Issue]:
         if conflict is not None:
             yield Issue(("targetGroups", n, "Attributes"), conflict)
     kinds = {group.name: group for group in scenario.target_groups}
+    owners: dict[str, str] = {}
     for n, balancer in enumerate(scenario.load_balancers):
         yield from _subnet_faults(balancer.subnets, names, ("loadBalancers", n, "Subnets"))
+        conflict = balancer.conflict()
+        if conflict is not None:
+            yield Issue(("loadBalancers", n, "Attributes"), conflict)
         for m, listener in enumerate(balancer.listeners):
             at: Path = ("loadBalancers", n, "Listeners", m)
-            actions = [((*at, "DefaultActions", k), action) for k, action in enumerate(listener.default_actions)]
-            for r, rule in enumerate(listener.rules):
-                actions += [((*at, "Rules", r, "Actions", k), action) for k, action in enumerate(rule.actions)]
+            lists = [((*at, "DefaultActions"), listener.default_actions)]
+            lists += [((*at, "Rules", r, "Actions"), rule.actions) for r, rule in enumerate(listener.rules)]
+            yield from (Issue(path, more) for path, found in lists if (more := too_many(found)) is not None)
+            yield from _protocol_faults(listener, balancer.type, at)
+            actions = [((*path, k), action) for path, found in lists for k, action in enumerate(found)]
             yield from _repeated([x.port for x in balancer.listeners], m, (*at, "Port"), "Listeners")
             for r in range(len(listener.rules)):
                 yield from _repeated([x.priority for x in listener.rules], r, (*at, "Rules", r, "Priority"), "Rules")
@@ -136,6 +143,17 @@ def _network(scenario: Scenario, names: Names) -> Iterator[Issue]:
                     misplaced = kinds[group].misplaced(balancer.type) if group in kinds else None
                     if misplaced is not None:
                         yield Issue((*path, key), misplaced)
+                    if owners.setdefault(group, balancer.name) != balancer.name:
+                        text = f"target group {group} belongs to load balancer {owners[group]}: to one only"
+                        yield Issue((*path, key), text)
+
+
+def _protocol_faults(listener: Listener, kind: Kind, path: Path) -> Iterator[Issue]:
+    misplaced = listener.misplaced(kind)
+    if misplaced is not None:
+        yield Issue((*path, "Protocol"), misplaced)
+    elif listener.lacks_certificate:
+        yield Issue((*path, "Certificates"), f"a certificate must be specified for {listener.protocol} listeners")
 
 
 def _capacity(scenario: Scenario, names: Names) -> Iterator[Issue]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from fargsim.model import balancing
-from fargsim.model.balancing import Action, LoadBalancer, TargetGroup, forward_weights
+from fargsim.model.balancer_attributes import Kind
+from fargsim.model.balancing import Action, LoadBalancer, TargetGroup, forward_weights, too_many
 from fargsim.sim.errors import (
     DuplicateListenerException,
+    DuplicateLoadBalancerNameException,
+    DuplicateTargetGroupNameException,
     InvalidConfigurationRequestException,
-    InvalidParameterException,
+    InvalidLoadBalancerActionException,
     LoadBalancerNotFoundException,
     PriorityInUseException,
+    TargetGroupAssociationLimitException,
+    UnsupportedProtocolException,
+    ValidationError,
 )
 from fargsim.sim.listeners import Listener, ListenerRule
 from fargsim.sim.registry import Registry, tail
@@ -31,13 +37,22 @@ class ElbV2:
         self._kit = registry.kit
 
     def create_load_balancer(self, **arguments: Any) -> dict[str, Any]:
-        """Create a load balancer, with listeners and attributes where they are given beside it."""
-        spec = read(LoadBalancer, arguments)
+        """Create a load balancer, with listeners and attributes where they are given beside it.
+
+        Raises
+        ------
+        ValidationError, InvalidConfigurationRequestException, DuplicateLoadBalancerNameException
+            A value out of its range; an attribute that this kind does not have; a name that is taken. Or what CreateListener raises.
+        """
+        spec = read(LoadBalancer, arguments, ValidationError)
         if spec.name in self._registry.balancers:
-            raise InvalidParameterException(f"A load balancer named '{spec.name}' exists already.")
+            raise DuplicateLoadBalancerNameException(f"A load balancer named '{spec.name}' exists already.")
+        conflict = spec.conflict()
+        if conflict is not None:
+            raise InvalidConfigurationRequestException(conflict)
         ports: set[int] = set()
         for listener in spec.listeners:
-            self._check_listener(listener, ports, spec.type)
+            self._check_listener(listener, ports, spec.type, None)
             ports.add(listener.port)
         known = self._registry.subnets
         # a scenario that declares no subnets takes any names: they are spread over the zones
@@ -53,12 +68,12 @@ class ElbV2:
 
         Raises
         ------
-        InvalidParameterException, InvalidConfigurationRequestException
-            A value out of its range; attributes that do not go together.
+        ValidationError, InvalidConfigurationRequestException, DuplicateTargetGroupNameException
+            A value out of its range; attributes that do not go together; a name that is taken.
         """
-        spec = read(TargetGroup, arguments)
+        spec = read(TargetGroup, arguments, ValidationError)
         if spec.name in self._registry.target_groups:
-            raise InvalidParameterException(f"A target group named '{spec.name}' exists already.")
+            raise DuplicateTargetGroupNameException(f"A target group named '{spec.name}' exists already.")
         conflict = spec.conflict()
         if conflict is not None:
             raise InvalidConfigurationRequestException(conflict)
@@ -72,20 +87,23 @@ class ElbV2:
 
         Raises
         ------
-        LoadBalancerNotFoundException, DuplicateListenerException, TargetGroupNotFoundException, InvalidParameterException
+        LoadBalancerNotFoundException, DuplicateListenerException, TargetGroupNotFoundException, TargetGroupAssociationLimitException
             As the API does.
+        UnsupportedProtocolException, InvalidLoadBalancerActionException, InvalidConfigurationRequestException, ValidationError
+            A protocol that this kind of load balancer does not have; more than one forward action; target groups of another kind; a
+            value out of its range.
         """
         balancer = self._registry.balancers.get(tail(LoadBalancerArn))
         if balancer is None:
             raise LoadBalancerNotFoundException(f"Load balancer '{LoadBalancerArn}' not found.")
-        spec = read(balancing.Listener, arguments)
+        spec = read(balancing.Listener, arguments, ValidationError)
         ports = {x.port for x in self._registry.listeners.values() if x.balancer is balancer}
-        self._check_listener(spec, ports, balancer.spec.type)
+        self._check_listener(spec, ports, balancer.spec.type, balancer)
         return {"Listeners": [self._describe(self._listen(balancer, spec))]}
 
     def modify_listener(self, **arguments: Any) -> dict[str, Any]:
         """Change where a listener forwards the requests that arrive from now on."""
-        spec = read(balancing.ModifyListener, arguments)
+        spec = read(balancing.ModifyListener, arguments, ValidationError)
         listener = self._registry.listener(spec.listener_arn)
         self._shift(listener.default, spec.default_actions, listener.balancer)
         return {"Listeners": [self._describe(listener)]}
@@ -95,18 +113,20 @@ class ElbV2:
 
         Raises
         ------
-        ListenerNotFoundException, PriorityInUseException, TargetGroupNotFoundException, InvalidParameterException
+        ListenerNotFoundException, PriorityInUseException, TargetGroupNotFoundException, TargetGroupAssociationLimitException
             As the API does.
+        InvalidLoadBalancerActionException, InvalidConfigurationRequestException, ValidationError
+            As `create_listener`.
         """
         listener = self._registry.listener(ListenerArn)
-        spec = read(balancing.Rule, arguments)
+        spec = read(balancing.Rule, arguments, ValidationError)
         if spec.priority in listener.rules:
             raise PriorityInUseException(f"Listener '{listener.name}' has a rule of priority {spec.priority} already.")
         return {"Rules": [_described(self._add_rule(listener, spec))]}
 
     def modify_rule(self, **arguments: Any) -> dict[str, Any]:
         """Change where a rule forwards the requests that arrive from now on."""
-        spec = read(balancing.ModifyRule, arguments)
+        spec = read(balancing.ModifyRule, arguments, ValidationError)
         rule = self._registry.listener_rule(spec.rule_arn)
         listener = next(x for x in self._registry.listeners.values() if rule in (x.default, *x.rules.values()))
         self._shift(rule, spec.actions, listener.balancer)
@@ -155,32 +175,49 @@ class ElbV2:
         return ListenerRule(self._kit, f"target group/{group.spec.name}", "", {group: 1})
 
     def _forward(
-        self, actions: Iterable[Action], kind: Literal["application", "network"]
+        self, actions: Sequence[Action], kind: Kind, balancer: LoadBalancerRun | None
     ) -> dict[TargetGroupRun, float]:
-        """Return the weights of actions; without any, or with a group that is not there or of another kind, raise what the API raises."""
+        """Return the weights of actions; raise what the API raises where they lead nowhere, or to what is not this balancer's to reach.
+
+        Parameters
+        ----------
+        kind, balancer
+            Of the load balancer, and itself; None while it is not there yet.
+        """
+        more = too_many(actions)
+        if more is not None:
+            raise InvalidLoadBalancerActionException(more)
         forward: dict[TargetGroupRun, float] = {}
         for action in actions:
             weights = forward_weights(action)
             if not weights:
-                raise InvalidParameterException(
-                    "a forward action needs TargetGroupArn, or ForwardConfig with TargetGroups"
-                )
+                raise ValidationError("a forward action needs TargetGroupArn, or ForwardConfig with TargetGroups")
             forward |= {self._registry.target_group(name): weight for name, weight in weights.items()}
         for group in forward:
             misplaced = group.spec.misplaced(kind)
             if misplaced is not None:
                 raise InvalidConfigurationRequestException(misplaced)
+            if group.balancer is not None and group.balancer is not balancer:
+                raise TargetGroupAssociationLimitException(
+                    "The following target groups cannot be associated with more than one load balancer: "
+                    f"{group.arn} (it belongs to {group.balancer.spec.name})"
+                )
         return forward
 
     def _check_listener(
-        self, spec: balancing.Listener, ports: set[int], kind: Literal["application", "network"]
+        self, spec: balancing.Listener, ports: set[int], kind: Kind, balancer: LoadBalancerRun | None
     ) -> None:
+        misplaced = spec.misplaced(kind)
+        if misplaced is not None:
+            raise UnsupportedProtocolException(misplaced)
+        if spec.lacks_certificate:
+            raise ValidationError(f"A certificate must be specified for {spec.protocol} listeners (Certificates)")
         if spec.port in ports:
             raise DuplicateListenerException(f"A listener already exists on port {spec.port} for this load balancer.")
-        self._forward(spec.default_actions, kind)
+        self._forward(spec.default_actions, kind, balancer)
         priorities: set[int] = set()
         for rule in spec.rules:
-            self._forward(rule.actions, kind)
+            self._forward(rule.actions, kind, balancer)
             if rule.priority in priorities:
                 raise PriorityInUseException(
                     f"Two rules of the listener on port {spec.port} have priority {rule.priority}."
@@ -188,9 +225,8 @@ class ElbV2:
             priorities.add(rule.priority)
 
     def _listen(self, balancer: LoadBalancerRun, spec: balancing.Listener) -> Listener:
-        listener = Listener(
-            self._kit, balancer, spec.port, spec.protocol, self._forward(spec.default_actions, balancer.spec.type)
-        )
+        forward = self._forward(spec.default_actions, balancer.spec.type, balancer)
+        listener = Listener(self._kit, balancer, spec.port, spec.protocol, forward)
         self._registry.listeners[listener.name] = listener
         self._claim(balancer, listener.default)
         for rule in spec.rules:
@@ -198,12 +234,13 @@ class ElbV2:
         return listener
 
     def _add_rule(self, listener: Listener, spec: balancing.Rule) -> ListenerRule:
-        rule = listener.add_rule(spec.priority, self._forward(spec.actions, listener.balancer.spec.type))
+        balancer = listener.balancer
+        rule = listener.add_rule(spec.priority, self._forward(spec.actions, balancer.spec.type, balancer))
         self._claim(listener.balancer, rule)
         return rule
 
-    def _shift(self, rule: ListenerRule, actions: Iterable[Action], balancer: LoadBalancerRun) -> None:
-        rule.set_weights(self._forward(actions, balancer.spec.type))
+    def _shift(self, rule: ListenerRule, actions: Sequence[Action], balancer: LoadBalancerRun) -> None:
+        rule.set_weights(self._forward(actions, balancer.spec.type, balancer))
         self._claim(balancer, rule)
 
     @staticmethod
