@@ -11,6 +11,7 @@ from fargsim.model.balancing import LoadBalancer, TargetGroup
 from fargsim.model.behaviour import RequestBehaviour
 from fargsim.policy.health import Health
 from fargsim.policy.routing import Minimum, routed
+from fargsim.sim.answer_codes import AnswerCodes, Codes
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.target_health import Contact, HealthWatch, always, checks_of, outage_of
 from fargsim.sim.target_weights import AutomaticWeights, SlowStart
@@ -104,8 +105,10 @@ class TargetGroupRun:
         self._closed_zones: frozenset[int] = frozenset()
         self._slow_start = SlowStart(kit, spec.slow_start_s * US_PER_S, self.weigh) if spec.slow_start_s else None
         self.automatic: AutomaticWeights | None = None
-        if spec.algorithm == "weighted_random":
-            self.automatic = AutomaticWeights(kit, self, spec.anomaly_mitigation)
+        if not spec.network:
+            often = spec.algorithm == "weighted_random"
+            self.automatic = AutomaticWeights(kit, self, spec.anomaly_mitigation, often)
+        self._codes = AnswerCodes(kit, spec.name)
 
     @property
     def healthy(self) -> int:
@@ -116,6 +119,19 @@ class TargetGroupRun:
     def unhealthy(self) -> int:
         """Number of unhealthy targets; draining ones are not counted."""
         return sum(1 for t in self.targets.values() if t.state == "unhealthy")
+
+    @property
+    def registered(self) -> int:
+        """Number of registered targets; draining ones are not."""
+        return sum(1 for t in self.targets.values() if t.state != "draining")
+
+    def codes(self) -> Codes:
+        """Return how many good answers so far, up to where the plane stands, were no 2xx."""
+        if self.bridge is None:
+            return Codes()
+        plane, live = self.bridge.plane, [t for t in self.targets.values() if t.slot is not None]
+        live = [t for t in live if self._codes.needed(t.task.revision)]
+        return self._codes.so_far((t.task.revision, plane.slot(t.slot or 0).served) for t in live)
 
     @property
     def can_fail(self) -> bool:
@@ -316,6 +332,7 @@ class TargetGroupRun:
         plane = self.bridge.plane
         plane.close_slot(self._kit.now, target.slot)
         use = plane.slot(target.slot)
+        self._codes.close(target.task.revision, use.served)
         target.task.requests_served += use.served
         target.task.busy_core_us += use.busy_core_us
         if target.task.service is not None:
