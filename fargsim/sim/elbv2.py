@@ -23,6 +23,7 @@ from fargsim.sim.errors import (
 from fargsim.sim.listeners import Listener, ListenerRule
 from fargsim.sim.registry import Registry, tail
 from fargsim.sim.shapes import read
+from fargsim.sim.target_reasons import health
 from fargsim.sim.targets import LoadBalancerRun, TargetGroupRun
 
 if TYPE_CHECKING:
@@ -146,15 +147,12 @@ class ElbV2:
         return {"Rules": [_described(rule) for rule in (*rules, listener.default)]}
 
     def describe_target_health(self, *, TargetGroupArn: str) -> dict[str, Any]:
-        """Describe the targets of a group."""
+        """Describe the targets of a group: state, and where they are not healthy the reason."""
         group = self._registry.target_group(TargetGroupArn)
+        found = group.targets.items()
         return {
             "TargetHealthDescriptions": [
-                {
-                    "Target": {"Id": name},
-                    "TargetHealth": {"State": target.state if target.zone is not None else "unused"},
-                }
-                for name, target in group.targets.items()
+                {"Target": {"Id": name}, "TargetHealth": health(group, target, self._kit.now)} for name, target in found
             ]
         }
 

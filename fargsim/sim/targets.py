@@ -36,12 +36,16 @@ class Target:
     zone: int | None = 0
     """Which of the balancer's zones it is in; None: in none, so that it is not in use."""
     state: TargetState = "initial"
+    joined: bool = False
+    """Whether the balancer has registered it: no request reaches it before."""
     routed: bool = False
     listening: bool = True
     """Whether the application accepts connections."""
     answering: bool = True
     """Whether it passes checks."""
     watch: HealthWatch | None = None
+    draining_until_us: int = 0
+    """Until when it is shown as ``unhealthy.draining``."""
     life: int = 0
     """How often its container has been restarted in place."""
 
@@ -80,8 +84,8 @@ class LoadBalancerRun:
 class TargetGroupRun:
     """A target group: its targets, and the plane of requests behind the listener rules that forward to it.
 
-    A new target is `initial` until its first passed check. Where too few targets are healthy the balancer fails open to the
-    unhealthy ones: one that does not listen answers 502, one behind a closed security group 504 when the balancer gives up connecting.
+    A new target is `initial` until its first passed check. Where too few targets are healthy the balancer fails open to all that are
+    registered: one that does not listen answers 502, one behind a closed security group 504 when the balancer gives up connecting.
 
     Source: Elastic Load Balancing, Application Load Balancers User Guide, target-group-health-checks.html,
     edit-target-group-attributes.html, load-balancer-troubleshooting.html.
@@ -194,13 +198,20 @@ class TargetGroupRun:
         self.targets[task.task_id] = target
         if self.bridge is not None:
             self._open(target)
+        target.joined = task.settled
         if task.settled:
             target.state = "healthy"
+        else:
+            kit.at(kit.now + kit.us("reg_delay_s"), lambda: self._join(target))
         if target.zone is not None and not (task.settled and target.passing and outage is None):
             self._watch(target, kit.us("reg_delay_s"))
         if task.settled:
             self._route()
         return target
+
+    def _join(self, target: Target) -> None:
+        target.joined = True
+        self._route()
 
     def _plan_answers(self, target: Target, ready_at: int, outage: tuple[int, int | None] | None) -> None:
         """Let the application answer when it is up, and not during its outage; what is planned is dropped when it is restarted."""
@@ -236,15 +247,19 @@ class TargetGroupRun:
             return
         self.set_answering(target, False)
         if self.bridge is not None and target.slot is not None:
-            self._close(target)
-            if target.task.service is not None:
-                target.task.service.meter.restarted(target.task)
-            if target.state != "draining":
-                target.routed = False
-                self._open(target)
-                self._route()
-            else:
-                target.slot = None
+            self._reset(target)
+
+    def _reset(self, target: Target) -> None:
+        """Cut off what a target holds; unless it drains it goes on empty."""
+        self._close(target)
+        if target.task.service is not None:
+            target.task.service.meter.restarted(target.task)
+        if target.state != "draining":
+            target.routed = False
+            self._open(target)
+            self._route()
+        else:
+            target.slot = None
 
     def _watch(self, target: Target, delay_us: int = 0) -> None:
         """Check a target from now on, the first time after a delay and a share of the interval."""
@@ -387,6 +402,10 @@ class TargetGroupRun:
         if target.state in ("draining", "unused"):
             return
         target.state = state
+        if state == "unhealthy" and self.spec.network:
+            target.draining_until_us = self._kit.now + self.spec.unhealthy_draining_s * US_PER_S
+            if self.spec.terminates_unhealthy and self.bridge is not None and target.slot is not None:
+                self._reset(target)
         if self._slow_start is not None:
             if state == "unhealthy":
                 self._slow_start.end(target)
@@ -403,7 +422,8 @@ class TargetGroupRun:
         if self.bridge is None:
             return
         now = self._kit.now
-        here = [t for t in self.targets.values() if t.state not in ("draining", "unused") and t.zone is not None]
+        targets = [t for t in self.targets.values() if t.state not in ("draining", "unused")]
+        here = [t for t in targets if t.joined and t.zone is not None]
         decided = routed(
             [(t.zone or 0, None if t.state == "initial" else t.state == "healthy") for t in here],
             len(self.zones),
