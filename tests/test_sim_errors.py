@@ -20,6 +20,7 @@ def region() -> Region:
     fleet(region)
     target_group(region)
     target_group(region, "ports", kind="instance")
+    region.elbv2.create_target_group(Name="free")
     region.ecs.create_capacity_provider(name="cp", autoScalingGroupProvider={"autoScalingGroupArn": "asg"})
     region.ecs.create_service(
         serviceName="there", taskDefinition="web", launchType="FARGATE", networkConfiguration=network(), desiredCount=1
@@ -177,6 +178,11 @@ CASES: dict[str, tuple[Callable[[Region], Any], str, tuple[str, ...]]] = {
         "InvalidParameterException",
         ("nope",),
     ),
+    "target group without a load balancer": (
+        create(loadBalancers=behind("free")),
+        "InvalidParameterException",
+        ("targetgroup/free/", "does not have an associated load balancer"),
+    ),
     "missing target group": (
         create(loadBalancers=behind("nope")),
         "TargetGroupNotFoundException",
@@ -191,6 +197,11 @@ CASES: dict[str, tuple[Callable[[Region], Any], str, tuple[str, ...]]] = {
         create(loadBalancers=[{"targetGroupArn": "tg", "containerName": "app", "containerPort": 81}]),
         "InvalidParameterException",
         ("81",),
+    ),
+    "addresses as targets with bridge": (
+        create(**ON_EC2, loadBalancers=behind()),
+        "InvalidParameterException",
+        ("tg", "bridge", "instance"),
     ),
     "instance targets with awsvpc": (create(loadBalancers=behind("ports")), "InvalidParameterException", ("ip",)),
     "negative count": (create(desiredCount=-1), "InvalidParameterException", ("desiredCount",)),

@@ -233,9 +233,7 @@ def _scaling(scenario: Scenario, names: Names) -> Iterator[Issue]:
 
 def _traffic(scenario: Scenario, names: Names, launches: Launches) -> Iterator[Issue]:
     services = _services_now_and_later(scenario)
-    reached = {
-        tail(group) for b in scenario.load_balancers for x in b.listeners for a in x.actions for group in forwards_to(a)
-    }
+    reached = {tail(g) for b in scenario.load_balancers for x in b.listeners for a in x.actions for g in forwards_to(a)}
     sound = len(scenario.load_balancers) == len(names.load_balancers) and reached <= set(names.target_groups)
     for n, traffic in enumerate(scenario.traffic):
         path: Path = ("traffic", n)
@@ -247,12 +245,6 @@ def _traffic(scenario: Scenario, names: Names, launches: Launches) -> Iterator[I
             continue
         if not service.load_balancers:
             message = f"service {traffic.to} has no loadBalancers, so no request can reach it"
-            yield Issue((*path, "to"), message)
-        groups = [tail(b.target_group_arn) for b in service.load_balancers]
-        if groups and sound and not reached & set(groups) and set(groups) <= set(names.target_groups):
-            message = (
-                f"no listener of a load balancer forwards to {', '.join(groups)}, so no request reaches {traffic.to}"
-            )
             yield Issue((*path, "to"), message)
         unsaid = launches.request_fault(service)
         if unsaid is not None:
