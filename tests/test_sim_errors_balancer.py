@@ -271,6 +271,13 @@ def test_a_balancers_verb_is_refused_with_field_and_range(region: Region, case: 
     assert snapshot(region) == before
 
 
+def test_a_target_group_that_no_listener_forwards_to_any_more_may_go_to_another_balancer(region: Region) -> None:
+    region.elbv2.modify_listener(ListenerArn="lb-tg:80", DefaultActions=to("free"))
+    region.elbv2.modify_rule(RuleArn="lb-tg:80/1", Actions=to("free"))
+    region.elbv2.create_listener(LoadBalancerArn="lb-other", Port=81, DefaultActions=to("tg"))
+    assert region.registry.target_groups["tg"].balancer is region.registry.balancers["lb-other"]
+
+
 def test_settings_at_the_ends_of_their_ranges_are_taken(region: Region) -> None:
     create = region.elbv2.create_target_group
     create(Name="a", HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2, HealthyThresholdCount=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fargsim.model import balancing
@@ -195,12 +195,19 @@ class ElbV2:
             misplaced = group.spec.misplaced(kind)
             if misplaced is not None:
                 raise InvalidConfigurationRequestException(misplaced)
-            if group.balancer is not None and group.balancer is not balancer:
+            owner = next((x for x in self._owners(group) if x is not balancer), None)
+            if owner is not None:
                 raise TargetGroupAssociationLimitException(
                     "The following target groups cannot be associated with more than one load balancer: "
-                    f"{group.arn} (it belongs to {group.balancer.spec.name})"
+                    f"{group.arn} (it belongs to {owner.spec.name})"
                 )
         return forward
+
+    def _owners(self, group: TargetGroupRun) -> Iterator[LoadBalancerRun]:
+        """Yield the load balancer that forwards to a target group, if one does: once for each of its listeners that do."""
+        for listener in self._registry.listeners.values():
+            if any(group in rule.forward for _, rule in listener.every_rule):
+                yield listener.balancer
 
     def _check_listener(
         self, spec: balancing.Listener, ports: set[int], kind: Kind, balancer: LoadBalancerRun | None
