@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,7 +56,7 @@ def _only(services: tuple[tuple[str, str], ...]) -> tuple[str | None, str | None
     return cluster, services[0][1] if len(services) == 1 else None
 
 
-def rule_units_by_hour(balancers: pd.DataFrame, name: str, terms: BillingTerms) -> dict[int, float]:
+def rule_units_by_hour(balancers: pd.DataFrame, name: str, terms: BillingTerms) -> dict[Any, float]:
     """Return the capacity units of a balancer's rule evaluations by hour (since 1970); a period belongs to the hour it starts in.
 
     Parameters
@@ -70,14 +71,14 @@ def rule_units_by_hour(balancers: pd.DataFrame, name: str, terms: BillingTerms) 
     rate = of_balancer["lcu_rule_evaluations"].to_numpy(dtype=np.float64, na_value=0.0)
     units = rate * of_balancer["period_s"].to_numpy(dtype=np.float64) / HOUR_S
     keep = (at >= terms.start_us) & (at < terms.end_us)
-    found: dict[int, float] = {}
+    found: dict[Any, float] = {}
     for hour, part in zip((at // HOUR_US)[keep].tolist(), units[keep].tolist(), strict=True):
         found[hour] = found.get(hour, 0.0) + part
     return found
 
 
 def _add_balancer(
-    ledger: Ledger, balancer: LoadBalancer, services: pd.DataFrame, by_rules: dict[int, float], terms: BillingTerms
+    ledger: Ledger, balancer: LoadBalancer, services: pd.DataFrame, by_rules: dict[Any, float], terms: BillingTerms
 ) -> None:
     short = "alb" if balancer.kind == "application" else "nlb"
     cluster, service = _only(balancer.services)
@@ -102,7 +103,7 @@ def _add_balancer(
             rules=p.number("rules_per_listener"),
         )
         # what the rules of the listeners come to, request by request, where the run has told
-        units = max(units, by_rules.get(int(hour), 0.0))
+        units = max(units, by_rules.get(hour, 0.0))
         weight = of_hour["requests"] if requests > 0 else of_hour["in_flight"]
         for row, part in zip(of_hour.itertuples(), weight / max(float(weight.sum()), 1e-300), strict=True):
             ledger.add(

@@ -175,7 +175,7 @@ class BalancerMetrics:
                 codes = period.own_codes
                 for name, number in (("5XX", sum(codes.values())), *codes.items()):
                     if number:
-                        yield f"HTTPCode_ELB_{name}_Count", own, minute.count(number)
+                        yield f"HTTPCode_ELB_{name}_Count", own, minute.counted(number)
 
     def _response_times(self, group: TargetGroupRun, period: Period, start_us: int, end_us: int) -> Point:
         assert group.bridge is not None
@@ -201,7 +201,7 @@ class _Minute(NamedTuple):
         """One value."""
         return Point.of(self.start_us, self.end_us, value)
 
-    def count(self, number: int) -> Point:
+    def counted(self, number: int) -> Point:
         """A count is a value of 1 for each."""
         return Point(self.start_us, self.end_us, number, number, 1.0, 1.0) if number else self.of(0.0)
 
@@ -230,11 +230,11 @@ def _answers(
 ) -> Iterator[Datapoint]:
     """Yield the metrics that a target group and a balancer have both."""
     if registered:
-        yield "RequestCount", dimensions, minute.count(period.requests)
+        yield "RequestCount", dimensions, minute.counted(period.requests)
         for name, number in period.target_codes.items():
-            yield f"HTTPCode_Target_{name}_Count", dimensions, minute.count(number)
+            yield f"HTTPCode_Target_{name}_Count", dimensions, minute.counted(number)
     if errors := period.of("target_connection_errors"):
-        yield "TargetConnectionErrorCount", dimensions, minute.count(errors)
+        yield "TargetConnectionErrorCount", dimensions, minute.counted(errors)
     if time is not None:
         yield "TargetResponseTime", dimensions, time
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from fargsim.kernel import UNLIMITED, Plane
-from fargsim.model.balancing import LoadBalancer, TargetGroup
+from fargsim.model.balancing import TargetGroup
 from fargsim.model.behaviour import RequestBehaviour
 from fargsim.policy.health import Health
 from fargsim.policy.routing import Minimum, routed
 from fargsim.sim.answer_codes import AnswerCodes, Codes
 from fargsim.sim.kit import US_PER_S, Kit
+from fargsim.sim.load_balancer import LoadBalancerRun as LoadBalancerRun
+from fargsim.sim.target import Target as Target
 from fargsim.sim.target_health import Contact, HealthWatch, always, checks_of, outage_of
 from fargsim.sim.target_weights import AutomaticWeights, SlowStart
 from fargsim.sim.traffic import Bridge, UserLoop
@@ -20,65 +21,6 @@ from fargsim.sim.traffic import Bridge, UserLoop
 if TYPE_CHECKING:
     from fargsim.sim.listeners import ListenerRule
     from fargsim.sim.state import TaskRun
-
-TargetState = Literal["initial", "healthy", "unhealthy", "draining", "unused"]
-
-
-@dataclass(slots=True, eq=False)
-class Target:
-    """A task registered with a target group."""
-
-    task: TaskRun
-    slot: int | None
-    ready_at: int
-    """Instant from which the application answers."""
-    contact: Contact = field(default_factory=Contact)
-    zone: int | None = 0
-    """Which of the balancer's zones it is in; None: in none, so that it is not in use."""
-    state: TargetState = "initial"
-    joined: bool = False
-    """Whether the balancer has registered it: no request reaches it before."""
-    routed: bool = False
-    listening: bool = True
-    """Whether the application accepts connections."""
-    answering: bool = True
-    """Whether it passes checks."""
-    watch: HealthWatch | None = None
-    draining_until_us: int = 0
-    """Until when it is shown as ``unhealthy.draining``."""
-    life: int = 0
-    """How often its container has been restarted in place."""
-
-    @property
-    def passing(self) -> bool:
-        """Whether health checks pass."""
-        contact = self.contact
-        return contact.reachable and contact.listens and contact.passes and self.answering
-
-    @property
-    def mode(self) -> str:
-        """What becomes of a request that is sent to it: ``serve``, ``refuse`` or ``blackhole``."""
-        if not self.contact.reachable:
-            return "blackhole"
-        return "serve" if self.contact.listens and self.listening else "refuse"
-
-
-class LoadBalancerRun:
-    """A load balancer.
-
-    Parameters
-    ----------
-    zones
-        The availability zones of its subnets.
-    """
-
-    def __init__(self, kit: Kit, spec: LoadBalancer, zones: tuple[str, ...]) -> None:
-        self.spec = spec
-        self.zones = zones
-        self.created_at = kit.now
-        short = "net" if spec.type == "network" else "app"
-        name = f"{spec.name}/{kit.identifier('load balancer', 16)}"
-        self.arn = kit.arn(f"loadbalancer/{short}", name, "elasticloadbalancing")
 
 
 class TargetGroupRun:
