@@ -11,9 +11,11 @@ from balancer_helpers import QUICK, SEED, US, group, service
 from sim_helpers import exact_region, register
 
 from fargsim import Region
+from fargsim.model.balancer_metrics import METRICS
 from fargsim.policy.metric_data import Point
 from fargsim.sim.alarm_run import metric_key
 from fargsim.sim.streams import Streams
+from fargsim.sim.target_health import Contact
 
 MINUTE = 60 * US
 GROUP = {"TargetGroup": "tg", "LoadBalancer": "lb-tg"}
@@ -278,3 +280,48 @@ def test_rules_that_a_scenario_does_not_list_count_as_it_says():
     assert row.rule_evaluations == 30 * 59
     assert row.lcu_rule_evaluations == pytest.approx(20 * 59 / 60 / 1000)
     assert isinstance(row.period_start_at, pd.Timestamp)
+
+
+# what an alarm can watch
+
+
+def published(region: Region, namespace: str) -> set[tuple[str, frozenset[str]]]:
+    """Names and dimensions of everything that has ever had a datapoint."""
+    return {(key[1], frozenset(name for name, _ in key[2])) for key in region.cloudwatch._series if key[0] == namespace}
+
+
+def declared(namespace: str) -> set[tuple[str, frozenset[str]]]:
+    return {(name, dimensions) for name, many in METRICS[namespace].items() for dimensions in many}
+
+
+def test_every_metric_that_can_be_watched_has_a_datapoint_once_its_cause_is_there():
+    region = exact_region(seed=SEED)
+    register(region, behaviour={"request": {**QUICK, "error_rate": 0.1, "client_error_rate": 0.1}})
+    target_group = group(region, attributes={"deregistration_delay__timeout_seconds": 5})
+    region.elbv2.create_rule(ListenerArn="lb-tg:80", Priority=1, Actions=[{"Type": "forward", "TargetGroupArn": "tg"}])
+    service(region, "web", 2)
+    region.send_traffic("web", {"constant": "5 /s"}, until="10 min")
+    region.run(until="2 min")
+    unreachable = Contact(reachable=False)
+    for target in target_group.targets.values():
+        target_group.meet(target, unreachable)  # 504
+    region.run(until="4 min")
+    for target in target_group.targets.values():
+        target_group.meet(target, Contact())
+        target_group.set_answering(target, False)  # 502
+    region.run(until="6 min")
+    region.ecs.update_service(service="web", desiredCount=0)  # 503
+    region.run(until="10 min")
+    assert published(region, "AWS/ApplicationELB") == declared("AWS/ApplicationELB")
+    assert published(region, "AWS/NetworkELB") == set()
+
+
+def test_every_metric_of_a_network_load_balancer_too():
+    region = exact_region(seed=SEED)
+    register(region, behaviour={"request": QUICK})
+    group(region, Protocol="TCP", balancer={"Type": "network"})
+    service(region, "web", 2)
+    region.send_traffic("web", {"constant": "5 /s"}, until="1 min")
+    region.run(until="2 min")
+    assert published(region, "AWS/NetworkELB") == declared("AWS/NetworkELB")
+    assert published(region, "AWS/ApplicationELB") == set()

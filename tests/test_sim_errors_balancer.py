@@ -11,6 +11,7 @@ from sim_helpers import exact_region, target_group
 
 import fargsim
 from fargsim import Region
+from fargsim.load import load_notes
 from fargsim.load.issue import ScenarioError
 from fargsim.load.unsimulated import unsimulated
 from fargsim.sim.errors import AwsError
@@ -308,6 +309,53 @@ def test_what_aws_has_and_the_simulator_has_not_is_taken_and_said(tmp_path: Path
         "stickiness.enabled of target group tg is accepted but not simulated yet",
         "dns_record.client_routing_policy of load balancer lb is accepted but not simulated yet",
     ]
+
+
+ALARMS = """alarms:
+"""
+
+
+def alarm(name: str, metric: str, dimensions: dict[str, str], namespace: str = "AWS/ApplicationELB") -> str:
+    named = ", ".join(f"{{Name: {key}, Value: {value}}}" for key, value in dimensions.items())
+    return (
+        f"  - {{AlarmName: {name}, Namespace: {namespace}, MetricName: {metric}, Dimensions: [{named}], Statistic: Sum,\n"
+        "     Period: 60, EvaluationPeriods: 1, Threshold: 1, ComparisonOperator: GreaterThanThreshold}\n"
+    )
+
+
+def test_an_alarm_on_what_never_has_data_is_taken_and_said(tmp_path: Path) -> None:
+    both = {"TargetGroup": "tg", "LoadBalancer": "lb"}
+    text = ALARMS + "".join(
+        (
+            alarm("full", "RejectedConnectionCount", {"LoadBalancer": "lb"}),
+            alarm("half", "RequestCount", {"TargetGroup": "tg"}),
+            alarm("fine", "HTTPCode_Target_4XX_Count", both),
+            alarm("hosts", "UnHealthyHostCount", {**both, "AvailabilityZone": "us-east-1a"}, "AWS/NetworkELB"),
+            alarm("own", "Whatever", {"LoadBalancer": "lb"}, "App"),
+        )
+    )
+    notes = [note for note in load_notes(fargsim.load(place(tmp_path, "", "", text))) if note.startswith("alarm")]
+    assert notes == [
+        "alarm full watches AWS/ApplicationELB RejectedConnectionCount, which never has data: nothing here causes it",
+        "alarm half watches AWS/ApplicationELB RequestCount, which never has data: "
+        "it is there by LoadBalancer, or by LoadBalancer and TargetGroup",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "message"),
+    [
+        ({"LoadBalancer": "lp"}, "alarms[0].Dimensions[0].Value: there is no load balancer 'lp': there is lb"),
+        ({"LoadBalancer": "lb", "TargetGroup": "web"}, "alarms[0].Dimensions[1].Value: there is no target group 'web'"),
+    ],
+)
+def test_an_alarm_on_a_balancer_that_is_not_there_is_refused(
+    tmp_path: Path, dimensions: dict[str, str], message: str
+) -> None:
+    for namespace in ("AWS/ApplicationELB", "AWS/NetworkELB"):
+        with pytest.raises(ScenarioError) as caught:
+            fargsim.load(place(tmp_path, "", "", ALARMS + alarm("a", "ConsumedLCUs", dimensions, namespace)))
+        assert any(message in str(issue) for issue in caught.value.issues), caught.value.issues
 
 
 def place(folder: Path, group_line: str, balancer_line: str, second: str = "") -> Path:
