@@ -7,7 +7,6 @@ import pytest
 from balancer_helpers import QUICK, SEED, US, group, kept, service, states
 from sim_helpers import behind, exact_region, network, register
 
-from fargsim import Region
 from fargsim.model.scenario import Record
 from fargsim.sim.streams import Streams, sampler
 from fargsim.sim.target_health import Contact
@@ -216,181 +215,69 @@ def test_an_application_that_recovers_is_healthy_after_its_threshold_of_checks(s
     assert seconds * US - interval < healthy_at - recovered_at <= seconds * US
 
 
-# why
-
-
-def of_target(region: Region, target_group: str = "tg") -> list[tuple[str, str | None, str | None]]:
-    found = region.elbv2.describe_target_health(TargetGroupArn=target_group)["TargetHealthDescriptions"]
-    return [(h["State"], h.get("Reason"), h.get("Description")) for h in (d["TargetHealth"] for d in found)]
-
-
-def test_describe_target_health_says_why():
-    region = exact_region(seed=SEED)
-    register(region, behaviour={"request": QUICK, "boot": "60 s"})
-    group(region, attributes={"deregistration_delay__timeout_seconds": 30}, HealthCheckIntervalSeconds=20)
-    region.ecs.create_service(
-        serviceName="web",
-        taskDefinition="web",
-        desiredCount=1,
-        launchType="FARGATE",
-        networkConfiguration=network(),
-        loadBalancers=behind(),
-        healthCheckGracePeriodSeconds=300,
-    )
-    seen = []
-    for at in range(21, 200):
-        region.run(until=f"{at} s")
-        now = of_target(region)
-        seen += [] if now == seen[-1:] else now
-    assert seen == [
-        ("initial", "Elb.RegistrationInProgress", "Target registration is in progress"),
-        ("initial", "Elb.InitialHealthChecking", "Initial health checks in progress"),
-        ("unhealthy", "Target.FailedHealthChecks", "Health checks failed"),
-        ("healthy", None, None),
-    ]
-    region.ecs.update_service(service="web", desiredCount=0)
-    region.run(until="210 s")
-    assert of_target(region) == [
-        ("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
-    ]
-    region.run(until="250 s")
-    assert of_target(region) == []
+@pytest.mark.parametrize(
+    ("settings", "balancer", "seconds"),
+    [
+        ({}, {}, 60),
+        ({}, {"Attributes": [{"Key": "idle_timeout.timeout_seconds", "Value": "5"}]}, 5),
+        ({"Protocol": "TCP"}, {"Type": "network"}, 350),
+    ],
+    ids=["default", "5 s", "network"],
+)
+def test_a_request_ends_in_504_when_the_balancer_has_waited_long_enough(settings, balancer, seconds):
+    region = exact_region(seed=SEED, record=Record(requests="full"))
+    register(region, behaviour={"request": {"cpu": "1 ms", "wait": {"uniform": {"min": "1 s", "max": "400 s"}}}})
+    group(region, balancer=balancer, **settings)
+    service(region, "web", 1)
+    region.send_traffic("web", {"constant": "5 /s", "process": "regular"}, until="1 min")
+    region.run(until="20 min")
+    got = kept(region)
+    took = got.ended_at - got.arrived_at
+    late = got.outcome == "timeout_504"
+    assert (took[late] == seconds * US).all()
+    assert (took[~late] < seconds * US).all()
+    assert set(got.outcome) == {"served", "timeout_504"}
+    assert late.mean() == pytest.approx(1 - (seconds - 1) / 399, abs=0.06)
 
 
 @pytest.mark.parametrize(
-    ("contact", "reason"),
-    [
-        (Contact(reachable=False, reason="Request timed out"), "Target.Timeout"),
-        (Contact(passes=False, reason="Health checks failed with these codes: [404]"), "Target.ResponseCodeMismatch"),
-    ],
+    ("minimum", "reached"),
+    [({}, 1), ({"count": 2}, 4), ({"percentage": 25}, 1), ({"percentage": 26}, 4), ({"count": 1, "percentage": 50}, 4)],
 )
-def test_reasons_of_checks_that_never_pass(contact, reason):
-    region = exact_region(seed=SEED)
-    region.registry.contact = lambda task, group: contact
+def test_too_few_healthy_targets_by_the_target_groups_own_minimum(minimum, reached):
+    region = exact_region(seed=SEED, record=Record(requests="full"))
     register(region, behaviour={"request": QUICK})
-    group(region)
-    service(region, "web", 1)
+    key = "target_group_health__unhealthy_state_routing__minimum_healthy_targets__"
+    target_group = group(region, attributes={key + name: value for name, value in minimum.items()})
+    service(region, "web", 4)
+    for ill in list(target_group.targets.values())[1:]:
+        target_group.set_answering(ill, False, listening=True)  # checks fail, requests are served
     region.run(until="1 min")
-    assert of_target(region) == [("unhealthy", reason, contact.reason)]
-
-
-# deregistration
-
-
-def test_requests_that_outlive_the_deregistration_delay_end_in_502():
-    region = exact_region(seed=SEED, record=Record(requests="full"))
-    register(region, behaviour={"request": {"cpu": "1 ms", "wait": {"uniform": {"min": "5 s", "max": "55 s"}}}})
-    target_group = group(region, attributes={"deregistration_delay__timeout_seconds": 30})
-    service(region, "web", 1)
-    region.send_traffic("web", {"constant": "2 /s", "process": "regular"}, until="100 s")
-    region.run(until="100 s")
-    region.ecs.update_service(service="web", desiredCount=0)
-    region.run(until="5 min")
-    [task] = region.registry.clusters["default"].stopped.values()
-    assert task.stopping_at == 135 * US  # 5 s until ECS acts, 30 s of draining: all of them
+    region.send_traffic("web", {"constant": "4 /s", "process": "regular"}, until="2 min")
+    region.run(until="2 min")
     got = kept(region)
-    draining = got[got.arrived_at < 105 * US]
-    assert set(draining.outcome) == {"served", "cut_502"}
-    cut = draining[draining.outcome == "cut_502"]
-    assert len(cut) > 5
-    assert (cut.ended_at == 135 * US).all()
-    # the others were answered in time, many of them while the target was draining
-    assert (draining[draining.outcome == "served"].ended_at <= 135 * US).all()
-    assert (draining[draining.outcome == "served"].ended_at > 105 * US).sum() > 10
-    assert target_group.targets == {}
+    assert set(got.outcome) == {"served"}
+    assert got.task_id.nunique() == reached
 
 
-def test_a_task_behind_two_target_groups_waits_for_the_longer_delay():
-    region = exact_region(seed=SEED)
-    register(region, behaviour={"request": QUICK})
-    group(region, "one", attributes={"deregistration_delay__timeout_seconds": 20})
-    group(region, "two", attributes={"deregistration_delay__timeout_seconds": 70})
-    region.ecs.create_service(
-        serviceName="web",
-        taskDefinition="web",
-        desiredCount=1,
-        launchType="FARGATE",
-        networkConfiguration=network(),
-        loadBalancers=[*behind("one"), *behind("two")],
-    )
-    region.run(until="100 s")
-    [task] = region.registry.clusters["default"].tasks
-    region.ecs.stop_task(task=task)
-    region.run(until="130 s")
-    groups = region.registry.target_groups
-    assert task not in groups["one"].targets
-    assert groups["two"].targets[task].state == "draining"
-    region.run(until="4 min")
-    # the whole delay, whoever stops it and whether or not a request is left
-    assert region.registry.clusters["default"].stopped[task].stopping_at == 170 * US
+def test_a_zone_leaves_dns_by_the_target_groups_own_minimum():
+    def reached(minimum: int) -> set[str]:
+        region = exact_region(seed=SEED, record=Record(requests="full"))
+        register(region, behaviour={"request": QUICK})
+        attributes = {
+            "load_balancing__cross_zone__enabled": "false",
+            "target_group_health__dns_failover__minimum_healthy_targets__count": minimum,
+        }
+        target_group = group(region, balancer={"Subnets": ["subnet-a", "subnet-b"]}, attributes=attributes)
+        service(region, "web", 4, subnets=("subnet-a", "subnet-b"))
+        ill = next(t for t in target_group.targets.values() if t.task.zone == "us-east-1b")
+        target_group.set_answering(ill, False)
+        region.run(until="1 min")
+        region.send_traffic("web", {"constant": "10 /s"}, until="2 min")
+        region.run(until="2 min")
+        zones = {t.task.task_id: t.task.zone for t in target_group.targets.values()}
+        return set(kept(region).task_id.map(zones))
 
-
-# Network Load Balancers
-
-
-@pytest.mark.parametrize("terminates", [True, False])
-def test_a_network_load_balancer_ends_the_flows_of_a_target_that_becomes_unhealthy(terminates):
-    region = exact_region(seed=SEED, record=Record(requests="full"))
-    register(region, behaviour={"request": {"cpu": "1 ms", "wait": "40 s"}})
-    attributes = {} if terminates else {
-        "target_health_state__unhealthy__connection_termination__enabled": "false",
-        "target_health_state__unhealthy__draining_interval_seconds": 60,
-    }  # fmt: skip
-    target_group = group(region, Protocol="TCP", balancer={"Type": "network"}, attributes=attributes)
-    service(region, "web", 2, subnets=("subnet-a",))
-    ill = next(iter(target_group.targets.values()))
-    seen = states(target_group, region)
-    region.send_traffic("web", {"constant": "2 /s", "process": "regular"}, until="60 s")
-    region.run(until="60 s")
-    # checks fail from now on, whatever becomes of requests
-    target_group.set_answering(ill, False, listening=True)
-    region.run(until="3 min")
-    [(at, state)] = seen
-    assert state == "unhealthy"
-    got = kept(region)
-    held = got[(got.task_id == ill.task.task_id) & (got.arrived_at + 40 * US > at)]
-    assert len(held) > 5
-    if terminates:
-        assert set(held.outcome) == {"cut_502"}
-        assert (held.ended_at == at).all()
-    else:
-        assert set(held.outcome) == {"served"}
-    rest = got.drop(held.index)
-    assert set(rest.outcome) == {"served"}
-
-
-def test_a_target_drains_first_where_its_flows_are_left_alone():
-    region = exact_region(seed=SEED)
-    register(region, behaviour={"request": QUICK})
-    attributes = {
-        "target_health_state__unhealthy__connection_termination__enabled": "false",
-        "target_health_state__unhealthy__draining_interval_seconds": 60,
-    }
-    target_group = group(region, Protocol="TCP", balancer={"Type": "network"}, attributes=attributes)
-    service(region, "web", 1)
-    [target] = target_group.targets.values()
-    seen = states(target_group, region)
-    region.run(until="60 s")
-    target_group.set_answering(target, False)
-    region.run(until="90 s")
-    [(at, _)] = seen
-    assert of_target(region) == [("unhealthy.draining", "Target.FailedHealthChecks", "Health checks failed")]
-    region.run(until=at + 60 * US)
-    assert of_target(region) == [("unhealthy", "Target.FailedHealthChecks", "Health checks failed")]
-
-
-# cost
-
-
-@pytest.mark.parametrize("kind", [{}, {"Protocol": "TCP", "balancer": {"Type": "network"}}])
-def test_checks_cost_nothing_while_nothing_changes(kind):
-    def events(interval: int) -> int:
-        region = exact_region(seed=SEED)
-        register(region, behaviour={"request": QUICK, "health": {"fails_after": "5 h", "recovers_after": "2 h"}})
-        group(region, HealthCheckIntervalSeconds=interval, **kind)
-        service(region, "web", 5)
-        region.run(until="12 h")
-        return next(region.kit.env._eid)  # every event that was ever scheduled
-
-    # 43,200 checks of the five targets or 720: two turns each
-    assert events(5) == events(300)
+    # one healthy target is left in zone b
+    assert reached(1) == {"us-east-1a", "us-east-1b"}
+    assert reached(2) == {"us-east-1a"}
