@@ -272,6 +272,18 @@ def _shifts(entry: TimelineEntry) -> Iterator[tuple[str, str, str, tuple[Action,
         yield "elbv2.modify_rule", "RuleArn", entry.modify_rule.rule_arn, entry.modify_rule.actions
 
 
+def _attributes(scenario: Scenario, entry: TimelineEntry, names: Names, path: Path) -> Iterator[Issue]:
+    """Yield dangling names of the verbs that change attributes of target groups and load balancers."""
+    of_group, of_balancer = entry.modify_target_group_attributes, entry.modify_load_balancer_attributes
+    if of_group is not None and tail(of_group.target_group_arn) not in names.target_groups:
+        at = (*path, "elbv2.modify_target_group_attributes", "TargetGroupArn")
+        yield Issue(at, unknown("target group", tail(of_group.target_group_arn), names.target_groups))
+    known = [balancer.name for balancer in scenario.load_balancers]
+    if of_balancer is not None and tail(of_balancer.load_balancer_arn) not in known:
+        at = (*path, "elbv2.modify_load_balancer_attributes", "LoadBalancerArn")
+        yield Issue(at, unknown("load balancer", tail(of_balancer.load_balancer_arn), known))
+
+
 def _timeline(scenario: Scenario, names: Names, launches: Launches) -> Iterator[Issue]:
     for n, entry in enumerate(scenario.timeline):
         path: Path = ("timeline", n)
@@ -301,6 +313,7 @@ def _timeline(scenario: Scenario, names: Names, launches: Launches) -> Iterator[
             for group in (g for action in actions for g in map(tail, forwards_to(action))):
                 if group not in names.target_groups:
                     yield Issue(at, unknown("target group", group, names.target_groups))
+        yield from _attributes(scenario, entry, names, path)
         resize = entry.set_desired_capacity
         if resize is not None and tail(resize.auto_scaling_group_name) not in names.auto_scaling_groups:
             at = (*path, "autoscaling.set_desired_capacity", "AutoScalingGroupName")

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-from fargsim.model.base import Issue, PascalShape
+from pydantic import Field, model_validator
+
+from fargsim.model.base import Issue, PascalShape, raise_faults
 
 Kind = Literal["application", "network"]
 BOTH: tuple[Kind, ...] = ("application", "network")
@@ -147,6 +149,40 @@ def attribute_faults(attributes: Sequence[Attribute], legal: Mapping[str, Legal]
         fault = known.fault(attribute.key, attribute.value)
         if fault is not None:
             yield Issue(("Attributes", n, "Value"), fault)
+
+
+class ModifyTargetGroupAttributes(PascalShape):
+    """ModifyTargetGroupAttributes: the target group by its ARN or name, and the attributes that change."""
+
+    target_group_arn: str
+    attributes: tuple[Attribute, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        raise_faults(attribute_faults(self.attributes, TARGET_GROUP_ATTRIBUTES, "Target group"))
+        return self
+
+
+class ModifyLoadBalancerAttributes(PascalShape):
+    """ModifyLoadBalancerAttributes: the load balancer by its ARN or name, and the attributes that change."""
+
+    load_balancer_arn: str
+    attributes: tuple[Attribute, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        raise_faults(attribute_faults(self.attributes, LOAD_BALANCER_ATTRIBUTES, "Load balancer"))
+        return self
+
+
+def merged(before: Sequence[Attribute], after: Sequence[Attribute]) -> tuple[Attribute, ...]:
+    """Return attributes with some of them changed.
+
+    >>> merged([Attribute(key="a", value="1"), Attribute(key="b", value="2")], [Attribute(key="a", value="3")])
+    (Attribute(key='a', value='3'), Attribute(key='b', value='2'))
+    """
+    found = {attribute.key: attribute for attribute in (*before, *after)}
+    return tuple(found.values())
 
 
 def unsupported(attributes: Sequence[Attribute], legal: Mapping[str, Legal], kind: Kind) -> list[str]:

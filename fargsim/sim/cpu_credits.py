@@ -22,7 +22,7 @@ from fargsim.policy.metric_data import Point
 from fargsim.sim.alarm_run import metric_key
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.state import TaskRun
-from fargsim.sim.targets import task_cores
+from fargsim.sim.target import task_cores
 
 if TYPE_CHECKING:
     from fargsim.sim.cloudwatch import CloudWatch

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fargsim.model import balancing
-from fargsim.model.balancer_attributes import Kind
+from fargsim.model.balancer_attributes import (
+    Attribute,
+    Kind,
+    ModifyLoadBalancerAttributes,
+    ModifyTargetGroupAttributes,
+    merged,
+)
 from fargsim.model.balancing import Action, LoadBalancer, TargetGroup, forward_weights, too_many
 from fargsim.sim.errors import (
     DuplicateListenerException,
@@ -82,6 +88,58 @@ class ElbV2:
         group.contact = lambda task, group: self._registry.contact(task, group)
         self._registry.target_groups[spec.name] = group
         return {"TargetGroups": [{"TargetGroupName": spec.name, "TargetGroupArn": group.arn}]}
+
+    def modify_target_group_attributes(self, **arguments: Any) -> dict[str, Any]:
+        """Change attributes of a target group from now on: a target that drains already keeps its delay.
+
+        Raises
+        ------
+        TargetGroupNotFoundException, ValidationError, InvalidConfigurationRequestException
+            As the API does; also for another algorithm, or for cross-zone load balancing turned on or off, once requests reach the target
+            group: that is not simulated.
+        """
+        spec = read(ModifyTargetGroupAttributes, arguments, ValidationError)
+        group = self._registry.target_group(spec.target_group_arn)
+        after = group.spec.model_copy(update={"attributes": merged(group.spec.attributes, spec.attributes)})
+        conflict = after.conflict()
+        if conflict is not None:
+            raise InvalidConfigurationRequestException(conflict)
+        balancer = None if group.balancer is None else group.balancer.spec
+        if group.bridge is not None:
+            if after.algorithm != group.spec.algorithm:
+                _cannot_change("load_balancing.algorithm.type", group)
+            if after.crosses_zones(balancer) != group.cross_zone:
+                _cannot_change("load_balancing.cross_zone.enabled", group)
+        group.configure(after)
+        return {"Attributes": _pairs(after.attributes)}
+
+    def modify_load_balancer_attributes(self, **arguments: Any) -> dict[str, Any]:
+        """Change attributes of a load balancer from now on.
+
+        Raises
+        ------
+        LoadBalancerNotFoundException, ValidationError, InvalidConfigurationRequestException
+            As the API does; also for another idle time-out, or for cross-zone load balancing turned on or off, once requests reach its
+            target groups: that is not simulated.
+        """
+        spec = read(ModifyLoadBalancerAttributes, arguments, ValidationError)
+        balancer = self._registry.balancers.get(tail(spec.load_balancer_arn))
+        if balancer is None:
+            raise LoadBalancerNotFoundException(f"Load balancer '{spec.load_balancer_arn}' not found.")
+        before = balancer.spec
+        after = before.model_copy(update={"attributes": merged(before.attributes, spec.attributes)})
+        conflict = after.conflict()
+        if conflict is not None:
+            raise InvalidConfigurationRequestException(conflict)
+        for group in self._registry.target_groups.values():
+            if group.bridge is None or group.balancer is not balancer:
+                continue
+            if after.idle_timeout_s != before.idle_timeout_s:
+                _cannot_change("idle_timeout.timeout_seconds", group)
+            if group.spec.crosses_zones(after) != group.cross_zone:
+                _cannot_change("load_balancing.cross_zone.enabled", group)
+        balancer.spec = after
+        return {"Attributes": _pairs(after.attributes)}
 
     def create_listener(self, *, LoadBalancerArn: str, **arguments: Any) -> dict[str, Any]:
         """Let a load balancer forward requests to target groups.
@@ -262,6 +320,16 @@ class ElbV2:
             "Protocol": listener.protocol,
             "DefaultActions": _actions(listener.default),
         }
+
+
+def _pairs(attributes: Iterable[Attribute]) -> list[dict[str, str]]:
+    return [{"Key": attribute.key, "Value": attribute.value} for attribute in attributes]
+
+
+def _cannot_change(key: str, group: TargetGroupRun) -> NoReturn:
+    raise InvalidConfigurationRequestException(
+        f"{key} cannot change once requests reach target group {group.spec.name}: that is not simulated"
+    )
 
 
 def _actions(rule: ListenerRule) -> list[dict[str, Any]]:

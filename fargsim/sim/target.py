@@ -50,3 +50,21 @@ class Target:
         if not self.contact.reachable:
             return "blackhole"
         return "serve" if self.contact.listens and self.listening else "refuse"
+
+
+def error_rate(task: TaskRun) -> float:
+    """Return the share of the requests that a task's application answers with 5xx."""
+    request = task.revision.behaviour.request
+    return 0.0 if request is None else request.error_rate
+
+
+def task_cores(task: TaskRun) -> float:
+    """Return how many cores a task may use at most.
+
+    A Fargate task and an EC2 task with task-level cpu have that and no more. An EC2 task without it may burst into the idle capacity
+    of its instance; that sharing is not modelled yet, so it gets the cpu its containers reserve, or one core where they reserve none.
+    An instance whose CPU credits run low gives each task the same part of that.
+    """
+    units = task.revision.definition.cpu_units
+    cores = units / 1024 if units else 1.0
+    return cores if task.instance is None else cores * task.instance.cpu_factor

@@ -45,6 +45,11 @@ class SlowStart:
         if self._since.pop(target, None) is not None:
             self._weigh(target, 1.0)
 
+    def end_all(self) -> None:
+        """Take every target out of slow start."""
+        for target in list(self._since):
+            self.end(target)
+
     def _set(self, target: Target) -> None:
         # the weight of a step is the line's in the middle of it
         step_us = self._kit.us("slow_start_step_s")
@@ -105,6 +110,13 @@ class AutomaticWeights:
         """Look now, unless it looks often by itself or nothing can fail."""
         if self._awake and not self._often:
             self._look()
+
+    def set_mitigation(self, on: bool) -> None:
+        """Turn mitigation on or off from now on; without it every target has its whole weight."""
+        self._mitigate = on
+        for target in () if on else list(self.weights):
+            self._group.weigh(target, 1.0)
+            self.weights.pop(target)
 
     def forget(self, target: Target) -> None:
         """Drop a target that leaves."""

@@ -14,6 +14,7 @@ from fargsim.sim.answer_codes import AnswerCodes, Codes
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.load_balancer import LoadBalancerRun as LoadBalancerRun
 from fargsim.sim.target import Target as Target
+from fargsim.sim.target import error_rate, task_cores
 from fargsim.sim.target_health import Contact, HealthWatch, always, checks_of, outage_of
 from fargsim.sim.target_weights import AutomaticWeights, SlowStart
 from fargsim.sim.traffic import Bridge, UserLoop
@@ -46,15 +47,28 @@ class TargetGroupRun:
         self.contact: Callable[[TaskRun, TargetGroupRun], Contact] = always
         self._kit = kit
         self._record_every = 0
+        self._closed_zones: frozenset[int] = frozenset()
+        self._slow_start: SlowStart | None = None
+        self.automatic: AutomaticWeights | None = None
+        self._codes = AnswerCodes(kit, spec.name)
+        self.configure(spec)
+
+    def configure(self, spec: TargetGroup) -> None:
+        """Take the attributes of a target group from now on."""
+        kit, before, self.spec = self._kit, self.spec, spec
         self._routing_minimum = Minimum(*spec.minimum_healthy("unhealthy_state_routing"))
         self._dns_minimum = Minimum(*spec.minimum_healthy("dns_failover"))
-        self._closed_zones: frozenset[int] = frozenset()
-        self._slow_start = SlowStart(kit, spec.slow_start_s * US_PER_S, self.weigh) if spec.slow_start_s else None
-        self.automatic: AutomaticWeights | None = None
-        if not spec.network:
+        ramp = self._slow_start
+        if ramp is None or before.slow_start_s != spec.slow_start_s:
+            if ramp is not None:
+                ramp.end_all()
+            self._slow_start = SlowStart(kit, spec.slow_start_s * US_PER_S, self.weigh) if spec.slow_start_s else None
+        if self.automatic is None or before.algorithm != spec.algorithm:
             often = spec.algorithm == "weighted_random"
-            self.automatic = AutomaticWeights(kit, self, spec.anomaly_mitigation, often)
-        self._codes = AnswerCodes(kit, spec.name)
+            self.automatic = None if spec.network else AutomaticWeights(kit, self, spec.anomaly_mitigation, often)
+        else:
+            self.automatic.set_mitigation(spec.anomaly_mitigation)
+        self._route()
 
     @property
     def healthy(self) -> int:
@@ -82,7 +96,7 @@ class TargetGroupRun:
     @property
     def can_fail(self) -> bool:
         """Whether requests to a target may end in a 5xx of the target, or not reach it."""
-        return any(t.mode != "serve" or _error_rate(t.task) > 0 for t in self.targets.values() if t.state != "draining")
+        return any(t.mode != "serve" or error_rate(t.task) > 0 for t in self.targets.values() if t.state != "draining")
 
     @property
     def zones(self) -> tuple[str, ...]:
@@ -337,7 +351,7 @@ class TargetGroupRun:
             self.tasks_by_slot[target.slot] = task.task_id
 
     def _may_fail(self, target: Target) -> None:
-        if self.automatic is not None and (target.mode != "serve" or _error_rate(target.task) > 0):
+        if self.automatic is not None and (target.mode != "serve" or error_rate(target.task) > 0):
             self.automatic.wake()
 
     def _become(self, target: Target, state: Literal["healthy", "unhealthy"]) -> None:
@@ -389,20 +403,3 @@ class TargetGroupRun:
 def _tell_service(task: TaskRun) -> None:
     if task.service is not None:
         task.service.target_health_changed(task)
-
-
-def _error_rate(task: TaskRun) -> float:
-    request = task.revision.behaviour.request
-    return 0.0 if request is None else request.error_rate
-
-
-def task_cores(task: TaskRun) -> float:
-    """Return how many cores a task may use at most.
-
-    A Fargate task and an EC2 task with task-level cpu have that and no more. An EC2 task without it may burst into the idle capacity
-    of its instance; that sharing is not modelled yet, so it gets the cpu its containers reserve, or one core where they reserve none.
-    An instance whose CPU credits run low gives each task the same part of that.
-    """
-    units = task.revision.definition.cpu_units
-    cores = units / 1024 if units else 1.0
-    return cores if task.instance is None else cores * task.instance.cpu_factor

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from fargsim.sim.kit import Kit
 from fargsim.sim.state import TaskRun
-from fargsim.sim.targets import task_cores
+from fargsim.sim.target import task_cores
 
 
 class WorkUse(NamedTuple):
