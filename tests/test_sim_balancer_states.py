@@ -188,3 +188,21 @@ def test_checks_cost_nothing_while_nothing_changes(kind):
 
     # 43,200 checks of the five targets or 720: two turns each
     assert events(5) == events(300)
+
+
+def test_targets_of_a_group_that_no_rule_forwards_to_are_unused():
+    region = exact_region(seed=SEED)
+    register(region, behaviour={"request": QUICK})
+    group(region)
+    service(region, "web", 1)
+    region.elbv2.create_target_group(Name="other")
+    region.elbv2.modify_listener(
+        ListenerArn="lb-tg:80", DefaultActions=[{"Type": "forward", "TargetGroupArn": "other"}]
+    )
+    assert of_target(region) == [
+        (
+            "unused",
+            "Target.NotInUse",
+            "Target group is not configured to receive traffic from the load balancer",
+        )
+    ]

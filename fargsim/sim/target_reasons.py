@@ -25,7 +25,7 @@ def health(group: TargetGroupRun, target: Target, now_us: int) -> dict[str, Any]
 
 
 def _health(group: TargetGroupRun, target: Target, now_us: int) -> tuple[str, str | None, str | None]:
-    if group.balancer is None and not group.rules:
+    if not group.rules:
         return "unused", NOT_IN_USE, "Target group is not configured to receive traffic from the load balancer"
     if target.zone is None:
         return "unused", NOT_IN_USE, "Target is in an Availability Zone that is not enabled for the load balancer"
