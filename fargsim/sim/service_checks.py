@@ -281,7 +281,7 @@ def check_service(registry: Registry, cluster: ClusterRun, spec: CreateService, 
                 f"The provided target group {group.name} has target type {group.target_type}, "
                 f"which is incompatible with the {mode} network mode: use {wanted}."
             )
-        if not found.rules:
+        if found.balancer is None:
             raise InvalidParameterException(
                 f"The target group with targetGroupArn {found.arn} does not have an associated load balancer."
             )
