@@ -203,7 +203,11 @@ class World:
                     "Protocol": "HTTP",
                     "Port": 80,
                     "DefaultActions": [self.forward(name, "ip", 100, 0)],
-                    "Rules": [{"Priority": 10, "Actions": [self.forward(name, "ip", 0, 100)]}],
+                    "Rules": [
+                        {"Priority": 10, "Actions": [self.forward(name, "ip", 0, 100)]},
+                        # ECS wants a load balancer before every target group; nothing is sent here
+                        {"Priority": 20, "Actions": [self.forward(name, "instance", 100, 0)]},
+                    ],
                 }
             ],
         )

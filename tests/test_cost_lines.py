@@ -197,6 +197,25 @@ def test_the_largest_dimension_of_the_hour_counts(assumptions, in_flight, units)
     assert lcu["usd"].sum() == pytest.approx(units * 0.008)
 
 
+def test_rules_of_listeners_count_as_the_run_has_told():
+    rows = [period(60.0 * k, 6000) for k in range(60)]
+    told = pd.DataFrame(
+        {
+            "period_start_at": [START + pd.Timedelta(minutes=m) for m in (0, 30, 90)],
+            "period_s": 1800.0,
+            "load_balancer": ["lb", "lb", "lb"],
+            "lcu_rule_evaluations": [6.0, 2.0, 50.0],
+        }
+    )
+    nothing = catalog.parameters({"connections_per_request": 0, "bytes_per_request": 0})
+    t = terms(hours=1, load_balancers=(balancer(),), parameters=nothing)
+    found = {**tables([], [], rows), "load_balancers": told}
+    # half an hour at 6 and half an hour at 2; what lies beyond the run's end and what another balancer has is not counted
+    assert lines(bill(found, t), "load balancer LCU")["quantity"].sum() == pytest.approx(4)
+    found["load_balancers"] = told.assign(load_balancer="other")
+    assert lines(bill(found, t), "load balancer LCU")["quantity"].sum() == 0
+
+
 def test_services_behind_one_balancer_share_its_units_by_their_requests():
     rows = [
         period(0.0, 3000),

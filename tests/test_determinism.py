@@ -72,6 +72,7 @@ SCENARIO: dict[str, Any] = {
             "Name": "tg",
             "TargetType": "ip",
             "HealthCheckIntervalSeconds": 5,
+            "HealthCheckTimeoutSeconds": 2,
             "Attributes": [{"Key": "load_balancing.algorithm.type", "Value": "least_outstanding_requests"}],
         }
     ],

@@ -135,8 +135,9 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
         "service web has no loadBalancers, so no request can reach it",
     ),
     "no listener": (
-        SCENARIO, "    Listeners:\n      - DefaultActions: [{Type: forward, TargetGroupArn: web-targets}]\n", "", "traffic[0].to",
-        "no listener of a load balancer forwards to web-targets, so no request reaches web",
+        SCENARIO, "    Listeners:\n      - DefaultActions: [{Type: forward, TargetGroupArn: web-targets}]\n", "",
+        "services[0].loadBalancers[0].targetGroupArn",
+        "target group web-targets does not have an associated load balancer: no listener forwards to it",
     ),
     "no network": (
         SCENARIO, NETWORK, "", "services[0]", "tasks of web have networkMode awsvpc: networkConfiguration is missing",

@@ -265,25 +265,26 @@ GROUP = {"AutoScalingGroupName": "g", "MinSize": 1, "MaxSize": 3, "LaunchTemplat
             TargetGroup,
             {"Name": "t", "HealthCheckTimeoutSeconds": 40},
             "",
-            "HealthCheckTimeoutSeconds must not be above HealthCheckIntervalSeconds",
+            "HealthCheckTimeoutSeconds: Health check interval (30 s) must be greater than the timeout (40 s)",
         ),
         (
             TargetGroup,
             {"Name": "t", "Attributes": [{"Key": "deregistration_delay.timeout_seconds", "Value": "3601"}]},
             "",
-            "deregistration_delay.timeout_seconds must be from 0 to 3600, not '3601'",
+            "Attributes[0].Value: deregistration_delay.timeout_seconds must be from 0 to 3600, not '3601'",
         ),
         (
             TargetGroup,
             {"Name": "t", "Attributes": [{"Key": "load_balancing.algorithm.type", "Value": "best"}]},
             "",
-            "load_balancing.algorithm.type must be one of round_robin, least_outstanding_requests, weighted_random, not 'best'",
+            "Attributes[0].Value: load_balancing.algorithm.type must be one of round_robin, least_outstanding_requests, "
+            "weighted_random, not 'best'",
         ),
         (
             LoadBalancer,
             {"Name": "t", "Attributes": [{"Key": "idle_timeout.timeout_seconds", "Value": "0"}]},
             "",
-            "idle_timeout.timeout_seconds must be from 1 to 4000, not '0'",
+            "Attributes[0].Value: idle_timeout.timeout_seconds must be from 1 to 4000, not '0'",
         ),
         (
             Rate,

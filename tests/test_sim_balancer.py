@@ -19,6 +19,7 @@ from fargsim.sim.errors import (
     PriorityInUseException,
     RuleNotFoundException,
     TargetGroupNotFoundException,
+    ValidationError,
 )
 from fargsim.sim.streams import Streams
 
@@ -35,13 +36,13 @@ QUICK: dict[str, Any] = {"cpu": "1 ms"}
 
 
 def two_groups(weights: dict[str, float], request: dict[str, Any] = QUICK) -> Region:
-    """Services blue and green behind target groups of these names, and a listener in front of both."""
+    """Services blue and green behind target groups of these names, as far as the listener in front forwards to them."""
     region = exact_region(seed=SEED, record=Record(requests="full"))
     register(region, behaviour={"request": request})
     for name in ("blue", "green"):
-        region.elbv2.create_target_group(Name=name, HealthCheckIntervalSeconds=5)
+        region.elbv2.create_target_group(Name=name, HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2)
     region.elbv2.create_load_balancer(Name="lb", Listeners=[{"DefaultActions": forward(**weights)}])
-    for name in ("blue", "green"):
+    for name in weights:
         region.ecs.create_service(
             serviceName=name,
             taskDefinition="web",
@@ -143,7 +144,7 @@ def test_a_test_listener_reaches_the_other_group_beside_production():
 
 
 def test_rules_are_shifted_like_default_actions():
-    region = two_groups({"blue": 1})
+    region = two_groups({"blue": 1, "green": 0})
     rule = region.elbv2.create_rule(
         ListenerArn="lb:80",
         Priority=10,
@@ -165,7 +166,7 @@ def test_rules_are_shifted_like_default_actions():
 
 
 def test_the_service_says_which_rule_its_traffic_meets():
-    region = two_groups({"green": 1})
+    region = two_groups({"blue": 0, "green": 1})
     region.elbv2.create_rule(ListenerArn="lb:80", Priority=1, Actions=forward(blue=1, green=1))
     region.elbv2.create_rule(ListenerArn="lb:80", Priority=2, Actions=forward(blue=1))
     advanced = {"alternateTargetGroupArn": "green", "productionListenerRule": "lb:80/2", "roleArn": "role"}
@@ -268,17 +269,17 @@ def test_a_balancer_forwards_to_target_groups_of_its_own_kind():
         ),
         (
             lambda r: r.elbv2.create_listener(LoadBalancerArn="lb", Port=81, DefaultActions=forward(blue=0)),
-            InvalidParameterException,
+            ValidationError,
             "all weights of TargetGroups are 0",
         ),
         (
             lambda r: r.elbv2.create_listener(LoadBalancerArn="lb", Port=81, DefaultActions=forward(blue=1000)),
-            InvalidParameterException,
+            ValidationError,
             "must be at most 999",
         ),
         (
             lambda r: r.elbv2.create_listener(LoadBalancerArn="lb", Port=81, DefaultActions=[{"Type": "forward"}]),
-            InvalidParameterException,
+            ValidationError,
             "needs TargetGroupArn",
         ),
         (
@@ -298,7 +299,7 @@ def test_a_balancer_forwards_to_target_groups_of_its_own_kind():
         ),
         (
             lambda r: r.elbv2.create_rule(ListenerArn="lb:80", Priority=50_001, Actions=forward(blue=1)),
-            InvalidParameterException,
+            ValidationError,
             "must be at most 50000",
         ),
     ],

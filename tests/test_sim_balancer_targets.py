@@ -130,7 +130,7 @@ def test_a_target_in_a_zone_of_no_subnet_is_unused():
 # what users see
 
 
-def test_502_from_a_target_that_does_not_listen_and_503_before_any_is_judged():
+def test_503_before_any_target_is_registered_and_502_from_one_that_does_not_listen():
     region = exact_region(seed=SEED, record=Record(requests="full"))
     register(region, behaviour={"request": QUICK, "boot": "60 s"})
     target_group = group(region)
@@ -150,11 +150,10 @@ def test_502_from_a_target_that_does_not_listen_and_503_before_any_is_judged():
     (unhealthy_at, _), (healthy_at, _) = seen
     ready_at = task.boot_done_at
     got = kept(region)
-    expected = np.select(
-        [got.arrived_at < unhealthy_at, got.arrived_at < ready_at], ["no_target_503", "cut_502"], "served"
-    )
+    # RUNNING at 20 s, registered 5 s later
+    expected = np.select([got.arrived_at < 25 * US, got.arrived_at < ready_at], ["no_target_503", "cut_502"], "served")
     # it has failed open: the target serves from the end of its boot on, checks or no checks
-    assert unhealthy_at < ready_at < healthy_at
+    assert 25 * US < unhealthy_at < ready_at < healthy_at
     assert got.outcome.tolist() == expected.tolist()
     assert (got.ended_at == got.arrived_at)[got.outcome == "cut_502"].all()
 
@@ -214,3 +213,71 @@ def test_an_application_that_recovers_is_healthy_after_its_threshold_of_checks(s
     assert (healthy_at - unhealthy_at) % interval == 0
     recovered_at = 600 * US + 400_000_001
     assert seconds * US - interval < healthy_at - recovered_at <= seconds * US
+
+
+@pytest.mark.parametrize(
+    ("settings", "balancer", "seconds"),
+    [
+        ({}, {}, 60),
+        ({}, {"Attributes": [{"Key": "idle_timeout.timeout_seconds", "Value": "5"}]}, 5),
+        ({"Protocol": "TCP"}, {"Type": "network"}, 350),
+    ],
+    ids=["default", "5 s", "network"],
+)
+def test_a_request_ends_in_504_when_the_balancer_has_waited_long_enough(settings, balancer, seconds):
+    region = exact_region(seed=SEED, record=Record(requests="full"))
+    register(region, behaviour={"request": {"cpu": "1 ms", "wait": {"uniform": {"min": "1 s", "max": "400 s"}}}})
+    group(region, balancer=balancer, **settings)
+    service(region, "web", 1)
+    region.send_traffic("web", {"constant": "5 /s", "process": "regular"}, until="1 min")
+    region.run(until="20 min")
+    got = kept(region)
+    took = got.ended_at - got.arrived_at
+    late = got.outcome == "timeout_504"
+    assert (took[late] == seconds * US).all()
+    assert (took[~late] < seconds * US).all()
+    assert set(got.outcome) == {"served", "timeout_504"}
+    assert late.mean() == pytest.approx(1 - (seconds - 1) / 399, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("minimum", "reached"),
+    [({}, 1), ({"count": 2}, 4), ({"percentage": 25}, 1), ({"percentage": 26}, 4), ({"count": 1, "percentage": 50}, 4)],
+)
+def test_too_few_healthy_targets_by_the_target_groups_own_minimum(minimum, reached):
+    region = exact_region(seed=SEED, record=Record(requests="full"))
+    register(region, behaviour={"request": QUICK})
+    key = "target_group_health__unhealthy_state_routing__minimum_healthy_targets__"
+    target_group = group(region, attributes={key + name: value for name, value in minimum.items()})
+    service(region, "web", 4)
+    for ill in list(target_group.targets.values())[1:]:
+        target_group.set_answering(ill, False, listening=True)  # checks fail, requests are served
+    region.run(until="1 min")
+    region.send_traffic("web", {"constant": "4 /s", "process": "regular"}, until="2 min")
+    region.run(until="2 min")
+    got = kept(region)
+    assert set(got.outcome) == {"served"}
+    assert got.task_id.nunique() == reached
+
+
+def test_a_zone_leaves_dns_by_the_target_groups_own_minimum():
+    def reached(minimum: int) -> set[str]:
+        region = exact_region(seed=SEED, record=Record(requests="full"))
+        register(region, behaviour={"request": QUICK})
+        attributes = {
+            "load_balancing__cross_zone__enabled": "false",
+            "target_group_health__dns_failover__minimum_healthy_targets__count": minimum,
+        }
+        target_group = group(region, balancer={"Subnets": ["subnet-a", "subnet-b"]}, attributes=attributes)
+        service(region, "web", 4, subnets=("subnet-a", "subnet-b"))
+        ill = next(t for t in target_group.targets.values() if t.task.zone == "us-east-1b")
+        target_group.set_answering(ill, False)
+        region.run(until="1 min")
+        region.send_traffic("web", {"constant": "10 /s"}, until="2 min")
+        region.run(until="2 min")
+        zones = {t.task.task_id: t.task.zone for t in target_group.targets.values()}
+        return set(kept(region).task_id.map(zones))
+
+    # one healthy target is left in zone b
+    assert reached(1) == {"us-east-1a", "us-east-1b"}
+    assert reached(2) == {"us-east-1a"}

@@ -191,6 +191,11 @@ def test_network_target_groups_have_defaults_of_their_own_unless_they_say_otherw
     found = {}
     for name, more in (("plain", {}), ("own", {"HealthCheckIntervalSeconds": 10, "UnhealthyThresholdCount": 2})):
         region.elbv2.create_target_group(Name=name, Protocol="TCP", **more)
+        region.elbv2.create_load_balancer(
+            Name=f"lb-{name}",
+            Type="network",
+            Listeners=[{"Protocol": "TCP", "DefaultActions": [{"Type": "forward", "TargetGroupArn": name}]}],
+        )
         target_group = region.registry.target_groups[name]
         service(region, name, 1, to=name)
         seen = found[name] = states(target_group, region)

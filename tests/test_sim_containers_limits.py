@@ -277,8 +277,10 @@ def test_a_container_restarted_behind_a_balancer_cuts_off_its_requests_and_answe
     assert [seconds(at) for at in tables.containers.frame().sort_values("run").started_at] == [20, 120.5]
     services = tables.services.frame().sort_values("period_start_at")
     cut = services.requests_cut_502.tolist()
+    # registered at 25 s, up at 28 s: until then nothing listens, and there is no other target
+    assert services.requests_no_target_503.iloc[0] == pytest.approx(50 * 25, rel=0.15)
+    assert cut[0] == pytest.approx(50 * 3, rel=0.3)
     # the rows of a minute: at 120 s what it held, then 50 a second for 8.5 s
-    assert cut[0] == 0
     assert cut[1] == pytest.approx(50 * 2, rel=0.3)
     assert cut[2] == pytest.approx(50 * 8.5, rel=0.15)
     assert services.requests_no_target_503.iloc[2] == 0  # unhealthy by then, but the only one: the balancer fails open

@@ -20,6 +20,7 @@ def region() -> Region:
     fleet(region)
     target_group(region)
     target_group(region, "ports", kind="instance")
+    region.elbv2.create_target_group(Name="free")
     region.ecs.create_capacity_provider(name="cp", autoScalingGroupProvider={"autoScalingGroupArn": "asg"})
     region.ecs.create_service(
         serviceName="there", taskDefinition="web", launchType="FARGATE", networkConfiguration=network(), desiredCount=1
@@ -177,6 +178,11 @@ CASES: dict[str, tuple[Callable[[Region], Any], str, tuple[str, ...]]] = {
         "InvalidParameterException",
         ("nope",),
     ),
+    "target group without a load balancer": (
+        create(loadBalancers=behind("free")),
+        "InvalidParameterException",
+        ("targetgroup/free/", "does not have an associated load balancer"),
+    ),
     "missing target group": (
         create(loadBalancers=behind("nope")),
         "TargetGroupNotFoundException",
@@ -191,6 +197,11 @@ CASES: dict[str, tuple[Callable[[Region], Any], str, tuple[str, ...]]] = {
         create(loadBalancers=[{"targetGroupArn": "tg", "containerName": "app", "containerPort": 81}]),
         "InvalidParameterException",
         ("81",),
+    ),
+    "addresses as targets with bridge": (
+        create(**ON_EC2, loadBalancers=behind()),
+        "InvalidParameterException",
+        ("tg", "bridge", "instance"),
     ),
     "instance targets with awsvpc": (create(loadBalancers=behind("ports")), "InvalidParameterException", ("ip",)),
     "negative count": (create(desiredCount=-1), "InvalidParameterException", ("desiredCount",)),
@@ -234,54 +245,6 @@ CASES: dict[str, tuple[Callable[[Region], Any], str, tuple[str, ...]]] = {
         lambda r: r.ecs.create_capacity_provider(name="p", autoScalingGroupProvider={"autoScalingGroupArn": "asg"}),
         "ClientException",
         ("asg",),
-    ),
-    "listener to a missing target group": (
-        lambda r: r.elbv2.create_listener(
-            LoadBalancerArn="lb-tg", Port=81, DefaultActions=[{"Type": "forward", "TargetGroupArn": "nope"}]
-        ),
-        "TargetGroupNotFoundException",
-        ("nope",),
-    ),
-    "listener of a missing balancer": (
-        lambda r: r.elbv2.create_listener(
-            LoadBalancerArn="nope", Port=81, DefaultActions=[{"Type": "forward", "TargetGroupArn": "tg"}]
-        ),
-        "LoadBalancerNotFoundException",
-        ("nope",),
-    ),
-    "balancer whose second listener leads nowhere": (
-        lambda r: r.elbv2.create_load_balancer(
-            Name="new",
-            Listeners=[
-                {"Port": 80, "DefaultActions": [{"Type": "forward", "TargetGroupArn": "tg"}]},
-                {"Port": 81, "DefaultActions": [{"Type": "forward", "TargetGroupArn": "nope"}]},
-            ],
-        ),
-        "TargetGroupNotFoundException",
-        ("nope",),
-    ),
-    "target group exists": (
-        lambda r: r.elbv2.create_target_group(Name="tg"),
-        "InvalidParameterException",
-        ("tg",),
-    ),
-    "impossible attribute": (
-        lambda r: r.elbv2.create_target_group(
-            Name="new", Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "9999"}]
-        ),
-        "InvalidParameterException",
-        ("deregistration_delay", "3600"),
-    ),
-    "slow start with a routing that has none": (
-        lambda r: r.elbv2.create_target_group(
-            Name="new",
-            Attributes=[
-                {"Key": "load_balancing.algorithm.type", "Value": "weighted_random"},
-                {"Key": "slow_start.duration_seconds", "Value": "30"},
-            ],
-        ),
-        "InvalidConfigurationRequestException",
-        ("weighted_random", "round_robin"),
     ),
     "unknown instance type": (
         lambda r: r.autoscaling.create_launch_template(

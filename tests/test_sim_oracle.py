@@ -35,6 +35,7 @@ def test_a_region_serves_like_one_process_per_request(routing, cpu, request_, sh
     region.elbv2.create_target_group(
         Name="tg",
         HealthCheckIntervalSeconds=5,
+        HealthCheckTimeoutSeconds=2,
         Attributes=[{"Key": "load_balancing.algorithm.type", "Value": routing}],
     )
     region.elbv2.create_load_balancer(

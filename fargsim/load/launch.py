@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fargsim.load.names import FARGATE_PROVIDERS, Names, pick, revision_fault, tail, unknown
+from fargsim.model.balancing import forwards_to
 from fargsim.model.base import Issue, Path
 from fargsim.model.deployment_rules import bounds_faults
 from fargsim.model.placement import CapacityProviderStrategyItem, PlacementConstraint
@@ -51,6 +52,11 @@ class Launches:
         self._associated = {c.cluster_name: c.associated for c in scenario.clusters}
         self._defaults = {c.cluster_name: c.default_capacity_provider_strategy for c in scenario.clusters}
         self._target_types = {g.name: g.target_type for g in scenario.target_groups}
+        listeners = [listener for b in scenario.load_balancers for listener in b.listeners]
+        reached = {tail(group) for x in listeners for action in x.actions for group in forwards_to(action)}
+        sound = len(scenario.load_balancers) == len(names.load_balancers) and reached <= set(names.target_groups)
+        # where a listener is at fault itself nobody knows what it was to reach
+        self._reached = reached if sound else set(names.target_groups)
         self._by_family: dict[str, list[TaskDefinition]] = {}
         later = sorted((e.at, n) for n, e in enumerate(scenario.timeline) if e.register_task_definition is not None)
         registered = [scenario.timeline[n].register_task_definition for _, n in later]
@@ -199,6 +205,9 @@ class Launches:
             group = tail(balancer.target_group_arn)
             if group not in self._names.target_groups:
                 yield Issue((*at, "targetGroupArn"), unknown("target group", group, self._names.target_groups))
+            elif group not in self._reached:
+                message = f"target group {group} does not have an associated load balancer: no listener forwards to it"
+                yield Issue((*at, "targetGroupArn"), message)
             if definition is None:
                 continue
             yield from _container_fits(balancer.container_name, balancer.container_port, definition, at)

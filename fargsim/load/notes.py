@@ -9,6 +9,7 @@ from fargsim.load.deployments import deployment_notes
 from fargsim.load.launch import Launches
 from fargsim.load.names import Names, read_names, tail
 from fargsim.load.unsimulated import unsimulated
+from fargsim.model.balancer_metrics import never_there
 from fargsim.model.quantity import format_duration
 from fargsim.model.scaling import HIGH_RESOLUTION
 from fargsim.model.scenario import Scenario
@@ -31,6 +32,7 @@ def load_notes(scenario: Scenario) -> tuple[str, ...]:
                 *capacity_notes(scenario),
                 *deployment_notes(scenario),
                 *_expressions(scenario),
+                *_unseen(scenario),
             )
         )
     )
@@ -163,6 +165,16 @@ def _odd(scenario: Scenario, launches: Launches, names: Names) -> Iterator[str]:
             ends = rate.instants[-1]
         if ends is not None and ends < scenario.duration:
             yield f"the trace of {name} ends at {format_duration(ends)}, before the run does: nothing arrives after it"
+
+
+def _unseen(scenario: Scenario) -> Iterator[str]:
+    """Yield a note for every alarm on a metric of load balancers that never has data."""
+    alarms = [*scenario.alarms, *(e.put_metric_alarm for e in scenario.timeline if e.put_metric_alarm is not None)]
+    for alarm in alarms:
+        for metric in (q.metric_stat.metric for q in alarm.queries if q.metric_stat is not None):
+            why = never_there(metric.namespace, metric.metric_name, [d.name for d in metric.dimensions])
+            if why is not None:
+                yield f"alarm {alarm.alarm_name} watches {metric.namespace} {metric.metric_name}, which never has data: {why}"
 
 
 def _expressions(scenario: Scenario) -> Iterator[str]:

@@ -18,7 +18,8 @@ from fargsim.load.scaling import scaling_faults
 from fargsim.load.shifts import rules_of, shift_reference_faults
 from fargsim.load.surroundings import surroundings_faults
 from fargsim.load.work import credit_faults, work_faults
-from fargsim.model.balancing import Action, forwards_to
+from fargsim.model.balancer_attributes import Kind
+from fargsim.model.balancing import Action, Listener, forwards_to, too_many
 from fargsim.model.base import Issue, Path
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService
@@ -116,13 +117,19 @@ def _network(scenario: Scenario, names: Names) -> Iterator[Issue]:
         if conflict is not None:
             yield Issue(("targetGroups", n, "Attributes"), conflict)
     kinds = {group.name: group for group in scenario.target_groups}
+    owners: dict[str, str] = {}
     for n, balancer in enumerate(scenario.load_balancers):
         yield from _subnet_faults(balancer.subnets, names, ("loadBalancers", n, "Subnets"))
+        conflict = balancer.conflict()
+        if conflict is not None:
+            yield Issue(("loadBalancers", n, "Attributes"), conflict)
         for m, listener in enumerate(balancer.listeners):
             at: Path = ("loadBalancers", n, "Listeners", m)
-            actions = [((*at, "DefaultActions", k), action) for k, action in enumerate(listener.default_actions)]
-            for r, rule in enumerate(listener.rules):
-                actions += [((*at, "Rules", r, "Actions", k), action) for k, action in enumerate(rule.actions)]
+            lists = [((*at, "DefaultActions"), listener.default_actions)]
+            lists += [((*at, "Rules", r, "Actions"), rule.actions) for r, rule in enumerate(listener.rules)]
+            yield from (Issue(path, more) for path, found in lists if (more := too_many(found)) is not None)
+            yield from _protocol_faults(listener, balancer.type, at)
+            actions = [((*path, k), action) for path, found in lists for k, action in enumerate(found)]
             yield from _repeated([x.port for x in balancer.listeners], m, (*at, "Port"), "Listeners")
             for r in range(len(listener.rules)):
                 yield from _repeated([x.priority for x in listener.rules], r, (*at, "Rules", r, "Priority"), "Rules")
@@ -136,6 +143,17 @@ def _network(scenario: Scenario, names: Names) -> Iterator[Issue]:
                     misplaced = kinds[group].misplaced(balancer.type) if group in kinds else None
                     if misplaced is not None:
                         yield Issue((*path, key), misplaced)
+                    if owners.setdefault(group, balancer.name) != balancer.name:
+                        text = f"target group {group} belongs to load balancer {owners[group]}: to one only"
+                        yield Issue((*path, key), text)
+
+
+def _protocol_faults(listener: Listener, kind: Kind, path: Path) -> Iterator[Issue]:
+    misplaced = listener.misplaced(kind)
+    if misplaced is not None:
+        yield Issue((*path, "Protocol"), misplaced)
+    elif listener.lacks_certificate:
+        yield Issue((*path, "Certificates"), f"a certificate must be specified for {listener.protocol} listeners")
 
 
 def _capacity(scenario: Scenario, names: Names) -> Iterator[Issue]:
@@ -215,9 +233,7 @@ def _scaling(scenario: Scenario, names: Names) -> Iterator[Issue]:
 
 def _traffic(scenario: Scenario, names: Names, launches: Launches) -> Iterator[Issue]:
     services = _services_now_and_later(scenario)
-    reached = {
-        tail(group) for b in scenario.load_balancers for x in b.listeners for a in x.actions for group in forwards_to(a)
-    }
+    reached = {tail(g) for b in scenario.load_balancers for x in b.listeners for a in x.actions for g in forwards_to(a)}
     sound = len(scenario.load_balancers) == len(names.load_balancers) and reached <= set(names.target_groups)
     for n, traffic in enumerate(scenario.traffic):
         path: Path = ("traffic", n)
@@ -229,12 +245,6 @@ def _traffic(scenario: Scenario, names: Names, launches: Launches) -> Iterator[I
             continue
         if not service.load_balancers:
             message = f"service {traffic.to} has no loadBalancers, so no request can reach it"
-            yield Issue((*path, "to"), message)
-        groups = [tail(b.target_group_arn) for b in service.load_balancers]
-        if groups and sound and not reached & set(groups) and set(groups) <= set(names.target_groups):
-            message = (
-                f"no listener of a load balancer forwards to {', '.join(groups)}, so no request reaches {traffic.to}"
-            )
             yield Issue((*path, "to"), message)
         unsaid = launches.request_fault(service)
         if unsaid is not None:
@@ -260,6 +270,18 @@ def _shifts(entry: TimelineEntry) -> Iterator[tuple[str, str, str, tuple[Action,
         yield "elbv2.modify_listener", "ListenerArn", shift.listener_arn, shift.default_actions
     if entry.modify_rule is not None:
         yield "elbv2.modify_rule", "RuleArn", entry.modify_rule.rule_arn, entry.modify_rule.actions
+
+
+def _attributes(scenario: Scenario, entry: TimelineEntry, names: Names, path: Path) -> Iterator[Issue]:
+    """Yield dangling names of the verbs that change attributes of target groups and load balancers."""
+    of_group, of_balancer = entry.modify_target_group_attributes, entry.modify_load_balancer_attributes
+    if of_group is not None and tail(of_group.target_group_arn) not in names.target_groups:
+        at = (*path, "elbv2.modify_target_group_attributes", "TargetGroupArn")
+        yield Issue(at, unknown("target group", tail(of_group.target_group_arn), names.target_groups))
+    known = [balancer.name for balancer in scenario.load_balancers]
+    if of_balancer is not None and tail(of_balancer.load_balancer_arn) not in known:
+        at = (*path, "elbv2.modify_load_balancer_attributes", "LoadBalancerArn")
+        yield Issue(at, unknown("load balancer", tail(of_balancer.load_balancer_arn), known))
 
 
 def _timeline(scenario: Scenario, names: Names, launches: Launches) -> Iterator[Issue]:
@@ -291,6 +313,7 @@ def _timeline(scenario: Scenario, names: Names, launches: Launches) -> Iterator[
             for group in (g for action in actions for g in map(tail, forwards_to(action))):
                 if group not in names.target_groups:
                     yield Issue(at, unknown("target group", group, names.target_groups))
+        yield from _attributes(scenario, entry, names, path)
         resize = entry.set_desired_capacity
         if resize is not None and tail(resize.auto_scaling_group_name) not in names.auto_scaling_groups:
             at = (*path, "autoscaling.set_desired_capacity", "AutoScalingGroupName")

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from fargsim.load.names import tail, unknown
 from fargsim.model.alarms import CompositeAlarm, MetricAlarm, MetricDataQuery
+from fargsim.model.balancer_metrics import METRICS
 from fargsim.model.base import Issue, Path
 from fargsim.model.scaling import (
     HIGH_RESOLUTION,
@@ -171,11 +172,14 @@ def _alarm(scenario: Scenario, alarm: MetricAlarm, services: Services, path: Pat
             if (cluster, name) not in services:
                 known = [s for c, s in services if c == cluster]
                 yield Issue((*path, "Dimensions", n, "Value"), unknown(f"service in cluster {cluster}", name, known))
-        if alarm.namespace == "AWS/ApplicationELB" and "TargetGroup" in named:
-            n, name = named["TargetGroup"]
-            known = [g.name for g in scenario.target_groups]
-            if (name.split("/")[1] if "/" in name else name) not in known:
-                yield Issue((*path, "Dimensions", n, "Value"), unknown("target group", name, known))
+        if alarm.namespace in METRICS:
+            for key, what, known in (
+                ("TargetGroup", "target group", [g.name for g in scenario.target_groups]),
+                ("LoadBalancer", "load balancer", [b.name for b in scenario.load_balancers]),
+            ):
+                n, name = named.get(key, (0, ""))
+                if name and (name.split("/")[1] if "/" in name else name) not in known:
+                    yield Issue((*path, "Dimensions", n, "Value"), unknown(what, name, known))
     policies = [p.policy_name for t in scenario.scaling for p in t.policies]
     for key, actions in (
         ("AlarmActions", alarm.alarm_actions),

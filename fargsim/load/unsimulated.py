@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel
 
+from fargsim.model.balancer_attributes import Attribute
 from fargsim.model.scenario import Scenario
 from fargsim.model.shift_rules import shifts
 
@@ -16,7 +17,9 @@ SERVICE = {
 }
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "stickiness.enabled": ("false",),
+    "dns_record.client_routing_policy": ("any_availability_zone",),
 }
+"""Attributes that would change a run, with the values that would not."""
 
 
 def _set_keys(value: BaseModel, keys: dict[str, str]) -> Iterator[str]:
@@ -25,6 +28,10 @@ def _set_keys(value: BaseModel, keys: dict[str, str]) -> Iterator[str]:
         found: Any = getattr(value, name)
         if found != fields[name].get_default(call_default_factory=True) and found not in (None, (), [], {}):
             yield key
+
+
+def _not_simulated(attributes: Iterable[Attribute]) -> Iterator[str]:
+    return (a.key for a in attributes if a.key in ATTRIBUTES and a.value not in ATTRIBUTES[a.key])
 
 
 def unsimulated(scenario: Scenario) -> Iterator[str]:
@@ -37,10 +44,11 @@ def unsimulated(scenario: Scenario) -> Iterator[str]:
         if service.deployment_configuration.lifecycle_hooks and not shifts(service):
             yield f"lifecycleHooks of service {service.service_name} do nothing: its deployments shift no traffic"
     for group in scenario.target_groups:
-        for key, harmless in ATTRIBUTES.items():
-            if group.attribute(key, harmless[0]) not in harmless:
-                yield f"{key} of target group {group.name} {tail}"
+        for key in _not_simulated(group.attributes):
+            yield f"{key} of target group {group.name} {tail}"
     for balancer in scenario.load_balancers:
+        for key in _not_simulated(balancer.attributes):
+            yield f"{key} of load balancer {balancer.name} {tail}"
         for action in (a for listener in balancer.listeners for a in listener.actions):
             config = action.forward_config and action.forward_config.target_group_stickiness_config
             if isinstance(config, dict) and config.get("Enabled"):

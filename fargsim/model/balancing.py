@@ -9,96 +9,69 @@ API_TargetGroupAttribute.html, API_LoadBalancerAttribute.html.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from fargsim.model.base import EcsShape, Json, PascalShape
-
-
-class Attribute(PascalShape):
-    """One key and value of ModifyTargetGroupAttributes or ModifyLoadBalancerAttributes."""
-
-    key: str
-    value: str
+from fargsim.model.balancer_attributes import (
+    LOAD_BALANCER_ATTRIBUTES,
+    TARGET_GROUP_ATTRIBUTES,
+    Attribute,
+    Kind,
+    attribute_faults,
+    unsupported,
+)
+from fargsim.model.base import EcsShape, Issue, Json, PascalShape, raise_faults
 
 
 class Matcher(PascalShape):
-    """The answers that pass a health check."""
+    """The answers that pass a health check: a code, several (``200,202``), or a range (``200-299``)."""
 
     http_code: str | None = "200"
     grpc_code: str | None = None
 
+    def fault(self, network: bool) -> Issue | None:
+        """Say what is wrong with it in a target group; None when it is sound.
 
-TARGET_GROUP_ATTRIBUTES: dict[str, tuple[float, float] | tuple[str, ...]] = {
-    "deregistration_delay.timeout_seconds": (0.0, 3600.0),
-    "slow_start.duration_seconds": (0.0, 900.0),
-    "load_balancing.algorithm.type": ("round_robin", "least_outstanding_requests", "weighted_random"),
-    "load_balancing.algorithm.anomaly_mitigation": ("on", "off"),
-    "load_balancing.cross_zone.enabled": ("true", "false", "use_load_balancer_configuration"),
-    "target_group_health.dns_failover.minimum_healthy_targets.count": (1.0, 1000.0),
-    "target_group_health.dns_failover.minimum_healthy_targets.percentage": (1.0, 100.0),
-    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count": (1.0, 1000.0),
-    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage": (1.0, 100.0),
-    "stickiness.enabled": ("true", "false"),
-    "stickiness.type": ("lb_cookie", "app_cookie", "source_ip"),
-    "stickiness.lb_cookie.duration_seconds": (1.0, 604800.0),
-}
-MAY_BE_OFF = (
-    "target_group_health.dns_failover.minimum_healthy_targets.count",
-    "target_group_health.dns_failover.minimum_healthy_targets.percentage",
-    "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage",
-)
-LOAD_BALANCER_ATTRIBUTES: dict[str, tuple[float, float] | tuple[str, ...]] = {
-    "idle_timeout.timeout_seconds": (1.0, 4000.0),
-    "client_keep_alive.seconds": (60.0, 604800.0),
-    "deletion_protection.enabled": ("true", "false"),
-    "load_balancing.cross_zone.enabled": ("true", "false"),
-    "routing.http2.enabled": ("true", "false"),
-    "access_logs.s3.enabled": ("true", "false"),
-}
+        Source: API_Matcher.html.
+        """
+        most = 599 if network else 499
+        if self.http_code is not None and not _codes_within(self.http_code, 200, most):
+            text = f"must be codes from 200 to {most}, like 200, 200,202 or 200-299, not '{self.http_code}'"
+            return Issue(("Matcher", "HttpCode"), text)
+        if self.grpc_code is not None and not _codes_within(self.grpc_code, 0, 99):
+            text = f"must be codes from 0 to 99, like 12, 0,1 or 0-5, not '{self.grpc_code}'"
+            return Issue(("Matcher", "GrpcCode"), text)
+        return None
 
 
-def check_attributes(
-    attributes: tuple[Attribute, ...], legal: dict[str, tuple[float, float] | tuple[str, ...]]
-) -> None:
-    """Raise ValueError for an unknown attribute or a value out of its range, naming what is legal."""
-    for attribute in attributes:
-        bounds = legal.get(attribute.key)
-        if bounds is None:
-            raise ValueError(f"unknown attribute '{attribute.key}': legal are {', '.join(legal)}")
-        if isinstance(bounds[0], str):
-            if attribute.value not in bounds:
-                raise ValueError(
-                    f"{attribute.key} must be one of {', '.join(map(str, bounds))}, not '{attribute.value}'"
-                )
-            continue
-        if attribute.value == "off" and attribute.key in MAY_BE_OFF:
-            continue
-        low, high = float(bounds[0]), float(bounds[1])
-        if attribute.key == "slow_start.duration_seconds" and attribute.value != "0":
-            low = 30.0
-        try:
-            number = float(attribute.value)
-        except ValueError:
-            number = low - 1
-        if not low <= number <= high:
-            off = "0 or " if attribute.key == "slow_start.duration_seconds" else ""
-            off = "off or " if attribute.key in MAY_BE_OFF else off
-            raise ValueError(f"{attribute.key} must be {off}from {low:g} to {high:g}, not '{attribute.value}'")
+def _codes_within(text: str, low: int, high: int) -> bool:
+    for part in text.split(","):
+        ends = part.strip().split("-")
+        if len(ends) > 2 or not all(end.isascii() and end.isdigit() and low <= int(end) <= high for end in ends):
+            return False
+        if int(ends[0]) > int(ends[-1]):
+            return False
+    return True
+
+
+_UNHEALTHY = "target_health_state.unhealthy"
+_NAME = r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$"
+"""Letters, digits and hyphens, not a hyphen first or last."""
 
 
 class TargetGroup(PascalShape):
     """CreateTargetGroup, with the attributes of ModifyTargetGroupAttributes beside it."""
 
-    name: str = Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9-]+$")
+    name: str = Field(min_length=1, max_length=32, pattern=_NAME)
     protocol: Literal["HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP"] = "HTTP"
     protocol_version: Literal["HTTP1", "HTTP2", "GRPC"] | None = None
     port: int = Field(default=80, ge=1, le=65535)
     target_type: Literal["instance", "ip", "lambda", "alb"] = "ip"
     vpc_id: str | None = None
     health_check_enabled: bool = True
-    health_check_protocol: str | None = None
+    health_check_protocol: Literal["HTTP", "HTTPS", "TCP"] | None = None
     health_check_port: str | None = None
     health_check_path: str | None = None
     health_check_interval_seconds: int = Field(default=30, ge=5, le=300)
@@ -111,11 +84,41 @@ class TargetGroup(PascalShape):
     attributes: tuple[Attribute, ...] = ()
 
     @model_validator(mode="after")
-    def _attributes_legal(self) -> Self:
-        check_attributes(self.attributes, TARGET_GROUP_ATTRIBUTES)
-        if self.health_check_timeout_seconds > self.health_check_interval_seconds:
-            raise ValueError("HealthCheckTimeoutSeconds must not be above HealthCheckIntervalSeconds")
+    def _sound(self) -> Self:
+        raise_faults(
+            (*attribute_faults(self.attributes, TARGET_GROUP_ATTRIBUTES, "Target group"), *self._check_faults())
+        )
         return self
+
+    def _check_faults(self) -> Iterator[Issue]:
+        """Yield what is wrong with the health check settings.
+
+        Source: API_CreateTargetGroup.html; that the time-out must be the shorter one is the API's own answer (``Health check interval must
+        be greater than the timeout``), github.com/hashicorp/terraform-provider-aws issue 48070. A Network Load Balancer takes equal ones.
+        """
+        interval, timeout = self.health_check_interval_seconds, self.health_check_timeout_seconds
+        stated = "health_check_timeout_seconds" in self.model_fields_set
+        key = "HealthCheckTimeoutSeconds" if stated else "HealthCheckIntervalSeconds"
+        text = f"Health check interval ({interval} s) must be greater than the timeout ({timeout} s)"
+        if self.network:
+            if stated and timeout > interval:
+                yield Issue((key,), text.replace("greater than", "at least"))
+        elif timeout >= interval:
+            yield Issue((key,), text)
+        if not self.health_check_enabled and self.target_type in ("instance", "ip"):
+            yield Issue(
+                ("HealthCheckEnabled",), f"health checks of targets of type {self.target_type} are always enabled"
+            )
+        if self.health_check_path is not None and not self.health_check_path.startswith("/"):
+            yield Issue(("HealthCheckPath",), f"must begin with a '/' character, not '{self.health_check_path}'")
+        if self.health_check_protocol == "TCP" and not self.network:
+            yield Issue(("HealthCheckProtocol",), f"must be HTTP or HTTPS for protocol {self.protocol}, not TCP")
+        port = self.health_check_port
+        if port not in (None, "traffic-port") and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+            yield Issue(("HealthCheckPort",), f"must be traffic-port or from 1 to 65535, not '{port}'")
+        fault = None if self.matcher is None else self.matcher.fault(self.network)
+        if fault is not None:
+            yield fault
 
     def attribute(self, key: str, default: str) -> str:
         """Return the attribute's value, or AWS's default."""
@@ -136,7 +139,7 @@ class TargetGroup(PascalShape):
         """Whether it belongs to a Network Load Balancer."""
         return self.protocol in ("TCP", "TLS", "UDP", "TCP_UDP")
 
-    def misplaced(self, kind: Literal["application", "network"]) -> str | None:
+    def misplaced(self, kind: Kind) -> str | None:
         """Say that a load balancer of a kind cannot forward to it; None when it can."""
         if self.network == (kind == "network"):
             return None
@@ -180,11 +183,27 @@ class TargetGroup(PascalShape):
             return "load_balancing.algorithm.anomaly_mitigation is for weighted_random"
         if self.anomaly_mitigation and self.attribute("stickiness.enabled", "false") == "true":
             return "load_balancing.algorithm.anomaly_mitigation does not go with stickiness"
-        if self.network and self.attribute("load_balancing.algorithm.type", "") != "":
-            return "load_balancing.algorithm.type is for HTTP and HTTPS target groups"
-        if self.network and self.slow_start_s:
-            return "slow_start.duration_seconds is for HTTP and HTTPS target groups"
+        for key in unsupported(self.attributes, TARGET_GROUP_ATTRIBUTES, "network" if self.network else "application"):
+            legal = "HTTP or HTTPS" if self.network else "TCP, TLS, UDP or TCP_UDP"
+            return f"{key} is for target groups of protocol {legal}, not of {self.protocol}"
+        sticky = self.attribute("stickiness.type", "")
+        if sticky and (sticky == "source_ip") != self.network:
+            legal = "source_ip" if self.network else "lb_cookie or app_cookie"
+            return f"stickiness.type of a target group of protocol {self.protocol} is {legal}, not {sticky}"
+        if self.terminates_unhealthy and self.unhealthy_draining_s:
+            return f"{_UNHEALTHY}.draining_interval_seconds needs {_UNHEALTHY}.connection_termination.enabled: false"
         return None
+
+    @property
+    def terminates_unhealthy(self) -> bool:
+        """Whether connections to a target end when it becomes unhealthy: those of a Network Load Balancer do, unless it is of UDP."""
+        default = "false" if "UDP" in self.protocol else "true"
+        return self.network and self.attribute(f"{_UNHEALTHY}.connection_termination.enabled", default) == "true"
+
+    @property
+    def unhealthy_draining_s(self) -> int:
+        """Seconds for which a target that has become unhealthy is shown as ``unhealthy.draining`` first."""
+        return int(self.attribute(f"{_UNHEALTHY}.draining_interval_seconds", "0"))
 
 
 class TargetGroupTuple(PascalShape):
@@ -218,6 +237,24 @@ class Action(PascalShape):
     target_group_arn: str | None = None
     forward_config: ForwardConfig | None = None
     order: int | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.target_group_arn is not None and self.forward_config is not None:
+            named = [group.target_group_arn for group in self.forward_config.target_groups]
+            if named != [self.target_group_arn]:
+                raise ValueError("TargetGroupArn beside ForwardConfig must be the one target group of TargetGroups")
+        return self
+
+
+def too_many(actions: Sequence[Action]) -> str | None:
+    """Say that a rule has more than one forward action; None when it has not.
+
+    Source: API_CreateRule.html: each rule must include exactly one of forward, redirect and fixed-response.
+    """
+    if len(actions) < 2:
+        return None
+    return f"a rule has exactly one forward action, not {len(actions)}: give its target groups in one ForwardConfig"
 
 
 def forwards_to(action: Action) -> list[str]:
@@ -256,6 +293,18 @@ class Listener(PascalShape):
     certificates: tuple[Json, ...] = ()
     ssl_policy: str | None = None
 
+    def misplaced(self, kind: Kind) -> str | None:
+        """Say that a load balancer of a kind has no listeners of its protocol; None when it has."""
+        legal = ("HTTP", "HTTPS") if kind == "application" else ("TCP", "TLS", "UDP", "TCP_UDP")
+        if self.protocol in legal:
+            return None
+        return f"a listener of a load balancer of type {kind} has protocol {' or '.join(legal)}, not {self.protocol}"
+
+    @property
+    def lacks_certificate(self) -> bool:
+        """Whether its protocol needs a certificate and it names none."""
+        return self.protocol in ("HTTPS", "TLS") and not self.certificates
+
     @property
     def actions(self) -> tuple[Action, ...]:
         """All actions, of the rules too."""
@@ -293,7 +342,7 @@ class AdvancedConfiguration(EcsShape):
 class LoadBalancer(PascalShape):
     """CreateLoadBalancer, with its listeners and attributes beside it."""
 
-    name: str = Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9-]+$")
+    name: str = Field(min_length=1, max_length=32, pattern=_NAME)
     type: Literal["application", "network"] = "application"
     scheme: Literal["internet-facing", "internal"] = "internet-facing"
     subnets: tuple[str, ...] = ()
@@ -304,9 +353,29 @@ class LoadBalancer(PascalShape):
     attributes: tuple[Attribute, ...] = ()
 
     @model_validator(mode="after")
-    def _attributes_legal(self) -> Self:
-        check_attributes(self.attributes, LOAD_BALANCER_ATTRIBUTES)
+    def _sound(self) -> Self:
+        found = [*attribute_faults(self.attributes, LOAD_BALANCER_ATTRIBUTES, "Load balancer")]
+        if self.name.startswith("internal-"):
+            found.append(Issue(("Name",), f"must not begin with 'internal-', like '{self.name}'"))
+        raise_faults(found)
         return self
+
+    def conflict(self) -> str | None:
+        """Say which settings do not go together; None when all do.
+
+        Source: API_LoadBalancerAttribute.html.
+        """
+        if self.type == "application":
+            cross = next((a for a in self.attributes if a.key == "load_balancing.cross_zone.enabled"), None)
+            if cross is not None and cross.value == "false":
+                return (
+                    f"{cross.key} of a load balancer of type application is true and cannot be changed: turn cross-zone load "
+                    "balancing off in its target groups"
+                )
+        for key in unsupported(self.attributes, LOAD_BALANCER_ATTRIBUTES, self.type):
+            if key != "load_balancing.cross_zone.enabled":
+                return f"Load balancer attribute key '{key}' is not supported on load balancers with type '{self.type}'"
+        return None
 
     @property
     def idle_timeout_s(self) -> int:

@@ -79,6 +79,14 @@ class RequestBehaviour(Own):
     A task serves up to `workers` requests at once; the others wait in a queue of at most `queue`. A request first holds its worker for
     `wait` without using CPU, then needs `cpu` core-time, shared equally with the task's other requests in that phase. While it is in the
     task, waiting or served, it holds `memory`; when it is done it leaves `disk_writes` in the task's ephemeral storage (Fargate).
+
+    Parameters
+    ----------
+    error_rate
+        Share of the requests that the application answers with 5xx: errors.
+    redirect_rate, client_error_rate
+        Shares of its other answers that are 3xx and 4xx. They count in HTTPCode_Target_3XX_Count and HTTPCode_Target_4XX_Count, which an
+        alarm may watch, and are served requests otherwise: what the user asked for is not the target's fault.
     """
 
     cpu: Distribution
@@ -88,7 +96,17 @@ class RequestBehaviour(Own):
     memory: Bytes = 0
     disk_writes: Bytes = 0
     error_rate: Share = 0.0
+    redirect_rate: Share = 0.0
+    client_error_rate: Share = 0.0
     cancel_on_timeout: bool = False
+
+    @model_validator(mode="after")
+    def _answers(self) -> Self:
+        if self.redirect_rate + self.client_error_rate > 1:
+            raise ValueError(
+                "redirect_rate and client_error_rate are shares of the same answers: together at most 100 %"
+            )
+        return self
 
 
 class MessageBehaviour(Own):

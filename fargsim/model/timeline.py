@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from fargsim.model.account import PutAccountSettingDefault
 from fargsim.model.alarms import AlarmNames, CompositeAlarm, MetricAlarm, PutMetricData, SetAlarmState
+from fargsim.model.balancer_attributes import ModifyLoadBalancerAttributes, ModifyTargetGroupAttributes
 from fargsim.model.balancing import ModifyListener, ModifyRule
 from fargsim.model.base import EcsShape, Own, PascalShape
 from fargsim.model.code_deploy import CreateDeployment, CreateDeploymentGroup, StopDeployment
@@ -130,6 +131,8 @@ VERBS: dict[str, type[Any]] = {
     "ecs.put_account_setting_default": PutAccountSettingDefault,
     "elbv2.modify_listener": ModifyListener,
     "elbv2.modify_rule": ModifyRule,
+    "elbv2.modify_target_group_attributes": ModifyTargetGroupAttributes,
+    "elbv2.modify_load_balancer_attributes": ModifyLoadBalancerAttributes,
     "autoscaling.set_desired_capacity": SetDesiredCapacity,
     "autoscaling.update_auto_scaling_group": UpdateAutoScalingGroup,
     "autoscaling.set_instance_health": SetInstanceHealth,
@@ -182,6 +185,12 @@ class TimelineEntry(Own):
     )
     modify_listener: ModifyListener | None = Field(default=None, alias="elbv2.modify_listener")
     modify_rule: ModifyRule | None = Field(default=None, alias="elbv2.modify_rule")
+    modify_target_group_attributes: ModifyTargetGroupAttributes | None = Field(
+        default=None, alias="elbv2.modify_target_group_attributes"
+    )
+    modify_load_balancer_attributes: ModifyLoadBalancerAttributes | None = Field(
+        default=None, alias="elbv2.modify_load_balancer_attributes"
+    )
     set_desired_capacity: SetDesiredCapacity | None = Field(default=None, alias="autoscaling.set_desired_capacity")
     update_auto_scaling_group: UpdateAutoScalingGroup | None = Field(
         default=None, alias="autoscaling.update_auto_scaling_group"

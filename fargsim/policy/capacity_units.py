@@ -47,6 +47,15 @@ class UnitsUsed:
         return max(self.new_connections, self.active_connections, self.processed_bytes, self.rule_evaluations or 0.0)
 
 
+def billed_evaluations(rules: float) -> float:
+    """Return how many of the rules that a request meets are billed: the first ten are free.
+
+    >>> billed_evaluations(60), billed_evaluations(10)
+    (50, 0.0)
+    """
+    return max(0.0, rules - FREE_RULES)
+
+
 def units_used(
     unit: CapacityUnit,
     *,
@@ -55,8 +64,16 @@ def units_used(
     gb_per_h: float,
     requests_per_s: float = 0.0,
     rules: float = 0.0,
+    evaluations_per_s: float = 0.0,
 ) -> UnitsUsed:
     """Return the capacity units used, by dimension. The first ten rules that a request meets are free.
+
+    Parameters
+    ----------
+    requests_per_s, rules
+        Requests, each of which meets so many rules.
+    evaluations_per_s
+        Or the rules beyond the tenth of each request, all together: where requests meet different numbers of them.
 
     >>> units_used(LCU, new_connections_per_s=1, active_connections=120, gb_per_h=1.08)
     UnitsUsed(new_connections=0.04, active_connections=0.04, processed_bytes=1.08, rule_evaluations=0.0)
@@ -66,5 +83,5 @@ def units_used(
         new_connections_per_s / unit.new_connections_per_s,
         active_connections / unit.active_connections,
         gb_per_h / unit.gb_per_h,
-        None if rate is None else max(0.0, rules - FREE_RULES) * requests_per_s / rate,
+        None if rate is None else (billed_evaluations(rules) * requests_per_s + evaluations_per_s) / rate,
     )

@@ -59,14 +59,14 @@ def routed(
     """Decide which targets get requests.
 
     Healthy targets do. Where fewer of them are left than the minimum for routing (in the zone, or everywhere with cross-zone load
-    balancing) the balancer fails open: the unhealthy ones get requests, too. Without cross-zone load balancing a zone with fewer healthy
-    targets than the minimum for DNS fail-over is taken out of DNS, unless every zone would be.
+    balancing) the balancer fails open: all registered targets get requests, whatever their health. Without cross-zone load balancing a
+    zone with fewer healthy targets than the minimum for DNS fail-over is taken out of DNS, unless every zone would be.
 
     Parameters
     ----------
     targets
-        Zone and health of every registered target that is not draining; None for one that has not been checked yet: it gets no request
-        in any case, a model (AWS tells of failing open to unhealthy targets only).
+        Zone and health of every registered target that is not draining; None for one whose first checks are not through yet: it is not
+        healthy, and gets requests only when the balancer fails open.
     zones
         Number of the balancer's zones.
     cross_zone
@@ -75,21 +75,24 @@ def routed(
         The two minima.
 
     Source: Elastic Load Balancing, Application Load Balancers User Guide, edit-target-group-attributes.html (target group health),
-    target-group-health-checks.html (failing open).
+    target-group-health-checks.html, modify-target-group-health-settings.html (failing open: to all registered targets),
+    load-balancer-troubleshooting.html (503 only without registered targets).
 
     Examples
     --------
     >>> routed([(0, True), (1, False)], 2, cross_zone=True).targets
     (True, False)
     >>> routed([(0, False), (1, False), (1, None)], 2, cross_zone=True).targets
-    (True, True, False)
+    (True, True, True)
+    >>> routed([(0, True), (1, False), (1, None)], 2, cross_zone=True).targets
+    (True, False, False)
     >>> routed([(0, True), (1, False)], 2, cross_zone=False)
     Routed(targets=(True, False), zones=(0,))
     """
     everywhere = tuple(range(zones))
     if cross_zone:
         open_to_all = not routing.met(sum(healthy is True for _, healthy in targets), len(targets))
-        wanted = (healthy is True or (healthy is False and open_to_all) for _, healthy in targets)
+        wanted = (healthy is True or open_to_all for _, healthy in targets)
         return Routed(tuple(wanted), everywhere)
     registered = [0] * zones
     well = [0] * zones
@@ -99,9 +102,6 @@ def routed(
     answered = tuple(z for z in everywhere if dns.met(well[z], registered[z])) or everywhere
     open_in = {z for z in answered if not routing.met(well[z], registered[z])}
     return Routed(
-        tuple(
-            zone in answered and (healthy is True or (healthy is False and zone in open_in))
-            for zone, healthy in targets
-        ),
+        tuple(zone in answered and (healthy is True or zone in open_in) for zone, healthy in targets),
         answered,
     )

@@ -141,7 +141,7 @@ SERVICES = Table(
         whole("requests_served", "requests", "Requests that ended in the period with a good answer."),
         whole("requests_failed", "requests", "Requests that the application failed (5xx of its own)."),
         whole("requests_refused_503", "requests", "Requests that a target with a full queue refused."),
-        whole("requests_no_target_503", "requests", "Requests that found no healthy target."),
+        whole("requests_no_target_503", "requests", "Requests that found no registered target (503 of the balancer)."),
         whole(
             "requests_cut_502",
             "requests",

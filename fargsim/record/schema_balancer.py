@@ -39,6 +39,18 @@ TARGET_GROUPS = Table(
             nullable=True,
         ),
         whole(
+            "http_code_target_3xx_count",
+            "answers",
+            "Redirects of targets (HTTPCode_Target_3XX_Count), of behaviours with a `redirect_rate`; absent for TCP.",
+            nullable=True,
+        ),
+        whole(
+            "http_code_target_4xx_count",
+            "answers",
+            "Client errors of targets (HTTPCode_Target_4XX_Count), of behaviours with a `client_error_rate`; absent for TCP.",
+            nullable=True,
+        ),
+        whole(
             "http_code_target_5xx_count",
             "answers",
             "Answers of targets that failed or had no room (HTTPCode_Target_5XX_Count); absent for TCP.",
@@ -63,13 +75,13 @@ TARGET_GROUPS = Table(
         whole(
             "anomalous_host_count",
             "targets",
-            "Targets that fail more than their peers, at the end of the period (AnomalousHostCount); weighted random only.",
+            "Targets that fail more than their peers, at the end of the period (AnomalousHostCount); absent for TCP.",
             nullable=True,
         ),
         whole(
             "mitigated_host_count",
             "targets",
-            "Targets that get less traffic for it (MitigatedHostCount); weighted random only.",
+            "Targets that get less traffic for it (MitigatedHostCount), with anomaly mitigation; absent for TCP.",
             nullable=True,
         ),
     ),
@@ -94,6 +106,12 @@ LOAD_BALANCERS = Table(
             "active_connection_count", "connections", "Connections there at a time, on average (ActiveConnectionCount)."
         ),
         real("processed_bytes", "bytes", "Requests and answers (ProcessedBytes)."),
+        whole(
+            "rule_evaluations",
+            "rules",
+            "Rules that the requests met, the default action not counted (RuleEvaluations); a Network Load Balancer has none.",
+            nullable=True,
+        ),
         real("lcu_new_connections", "LCU", "Capacity units by new connections."),
         real("lcu_active_connections", "LCU", "Capacity units by active connections."),
         real("lcu_processed_bytes", "LCU", "Capacity units by bytes."),

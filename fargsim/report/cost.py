@@ -106,6 +106,7 @@ _NEEDED = {
         "requests_arrived",
         "requests_active_mean",
     ),
+    "load_balancers": ("period_start_at", "period_s", "load_balancer", "lcu_rule_evaluations"),
 }
 
 
@@ -115,7 +116,7 @@ def bill(tables: Mapping[str, pd.DataFrame], terms: BillingTerms) -> pd.DataFram
     Parameters
     ----------
     tables
-        ``tasks``, ``instances``, ``cpu_credits`` and ``services`` of a result; one that is missing counts as empty.
+        ``tasks``, ``instances``, ``cpu_credits``, ``services`` and ``load_balancers`` of a result; one that is missing counts as empty.
     terms
         Region, prices, balancers, gateways, assumptions.
 
@@ -133,14 +134,14 @@ def bill(tables: Mapping[str, pd.DataFrame], terms: BillingTerms) -> pd.DataFram
     CatalogError
         For a price that the catalogue does not hold.
     """
-    tasks, instances, credits, services = (_table(tables, name) for name in _NEEDED)
+    tasks, instances, credits, services, balancers = (_table(tables, name) for name in _NEEDED)
     ledger = Ledger(tasks, instances)
     if len(tasks):
         add_fargate(ledger, tasks, terms)
     if len(instances):
         add_ec2(ledger, tasks, instances, terms)
         add_credits(ledger, credits, instances, terms)
-    add_network(ledger, tasks, instances, services, terms)
+    add_network(ledger, tasks, instances, services, balancers, terms)
     add_around(ledger, tasks, services, terms)
     apply_commitments(ledger, terms)
     return ledger.table()

@@ -8,6 +8,7 @@ hour; public IPv4 addresses by the hour, billed here by the second, an assumptio
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,11 +20,16 @@ from fargsim.report.cost_terms import BillingTerms, LoadBalancer, NatGateway, to
 
 
 def add_network(
-    ledger: Ledger, tasks: pd.DataFrame, instances: pd.DataFrame, services: pd.DataFrame, terms: BillingTerms
+    ledger: Ledger,
+    tasks: pd.DataFrame,
+    instances: pd.DataFrame,
+    services: pd.DataFrame,
+    balancers: pd.DataFrame,
+    terms: BillingTerms,
 ) -> None:
     """Add load balancers, NAT gateways and public addresses."""
     for balancer in terms.load_balancers:
-        _add_balancer(ledger, balancer, services, terms)
+        _add_balancer(ledger, balancer, services, rule_units_by_hour(balancers, balancer.name, terms), terms)
     for gateway in terms.nat_gateways:
         hours = _hours_charged(gateway.created_at, gateway.deleted_at, terms)
         ledger.add("nat gateway hours", terms.other("nat_hour"), hours, np.ones(len(hours)))
@@ -49,7 +55,30 @@ def _only(services: tuple[tuple[str, str], ...]) -> tuple[str | None, str | None
     return cluster, services[0][1] if len(services) == 1 else None
 
 
-def _add_balancer(ledger: Ledger, balancer: LoadBalancer, services: pd.DataFrame, terms: BillingTerms) -> None:
+def rule_units_by_hour(balancers: pd.DataFrame, name: str, terms: BillingTerms) -> dict[Any, float]:
+    """Return the capacity units of a balancer's rule evaluations by hour (since 1970); a period belongs to the hour it starts in.
+
+    Parameters
+    ----------
+    balancers
+        The record table ``load_balancers``, one row a period and balancer.
+    """
+    of_balancer = balancers[balancers["load_balancer"] == name]
+    if len(of_balancer) == 0:
+        return {}
+    at = instants_us(of_balancer, "period_start_at")
+    rate = of_balancer["lcu_rule_evaluations"].to_numpy(dtype=np.float64, na_value=0.0)
+    units = rate * of_balancer["period_s"].to_numpy(dtype=np.float64) / HOUR_S
+    keep = (at >= terms.start_us) & (at < terms.end_us)
+    found: dict[Any, float] = {}
+    for hour, part in zip((at // HOUR_US)[keep].tolist(), units[keep].tolist(), strict=True):
+        found[hour] = found.get(hour, 0.0) + part
+    return found
+
+
+def _add_balancer(
+    ledger: Ledger, balancer: LoadBalancer, services: pd.DataFrame, by_rules: dict[Any, float], terms: BillingTerms
+) -> None:
     short = "alb" if balancer.kind == "application" else "nlb"
     cluster, service = _only(balancer.services)
     hours = _hours_charged(balancer.created_at, balancer.deleted_at, terms)
@@ -72,6 +101,8 @@ def _add_balancer(ledger: Ledger, balancer: LoadBalancer, services: pd.DataFrame
             requests_per_s=requests / HOUR_S,
             rules=p.number("rules_per_listener"),
         )
+        # what the rules of the listeners come to, request by request, where the run has told
+        units = max(units, by_rules.get(hour, 0.0))
         weight = of_hour["requests"] if requests > 0 else of_hour["in_flight"]
         for row, part in zip(of_hour.itertuples(), weight / max(float(weight.sum()), 1e-300), strict=True):
             ledger.add(

@@ -7,17 +7,18 @@ Guide, load-balancer-cloudwatch-metrics.html.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from fargsim.kernel import Counters
+from fargsim.kernel import quantiles_from_histogram
 from fargsim.policy.capacity_units import LCU, NLCU, UnitsUsed, units_used
-from fargsim.policy.metric_data import Point
+from fargsim.policy.metric_data import Point, merge
+from fargsim.sim.balancer_reading import Period, Reading, together
 from fargsim.sim.cloudwatch import CloudWatch
 from fargsim.sim.kit import US_PER_S, Kit
-from fargsim.sim.metering import NO_REQUESTS, Metering, total
+from fargsim.sim.metering import Metering
 from fargsim.sim.registry import Registry
 from fargsim.sim.targets import LoadBalancerRun, TargetGroupRun
 
@@ -25,54 +26,14 @@ BYTES_PER_GB = 1024**3
 Datapoint = tuple[str, Mapping[str, str], Point]
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
-    """What reached a target group, or all those of a balancer, in a period."""
+class _Used(NamedTuple):
+    """Capacity units, new connections, active connections, bytes and rules met of a period."""
 
-    before: Counters
-    after: Counters
-
-    def of(self, name: str) -> int:
-        """Return the increase of one counter."""
-        return int(getattr(self.after, name) - getattr(self.before, name))
-
-    @property
-    def requests(self) -> int:
-        """Requests for which a target was chosen."""
-        return self.of("arrived") - self.of("no_target")
-
-    @property
-    def traffic(self) -> bool:
-        """Whether anything arrived, ended or is on its way."""
-        return self.of("arrived") > 0 or self.after.in_flight > 0 or self.before.in_flight > 0
-
-    @property
-    def target_5xx(self) -> int:
-        """Answers of targets that say 5xx."""
-        return self.of("failed") + self.of("refused_full")
-
-    @property
-    def response_s(self) -> float | None:
-        """Mean seconds to the answer; None without answers."""
-        answers = self.of("responses")
-        return (self.after.response_sum_us - self.before.response_sum_us) / answers / US_PER_S if answers else None
-
-
-class _Reading:
-    """How far the requests of every target group have been told."""
-
-    def __init__(self) -> None:
-        self._told: dict[TargetGroupRun, Counters] = {}
-
-    def period(self, group: TargetGroupRun, now_us: int) -> Period:
-        """Return what reached a group since the last call."""
-        after = NO_REQUESTS
-        if group.bridge is not None:
-            group.bridge.advance(now_us)
-            after = group.bridge.plane.counters()
-        before = self._told.get(group, NO_REQUESTS)
-        self._told[group] = after
-        return Period(before, after)
+    units: UnitsUsed
+    new: float
+    active: float
+    size: float
+    rules: float
 
 
 class BalancerMetrics:
@@ -85,10 +46,9 @@ class BalancerMetrics:
     def __init__(self, registry: Registry, metering: Metering, cloudwatch: CloudWatch) -> None:
         self._kit: Kit = registry.kit
         self._registry = registry
-        self._rows = _Reading()
-        self._minutes = _Reading()
+        self._rows = Reading()
+        self._minutes = Reading()
         self._histograms: dict[TargetGroupRun, npt.NDArray[np.int64]] = {}
-        self._minute: list[tuple[TargetGroupRun, Period]] = []
         metering.on_rows.append(self.record)
         cloudwatch.provide("AWS/ApplicationELB", lambda start, end: self._datapoints(start, end, network=False))
         cloudwatch.provide("AWS/NetworkELB", lambda start, end: self._datapoints(start, end, network=True))
@@ -115,12 +75,13 @@ class BalancerMetrics:
                 )
             )
         for balancer in self._registry.balancers.values():
-            period = _together([p for g, p in found if g.balancer is balancer])
+            period = together(p for g, p in found if g.balancer is balancer)
             codes: tuple[int | None, ...] = (None,) * 5
             if period.traffic:
-                own = _own_codes(period)
+                own = period.own_codes.values()
                 codes = (period.requests, sum(own), *own)
-            units, new, active, size = self._units(balancer, period, span_s)
+            used = self._used(self._rows, balancer, period, end_us, span_s)
+            units = used.units
             self._kit.recorder.load_balancers.append(
                 (
                     start_us,
@@ -128,9 +89,10 @@ class BalancerMetrics:
                     balancer.spec.name,
                     balancer.spec.type,
                     *codes,
-                    new,
-                    active,
-                    size,
+                    used.new,
+                    used.active,
+                    used.size,
+                    None if units.rule_evaluations is None else round(used.rules),
                     units.new_connections,
                     units.active_connections,
                     units.processed_bytes,
@@ -139,79 +101,81 @@ class BalancerMetrics:
                 )
             )
 
-    def _units(self, balancer: LoadBalancerRun, period: Period, span_s: float) -> tuple[UnitsUsed, float, float, float]:
-        """Return capacity units, new connections, active connections and bytes of a period."""
+    def _used(self, reading: Reading, balancer: LoadBalancerRun, period: Period, end_us: int, span_s: float) -> _Used:
+        """Return what is billed of a period."""
         number = self._kit.parameters.number
+        network = balancer.spec.type == "network"
         requests = float(period.of("arrived"))
         new, size = requests * number("connections_per_request"), requests * number("bytes_per_request")
         in_flight = (period.before.in_flight + period.after.in_flight) / 2
         # Little's law for connections that idle, and never fewer than requests in flight
         active = max(new / span_s * number("connection_lifetime_s"), in_flight)
+        listeners = [] if network else [x for x in self._registry.listeners.values() if x.balancer is balancer]
+        rules, billed = reading.evaluations(listeners, end_us, number("rules_per_listener"))
         units = units_used(
-            NLCU if balancer.spec.type == "network" else LCU,
+            NLCU if network else LCU,
             new_connections_per_s=new / span_s,
             active_connections=active,
             gb_per_h=size / span_s * 3600 / BYTES_PER_GB,
-            requests_per_s=requests / span_s,
-            rules=number("rules_per_listener"),
+            evaluations_per_s=billed / span_s,
         )
-        return units, new, active, size
+        return _Used(units, new, active, size, rules)
 
     # CloudWatch
 
     def _datapoints(self, start_us: int, end_us: int, *, network: bool) -> Iterator[Datapoint]:
-        """Yield the datapoints of a minute of one kind of balancer."""
+        """Yield the datapoints of a minute of one kind of balancer, each by its own criterion.
 
-        def of(value: float) -> Point:
-            return Point.of(start_us, end_us, value)
-
-        def count(number: int) -> Point:
-            """A count is a value of 1 for each."""
-            return Point(start_us, end_us, number, number, 1.0, 1.0) if number else of(0.0)
-
+        Of counts of errors and of connections there are only those that are not 0; of requests and answers only while requests flow and
+        targets are registered; of hosts while there are any registered; of capacity units always.
+        """
+        minute = _Minute(start_us, end_us)
         groups = [g for g in self._registry.target_groups.values() if g.spec.network == network]
         found = [(group, self._minutes.period(group, end_us)) for group in groups]
+        times: dict[TargetGroupRun, Point] = {}
         for group, period in found:
+            if group.automatic is not None:
+                group.automatic.look()
             own = {"TargetGroup": group.spec.name}
             both = own if group.balancer is None else {**own, "LoadBalancer": group.balancer.spec.name}
-            yield "HealthyHostCount", both, of(group.healthy)
-            yield "UnHealthyHostCount", both, of(group.unhealthy)
+            yield from _hosts(group, both, minute)
             if network or not period.traffic:
                 continue
             per_target = _per_target(group, period)
-            for dimensions in (own, both) if both != own else (own,):
-                yield "RequestCount", dimensions, count(period.requests)
-                if per_target is not None:
-                    yield "RequestCountPerTarget", dimensions, of(per_target)
-            yield "HTTPCode_Target_2XX_Count", both, count(period.of("served"))
-            yield "HTTPCode_Target_5XX_Count", both, count(period.target_5xx)
-            yield "TargetConnectionErrorCount", both, count(period.of("target_connection_errors"))
-            if group.automatic is not None:
-                yield "AnomalousHostCount", both, of(len(group.automatic.anomalous))
-                yield "MitigatedHostCount", both, of(len(group.automatic.weights))
+            if per_target is not None:
+                for dimensions in (own, both) if both != own else (own,):
+                    yield "RequestCountPerTarget", dimensions, minute.of(per_target)
             if period.of("responses"):
-                yield "TargetResponseTime", both, self._response_times(group, period, start_us, end_us)
+                times[group] = self._response_times(group, period, start_us, end_us)
+            registered = group.registered > 0 or period.requests > 0
+            yield from _answers(period, both, minute, registered, times.get(group))
         for balancer in self._registry.balancers.values():
             if (balancer.spec.type == "network") != network:
                 continue
             own = {"LoadBalancer": balancer.spec.name}
-            period = _together([p for g, p in found if g.balancer is balancer])
-            units, new, active, size = self._units(balancer, period, (end_us - start_us) / US_PER_S)
-            yield "ConsumedLCUs", own, of(units.consumed)
+            behind = [(g, p) for g, p in found if g.balancer is balancer]
+            period = together(p for _, p in behind)
+            used = self._used(self._minutes, balancer, period, end_us, (end_us - start_us) / US_PER_S)
+            yield "ConsumedLCUs", own, minute.of(used.units.consumed)
             if not period.traffic:
                 continue
-            yield "ProcessedBytes", own, of(size)
-            yield ("NewFlowCount" if network else "NewConnectionCount"), own, of(new)
-            yield ("ActiveFlowCount" if network else "ActiveConnectionCount"), own, of(active)
+            connections = "Flow" if network else "Connection"
+            for name, value in (
+                ("ProcessedBytes", used.size),
+                (f"New{connections}Count", used.new),
+                (f"Active{connections}Count", used.active),
+                ("RuleEvaluations", used.rules),
+            ):
+                if value:
+                    yield name, own, minute.of(value)
             if not network:
-                bad_gateway, unavailable, timeout = _own_codes(period)
-                yield "RequestCount", own, count(period.requests)
-                yield "HTTPCode_ELB_5XX_Count", own, count(bad_gateway + unavailable + timeout)
-                yield "HTTPCode_ELB_502_Count", own, count(bad_gateway)
-                yield "HTTPCode_ELB_503_Count", own, count(unavailable)
-                yield "HTTPCode_ELB_504_Count", own, count(timeout)
-                yield "HTTPCode_Target_2XX_Count", own, count(period.of("served"))
-                yield "HTTPCode_Target_5XX_Count", own, count(period.target_5xx)
+                registered = period.requests > 0 or any(g.registered for g, _ in behind)
+                time = merge(times[g] for g, _ in behind if g in times)
+                yield from _answers(period, own, minute, registered, time)
+                codes = period.own_codes
+                for name, number in (("5XX", sum(codes.values())), *codes.items()):
+                    if number:
+                        yield f"HTTPCode_ELB_{name}_Count", own, minute.counted(number)
 
     def _response_times(self, group: TargetGroupRun, period: Period, start_us: int, end_us: int) -> Point:
         assert group.bridge is not None
@@ -221,35 +185,77 @@ class BalancerMetrics:
         count, mean = period.of("responses"), period.response_s
         assert mean is not None
         new = histogram if before is None else histogram - before
-        return Point(start_us, end_us, count, count * mean, mean, mean, new if new.any() else None)
+        if not new.any():
+            return Point(start_us, end_us, count, count * mean, mean, mean)
+        low, high = (quantiles_from_histogram(new, (0.0, 1.0)) / US_PER_S).tolist()
+        return Point(start_us, end_us, count, count * mean, min(low, mean), max(high, mean), new)
 
 
-def _together(periods: list[Period]) -> Period:
-    return Period(total(p.before for p in periods), total(p.after for p in periods))
+class _Minute(NamedTuple):
+    """A minute of which datapoints are made."""
+
+    start_us: int
+    end_us: int
+
+    def of(self, value: float) -> Point:
+        """One value."""
+        return Point.of(self.start_us, self.end_us, value)
+
+    def counted(self, number: int) -> Point:
+        """A count is a value of 1 for each."""
+        return Point(self.start_us, self.end_us, number, number, 1.0, 1.0) if number else self.of(0.0)
 
 
-def _own_codes(period: Period) -> tuple[int, int, int]:
-    """Return the balancer's 502, 503 and 504."""
-    return period.of("cut_off"), period.of("no_target"), period.of("timed_out")
+def _hosts(group: TargetGroupRun, dimensions: dict[str, str], minute: _Minute) -> Iterator[Datapoint]:
+    """Yield the numbers of targets: of all zones together and of each."""
+    zones: dict[int | None, list[str]] = {}
+    for target in group.targets.values():
+        if target.state != "draining":
+            zones.setdefault(target.zone, []).append(target.state)
+    every = [state for states in zones.values() for state in states]
+    places = [(dimensions, every)] if every else []
+    for number, name in enumerate(group.zones):
+        if number in zones:
+            places.append(({**dimensions, "AvailabilityZone": name}, zones[number]))
+    for where, states in places:
+        yield "HealthyHostCount", where, minute.of(states.count("healthy"))
+        yield "UnHealthyHostCount", where, minute.of(states.count("unhealthy"))
+    if group.automatic is not None:
+        yield "AnomalousHostCount", dimensions, minute.of(len(group.automatic.anomalous))
+        yield "MitigatedHostCount", dimensions, minute.of(len(group.automatic.weights))
+
+
+def _answers(
+    period: Period, dimensions: dict[str, str], minute: _Minute, registered: bool, time: Point | None
+) -> Iterator[Datapoint]:
+    """Yield the metrics that a target group and a balancer have both."""
+    if registered:
+        yield "RequestCount", dimensions, minute.counted(period.requests)
+        for name, number in period.target_codes.items():
+            yield f"HTTPCode_Target_{name}_Count", dimensions, minute.counted(number)
+    if errors := period.of("target_connection_errors"):
+        yield "TargetConnectionErrorCount", dimensions, minute.counted(errors)
+    if time is not None:
+        yield "TargetResponseTime", dimensions, time
 
 
 def _per_target(group: TargetGroupRun, period: Period) -> float | None:
-    targets = group.healthy or len(group.targets)
-    return period.requests / targets if targets and period.requests else None
+    targets = group.healthy or group.registered
+    return period.requests / targets if targets else None
 
 
 def _counts(group: TargetGroupRun, period: Period) -> tuple[float | None, ...]:
     """Return the columns from ``request_count`` to ``http_code_elb_504_count``."""
     if not period.traffic:
-        return (None,) * 9
-    answers = (None, None) if group.spec.network else (period.of("served"), period.target_5xx)
+        return (None,) * 11
+    network = group.spec.network
     return (
         period.requests,
         _per_target(group, period),
         period.response_s,
-        *answers,
+        *((None,) * 4 if network else period.target_codes.values()),
         period.of("target_connection_errors"),
-        *((None,) * 3 if group.spec.network else _own_codes(period)),
+        *((None,) * 3 if network else period.own_codes.values()),
     )
 
 

@@ -20,9 +20,9 @@ from fargsim.policy.cpu_credits import (
 )
 from fargsim.policy.metric_data import Point
 from fargsim.sim.alarm_run import metric_key
+from fargsim.sim.host_sharing import task_cores
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.state import TaskRun
-from fargsim.sim.targets import task_cores
 
 if TYPE_CHECKING:
     from fargsim.sim.cloudwatch import CloudWatch

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fargsim.model import balancing
-from fargsim.model.balancing import Action, LoadBalancer, TargetGroup, forward_weights
+from fargsim.model.balancer_attributes import (
+    Attribute,
+    Kind,
+    ModifyLoadBalancerAttributes,
+    ModifyTargetGroupAttributes,
+    merged,
+)
+from fargsim.model.balancing import Action, LoadBalancer, TargetGroup, forward_weights, too_many
 from fargsim.sim.errors import (
     DuplicateListenerException,
+    DuplicateLoadBalancerNameException,
+    DuplicateTargetGroupNameException,
     InvalidConfigurationRequestException,
-    InvalidParameterException,
+    InvalidLoadBalancerActionException,
     LoadBalancerNotFoundException,
     PriorityInUseException,
+    TargetGroupAssociationLimitException,
+    UnsupportedProtocolException,
+    ValidationError,
 )
 from fargsim.sim.listeners import Listener, ListenerRule
 from fargsim.sim.registry import Registry, tail
 from fargsim.sim.shapes import read
+from fargsim.sim.target_reasons import health
 from fargsim.sim.targets import LoadBalancerRun, TargetGroupRun
 
 if TYPE_CHECKING:
@@ -31,13 +44,22 @@ class ElbV2:
         self._kit = registry.kit
 
     def create_load_balancer(self, **arguments: Any) -> dict[str, Any]:
-        """Create a load balancer, with listeners and attributes where they are given beside it."""
-        spec = read(LoadBalancer, arguments)
+        """Create a load balancer, with listeners and attributes where they are given beside it.
+
+        Raises
+        ------
+        ValidationError, InvalidConfigurationRequestException, DuplicateLoadBalancerNameException
+            A value out of its range; an attribute that this kind does not have; a name that is taken. Or what CreateListener raises.
+        """
+        spec = read(LoadBalancer, arguments, ValidationError)
         if spec.name in self._registry.balancers:
-            raise InvalidParameterException(f"A load balancer named '{spec.name}' exists already.")
+            raise DuplicateLoadBalancerNameException(f"A load balancer named '{spec.name}' exists already.")
+        conflict = spec.conflict()
+        if conflict is not None:
+            raise InvalidConfigurationRequestException(conflict)
         ports: set[int] = set()
         for listener in spec.listeners:
-            self._check_listener(listener, ports, spec.type)
+            self._check_listener(listener, ports, spec.type, None)
             ports.add(listener.port)
         known = self._registry.subnets
         # a scenario that declares no subnets takes any names: they are spread over the zones
@@ -53,12 +75,12 @@ class ElbV2:
 
         Raises
         ------
-        InvalidParameterException, InvalidConfigurationRequestException
-            A value out of its range; attributes that do not go together.
+        ValidationError, InvalidConfigurationRequestException, DuplicateTargetGroupNameException
+            A value out of its range; attributes that do not go together; a name that is taken.
         """
-        spec = read(TargetGroup, arguments)
+        spec = read(TargetGroup, arguments, ValidationError)
         if spec.name in self._registry.target_groups:
-            raise InvalidParameterException(f"A target group named '{spec.name}' exists already.")
+            raise DuplicateTargetGroupNameException(f"A target group named '{spec.name}' exists already.")
         conflict = spec.conflict()
         if conflict is not None:
             raise InvalidConfigurationRequestException(conflict)
@@ -67,25 +89,80 @@ class ElbV2:
         self._registry.target_groups[spec.name] = group
         return {"TargetGroups": [{"TargetGroupName": spec.name, "TargetGroupArn": group.arn}]}
 
+    def modify_target_group_attributes(self, **arguments: Any) -> dict[str, Any]:
+        """Change attributes of a target group from now on: a target that drains already keeps its delay.
+
+        Raises
+        ------
+        TargetGroupNotFoundException, ValidationError, InvalidConfigurationRequestException
+            As the API does; also for another algorithm, or for cross-zone load balancing turned on or off, once requests reach the target
+            group: that is not simulated.
+        """
+        spec = read(ModifyTargetGroupAttributes, arguments, ValidationError)
+        group = self._registry.target_group(spec.target_group_arn)
+        after = group.spec.model_copy(update={"attributes": merged(group.spec.attributes, spec.attributes)})
+        conflict = after.conflict()
+        if conflict is not None:
+            raise InvalidConfigurationRequestException(conflict)
+        balancer = None if group.balancer is None else group.balancer.spec
+        if group.bridge is not None:
+            if after.algorithm != group.spec.algorithm:
+                _cannot_change("load_balancing.algorithm.type", group)
+            if after.crosses_zones(balancer) != group.cross_zone:
+                _cannot_change("load_balancing.cross_zone.enabled", group)
+        group.configure(after)
+        return {"Attributes": _pairs(after.attributes)}
+
+    def modify_load_balancer_attributes(self, **arguments: Any) -> dict[str, Any]:
+        """Change attributes of a load balancer from now on.
+
+        Raises
+        ------
+        LoadBalancerNotFoundException, ValidationError, InvalidConfigurationRequestException
+            As the API does; also for another idle time-out, or for cross-zone load balancing turned on or off, once requests reach its
+            target groups: that is not simulated.
+        """
+        spec = read(ModifyLoadBalancerAttributes, arguments, ValidationError)
+        balancer = self._registry.balancers.get(tail(spec.load_balancer_arn))
+        if balancer is None:
+            raise LoadBalancerNotFoundException(f"Load balancer '{spec.load_balancer_arn}' not found.")
+        before = balancer.spec
+        after = before.model_copy(update={"attributes": merged(before.attributes, spec.attributes)})
+        conflict = after.conflict()
+        if conflict is not None:
+            raise InvalidConfigurationRequestException(conflict)
+        for group in self._registry.target_groups.values():
+            if group.bridge is None or group.balancer is not balancer:
+                continue
+            if after.idle_timeout_s != before.idle_timeout_s:
+                _cannot_change("idle_timeout.timeout_seconds", group)
+            if group.spec.crosses_zones(after) != group.cross_zone:
+                _cannot_change("load_balancing.cross_zone.enabled", group)
+        balancer.spec = after
+        return {"Attributes": _pairs(after.attributes)}
+
     def create_listener(self, *, LoadBalancerArn: str, **arguments: Any) -> dict[str, Any]:
         """Let a load balancer forward requests to target groups.
 
         Raises
         ------
-        LoadBalancerNotFoundException, DuplicateListenerException, TargetGroupNotFoundException, InvalidParameterException
+        LoadBalancerNotFoundException, DuplicateListenerException, TargetGroupNotFoundException, TargetGroupAssociationLimitException
             As the API does.
+        UnsupportedProtocolException, InvalidLoadBalancerActionException, InvalidConfigurationRequestException, ValidationError
+            A protocol that this kind of load balancer does not have; more than one forward action; target groups of another kind; a
+            value out of its range.
         """
         balancer = self._registry.balancers.get(tail(LoadBalancerArn))
         if balancer is None:
             raise LoadBalancerNotFoundException(f"Load balancer '{LoadBalancerArn}' not found.")
-        spec = read(balancing.Listener, arguments)
+        spec = read(balancing.Listener, arguments, ValidationError)
         ports = {x.port for x in self._registry.listeners.values() if x.balancer is balancer}
-        self._check_listener(spec, ports, balancer.spec.type)
+        self._check_listener(spec, ports, balancer.spec.type, balancer)
         return {"Listeners": [self._describe(self._listen(balancer, spec))]}
 
     def modify_listener(self, **arguments: Any) -> dict[str, Any]:
         """Change where a listener forwards the requests that arrive from now on."""
-        spec = read(balancing.ModifyListener, arguments)
+        spec = read(balancing.ModifyListener, arguments, ValidationError)
         listener = self._registry.listener(spec.listener_arn)
         self._shift(listener.default, spec.default_actions, listener.balancer)
         return {"Listeners": [self._describe(listener)]}
@@ -95,18 +172,20 @@ class ElbV2:
 
         Raises
         ------
-        ListenerNotFoundException, PriorityInUseException, TargetGroupNotFoundException, InvalidParameterException
+        ListenerNotFoundException, PriorityInUseException, TargetGroupNotFoundException, TargetGroupAssociationLimitException
             As the API does.
+        InvalidLoadBalancerActionException, InvalidConfigurationRequestException, ValidationError
+            As `create_listener`.
         """
         listener = self._registry.listener(ListenerArn)
-        spec = read(balancing.Rule, arguments)
+        spec = read(balancing.Rule, arguments, ValidationError)
         if spec.priority in listener.rules:
             raise PriorityInUseException(f"Listener '{listener.name}' has a rule of priority {spec.priority} already.")
         return {"Rules": [_described(self._add_rule(listener, spec))]}
 
     def modify_rule(self, **arguments: Any) -> dict[str, Any]:
         """Change where a rule forwards the requests that arrive from now on."""
-        spec = read(balancing.ModifyRule, arguments)
+        spec = read(balancing.ModifyRule, arguments, ValidationError)
         rule = self._registry.listener_rule(spec.rule_arn)
         listener = next(x for x in self._registry.listeners.values() if rule in (x.default, *x.rules.values()))
         self._shift(rule, spec.actions, listener.balancer)
@@ -126,15 +205,12 @@ class ElbV2:
         return {"Rules": [_described(rule) for rule in (*rules, listener.default)]}
 
     def describe_target_health(self, *, TargetGroupArn: str) -> dict[str, Any]:
-        """Describe the targets of a group."""
+        """Describe the targets of a group: state, and where they are not healthy the reason."""
         group = self._registry.target_group(TargetGroupArn)
+        found = group.targets.items()
         return {
             "TargetHealthDescriptions": [
-                {
-                    "Target": {"Id": name},
-                    "TargetHealth": {"State": target.state if target.zone is not None else "unused"},
-                }
-                for name, target in group.targets.items()
+                {"Target": {"Id": name}, "TargetHealth": health(group, target, self._kit.now)} for name, target in found
             ]
         }
 
@@ -155,32 +231,56 @@ class ElbV2:
         return ListenerRule(self._kit, f"target group/{group.spec.name}", "", {group: 1})
 
     def _forward(
-        self, actions: Iterable[Action], kind: Literal["application", "network"]
+        self, actions: Sequence[Action], kind: Kind, balancer: LoadBalancerRun | None
     ) -> dict[TargetGroupRun, float]:
-        """Return the weights of actions; without any, or with a group that is not there or of another kind, raise what the API raises."""
+        """Return the weights of actions; raise what the API raises where they lead nowhere, or to what is not this balancer's to reach.
+
+        Parameters
+        ----------
+        kind, balancer
+            Of the load balancer, and itself; None while it is not there yet.
+        """
+        more = too_many(actions)
+        if more is not None:
+            raise InvalidLoadBalancerActionException(more)
         forward: dict[TargetGroupRun, float] = {}
         for action in actions:
             weights = forward_weights(action)
             if not weights:
-                raise InvalidParameterException(
-                    "a forward action needs TargetGroupArn, or ForwardConfig with TargetGroups"
-                )
+                raise ValidationError("a forward action needs TargetGroupArn, or ForwardConfig with TargetGroups")
             forward |= {self._registry.target_group(name): weight for name, weight in weights.items()}
         for group in forward:
             misplaced = group.spec.misplaced(kind)
             if misplaced is not None:
                 raise InvalidConfigurationRequestException(misplaced)
+            owner = next((x for x in self._owners(group) if x is not balancer), None)
+            if owner is not None:
+                raise TargetGroupAssociationLimitException(
+                    "The following target groups cannot be associated with more than one load balancer: "
+                    f"{group.arn} (it belongs to {owner.spec.name})"
+                )
         return forward
 
+    def _owners(self, group: TargetGroupRun) -> Iterator[LoadBalancerRun]:
+        """Yield the load balancer that forwards to a target group, if one does: once for each of its listeners that do."""
+        for listener in self._registry.listeners.values():
+            if any(group in rule.forward for _, rule in listener.every_rule):
+                yield listener.balancer
+
     def _check_listener(
-        self, spec: balancing.Listener, ports: set[int], kind: Literal["application", "network"]
+        self, spec: balancing.Listener, ports: set[int], kind: Kind, balancer: LoadBalancerRun | None
     ) -> None:
+        misplaced = spec.misplaced(kind)
+        if misplaced is not None:
+            raise UnsupportedProtocolException(misplaced)
+        if spec.lacks_certificate:
+            raise ValidationError(f"A certificate must be specified for {spec.protocol} listeners (Certificates)")
         if spec.port in ports:
             raise DuplicateListenerException(f"A listener already exists on port {spec.port} for this load balancer.")
-        self._forward(spec.default_actions, kind)
+        self._forward(spec.default_actions, kind, balancer)
         priorities: set[int] = set()
         for rule in spec.rules:
-            self._forward(rule.actions, kind)
+            self._forward(rule.actions, kind, balancer)
             if rule.priority in priorities:
                 raise PriorityInUseException(
                     f"Two rules of the listener on port {spec.port} have priority {rule.priority}."
@@ -188,9 +288,8 @@ class ElbV2:
             priorities.add(rule.priority)
 
     def _listen(self, balancer: LoadBalancerRun, spec: balancing.Listener) -> Listener:
-        listener = Listener(
-            self._kit, balancer, spec.port, spec.protocol, self._forward(spec.default_actions, balancer.spec.type)
-        )
+        forward = self._forward(spec.default_actions, balancer.spec.type, balancer)
+        listener = Listener(self._kit, balancer, spec.port, spec.protocol, forward)
         self._registry.listeners[listener.name] = listener
         self._claim(balancer, listener.default)
         for rule in spec.rules:
@@ -198,12 +297,13 @@ class ElbV2:
         return listener
 
     def _add_rule(self, listener: Listener, spec: balancing.Rule) -> ListenerRule:
-        rule = listener.add_rule(spec.priority, self._forward(spec.actions, listener.balancer.spec.type))
+        balancer = listener.balancer
+        rule = listener.add_rule(spec.priority, self._forward(spec.actions, balancer.spec.type, balancer))
         self._claim(listener.balancer, rule)
         return rule
 
-    def _shift(self, rule: ListenerRule, actions: Iterable[Action], balancer: LoadBalancerRun) -> None:
-        rule.set_weights(self._forward(actions, balancer.spec.type))
+    def _shift(self, rule: ListenerRule, actions: Sequence[Action], balancer: LoadBalancerRun) -> None:
+        rule.set_weights(self._forward(actions, balancer.spec.type, balancer))
         self._claim(balancer, rule)
 
     @staticmethod
@@ -220,6 +320,16 @@ class ElbV2:
             "Protocol": listener.protocol,
             "DefaultActions": _actions(listener.default),
         }
+
+
+def _pairs(attributes: Iterable[Attribute]) -> list[dict[str, str]]:
+    return [{"Key": attribute.key, "Value": attribute.value} for attribute in attributes]
+
+
+def _cannot_change(key: str, group: TargetGroupRun) -> NoReturn:
+    raise InvalidConfigurationRequestException(
+        f"{key} cannot change once requests reach target group {group.spec.name}: that is not simulated"
+    )
 
 
 def _actions(rule: ListenerRule) -> list[dict[str, Any]]:

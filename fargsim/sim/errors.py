@@ -116,7 +116,7 @@ class ValidationException(AwsError):
 
 
 class ValidationError(AwsError):
-    """EC2 Auto Scaling and CloudWatch: a parameter that is not valid."""
+    """EC2 Auto Scaling, CloudWatch and Elastic Load Balancing: a parameter that is not valid."""
 
 
 class ObjectNotFoundException(AwsError):
@@ -165,6 +165,26 @@ class PriorityInUseException(AwsError):
 
 class InvalidConfigurationRequestException(AwsError):
     """Elastic Load Balancing: settings that do not go together."""
+
+
+class DuplicateTargetGroupNameException(AwsError):
+    """Elastic Load Balancing: a target group of that name exists."""
+
+
+class DuplicateLoadBalancerNameException(AwsError):
+    """Elastic Load Balancing: a load balancer of that name exists."""
+
+
+class TargetGroupAssociationLimitException(AwsError):
+    """Elastic Load Balancing: the target group belongs to another load balancer."""
+
+
+class UnsupportedProtocolException(AwsError):
+    """Elastic Load Balancing: a protocol that this kind of load balancer does not have."""
+
+
+class InvalidLoadBalancerActionException(AwsError):
+    """Elastic Load Balancing: actions that are not possible."""
 
 
 class InvalidRequestException(AwsError):

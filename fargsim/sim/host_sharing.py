@@ -47,6 +47,18 @@ def most_cores(task: TaskRun) -> float:
     return task.instance.cpu_units / 1024
 
 
+def task_cores(task: TaskRun) -> float:
+    """Return how many cores a task may use at most.
+
+    A Fargate task and an EC2 task with task-level cpu have that and no more. An EC2 task without it may burst into the idle capacity
+    of its instance, which it shares with its neighbours. An instance whose CPU credits run low gives each capped task the same part of
+    its own.
+    """
+    if task.instance is None:
+        return task.revision.definition.cpu_units / 1024
+    return most_cores(task) * (task.instance.cpu_factor if is_capped(task) else 1.0)
+
+
 class SharedQueue(Protocol):
     """A queue some of whose workers sit on shared instances."""
 

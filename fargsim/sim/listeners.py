@@ -69,6 +69,15 @@ class ListenerRule:
         """Whether traffic reaches it."""
         return bool(self.feeds) or self.users is not None
 
+    def arrived(self, now_us: int) -> int:
+        """Return how many requests have arrived before an instant to which its target groups have been brought."""
+        found = sum(feed.arrived_before(now_us) for feed in self.feeds)
+        if self.users is not None:
+            (group,) = _reached(self.forward)
+            assert group.bridge is not None, "users have connected their target group"
+            found += group.bridge.plane.counters().arrived
+        return found
+
     def set_weights(self, weights: Mapping[TargetGroupRun, float]) -> None:
         """Split the requests that arrive from now on by these weights, and by no others.
 
@@ -223,6 +232,15 @@ class Listener:
     def forward(self) -> dict[TargetGroupRun, float]:
         """The weights of the default action."""
         return self.default.forward
+
+    @property
+    def every_rule(self) -> list[tuple[int, ListenerRule]]:
+        """All rules by priority, the default action last, each with the number of rules that a request has met when it matches.
+
+        The default action is no rule of its own: a request that gets there has met all others.
+        """
+        ranked = [(n + 1, self.rules[priority]) for n, priority in enumerate(sorted(self.rules))]
+        return [*ranked, (len(self.rules), self.default)]
 
     def set_weights(self, weights: Mapping[TargetGroupRun, float]) -> None:
         """Change the weights of the default action."""

@@ -202,7 +202,7 @@ class ServiceMeter:
         no_target = counters.no_target - before.no_target
         per_target = None
         if arrived > no_target:
-            targets = sum(g.healthy for g in groups) or sum(len(g.targets) for g in groups)
+            targets = sum(g.healthy for g in groups) or sum(g.registered for g in groups)
             per_target = (arrived - no_target) / targets if targets else None
         closed = Closed(
             window.start_us,

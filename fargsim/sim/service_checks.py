@@ -297,10 +297,15 @@ def check_service(registry: Registry, cluster: ClusterRun, spec: CreateService, 
             raise InvalidParameterException(
                 f"The container {balancer.container_name} did not have a container port {balancer.container_port} defined."
             )
-        group = registry.target_group(balancer.target_group_arn).spec
-        awsvpc = revision.definition.effective_network_mode == "awsvpc"
-        if awsvpc and group.target_type != "ip":
+        found = registry.target_group(balancer.target_group_arn)
+        group, mode = found.spec, revision.definition.effective_network_mode
+        wanted = "ip" if mode == "awsvpc" else "instance"
+        if group.target_type != wanted:
             raise InvalidParameterException(
                 f"The provided target group {group.name} has target type {group.target_type}, "
-                "which is incompatible with the awsvpc network mode: use ip."
+                f"which is incompatible with the {mode} network mode: use {wanted}."
+            )
+        if found.balancer is None:
+            raise InvalidParameterException(
+                f"The target group with targetGroupArn {found.arn} does not have an associated load balancer."
             )

@@ -45,6 +45,11 @@ class SlowStart:
         if self._since.pop(target, None) is not None:
             self._weigh(target, 1.0)
 
+    def end_all(self) -> None:
+        """Take every target out of slow start."""
+        for target in list(self._since):
+            self.end(target)
+
     def _set(self, target: Target) -> None:
         # the weight of a step is the line's in the middle of it
         step_us = self._kit.us("slow_start_step_s")
@@ -67,7 +72,10 @@ class SlowStart:
 
 
 class AutomaticWeights:
-    """Looks every 5 seconds for targets that fail more than their peers and, with anomaly mitigation, sends them less.
+    """Looks for targets that fail more than their peers and, with anomaly mitigation, sends them less.
+
+    Anomaly detection is on in every HTTP and HTTPS target group; mitigation is for weighted random. With weighted random it looks every 5
+    seconds, otherwise once a minute, when the metric has its datapoint: nothing else depends on it.
 
     It looks only while something can fail: while a target's application has an error rate, does not listen or cannot be reached, while a
     weight is not 1, or after the last look found an error.
@@ -76,15 +84,18 @@ class AutomaticWeights:
     ----------
     mitigate
         Whether anomaly mitigation is on; otherwise anomalous targets are counted and no more.
+    often
+        Whether it looks every 5 seconds by itself; otherwise when `look` is called.
     """
 
-    def __init__(self, kit: Kit, group: TargetGroupRun, mitigate: bool) -> None:
+    def __init__(self, kit: Kit, group: TargetGroupRun, mitigate: bool, often: bool) -> None:
         self.anomalous: set[Target] = set()
         self.weights: dict[Target, float] = {}
         """Of targets whose weight is not 1."""
         self._kit = kit
         self._group = group
         self._mitigate = mitigate
+        self._often = often
         self._before: dict[int, Seen] = {}
         self._awake = False
 
@@ -95,13 +106,26 @@ class AutomaticWeights:
             self._before = self._totals()
             self._arm()
 
+    def look(self) -> None:
+        """Look now, unless it looks often by itself or nothing can fail."""
+        if self._awake and not self._often:
+            self._look()
+
+    def set_mitigation(self, on: bool) -> None:
+        """Turn mitigation on or off from now on; without it every target has its whole weight."""
+        self._mitigate = on
+        for target in () if on else list(self.weights):
+            self._group.weigh(target, 1.0)
+            self.weights.pop(target)
+
     def forget(self, target: Target) -> None:
         """Drop a target that leaves."""
         self.anomalous.discard(target)
         self.weights.pop(target, None)
 
     def _arm(self) -> None:
-        self._kit.at(self._kit.now + self._kit.us("atw_interval_s"), self._look)
+        if self._often:
+            self._kit.at(self._kit.now + self._kit.us("atw_interval_s"), self._look)
 
     def _totals(self) -> dict[int, Seen]:
         assert self._group.bridge is not None

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from fargsim.kernel import UNLIMITED, Plane
-from fargsim.model.balancing import LoadBalancer, TargetGroup
+from fargsim.model.balancing import TargetGroup
 from fargsim.model.behaviour import RequestBehaviour
 from fargsim.policy.health import Health
 from fargsim.policy.routing import Minimum, routed
-from fargsim.sim.host_sharing import is_capped, most_cores
+from fargsim.sim.answer_codes import AnswerCodes, Codes
+from fargsim.sim.host_sharing import task_cores
 from fargsim.sim.kit import US_PER_S, Kit
+from fargsim.sim.load_balancer import LoadBalancerRun as LoadBalancerRun
+from fargsim.sim.target import Target as Target
+from fargsim.sim.target import error_rate
 from fargsim.sim.target_health import Contact, HealthWatch, always, checks_of, outage_of
 from fargsim.sim.target_weights import AutomaticWeights, SlowStart
 from fargsim.sim.traffic import Bridge, UserLoop
@@ -21,67 +24,12 @@ if TYPE_CHECKING:
     from fargsim.sim.listeners import ListenerRule
     from fargsim.sim.state import TaskRun
 
-TargetState = Literal["initial", "healthy", "unhealthy", "draining", "unused"]
-
-
-@dataclass(slots=True, eq=False)
-class Target:
-    """A task registered with a target group."""
-
-    task: TaskRun
-    slot: int | None
-    ready_at: int
-    """Instant from which the application answers."""
-    contact: Contact = field(default_factory=Contact)
-    zone: int | None = 0
-    """Which of the balancer's zones it is in; None: in none, so that it is not in use."""
-    state: TargetState = "initial"
-    routed: bool = False
-    listening: bool = True
-    """Whether the application accepts connections."""
-    answering: bool = True
-    """Whether it passes checks."""
-    watch: HealthWatch | None = None
-    life: int = 0
-    """How often its container has been restarted in place."""
-
-    @property
-    def passing(self) -> bool:
-        """Whether health checks pass."""
-        contact = self.contact
-        return contact.reachable and contact.listens and contact.passes and self.answering
-
-    @property
-    def mode(self) -> str:
-        """What becomes of a request that is sent to it: ``serve``, ``refuse`` or ``blackhole``."""
-        if not self.contact.reachable:
-            return "blackhole"
-        return "serve" if self.contact.listens and self.listening else "refuse"
-
-
-class LoadBalancerRun:
-    """A load balancer.
-
-    Parameters
-    ----------
-    zones
-        The availability zones of its subnets.
-    """
-
-    def __init__(self, kit: Kit, spec: LoadBalancer, zones: tuple[str, ...]) -> None:
-        self.spec = spec
-        self.zones = zones
-        self.created_at = kit.now
-        short = "net" if spec.type == "network" else "app"
-        name = f"{spec.name}/{kit.identifier('load balancer', 16)}"
-        self.arn = kit.arn(f"loadbalancer/{short}", name, "elasticloadbalancing")
-
 
 class TargetGroupRun:
     """A target group: its targets, and the plane of requests behind the listener rules that forward to it.
 
-    A new target is `initial` until its first passed check. Where too few targets are healthy the balancer fails open to the
-    unhealthy ones: one that does not listen answers 502, one behind a closed security group 504 when the balancer gives up connecting.
+    A new target is `initial` until its first passed check. Where too few targets are healthy the balancer fails open to all that are
+    registered: one that does not listen answers 502, one behind a closed security group 504 when the balancer gives up connecting.
 
     Source: Elastic Load Balancing, Application Load Balancers User Guide, target-group-health-checks.html,
     edit-target-group-attributes.html, load-balancer-troubleshooting.html.
@@ -100,13 +48,28 @@ class TargetGroupRun:
         self.contact: Callable[[TaskRun, TargetGroupRun], Contact] = always
         self._kit = kit
         self._record_every = 0
+        self._closed_zones: frozenset[int] = frozenset()
+        self._slow_start: SlowStart | None = None
+        self.automatic: AutomaticWeights | None = None
+        self._codes = AnswerCodes(kit, spec.name)
+        self.configure(spec)
+
+    def configure(self, spec: TargetGroup) -> None:
+        """Take the attributes of a target group from now on."""
+        kit, before, self.spec = self._kit, self.spec, spec
         self._routing_minimum = Minimum(*spec.minimum_healthy("unhealthy_state_routing"))
         self._dns_minimum = Minimum(*spec.minimum_healthy("dns_failover"))
-        self._closed_zones: frozenset[int] = frozenset()
-        self._slow_start = SlowStart(kit, spec.slow_start_s * US_PER_S, self.weigh) if spec.slow_start_s else None
-        self.automatic: AutomaticWeights | None = None
-        if spec.algorithm == "weighted_random":
-            self.automatic = AutomaticWeights(kit, self, spec.anomaly_mitigation)
+        ramp = self._slow_start
+        if ramp is None or before.slow_start_s != spec.slow_start_s:
+            if ramp is not None:
+                ramp.end_all()
+            self._slow_start = SlowStart(kit, spec.slow_start_s * US_PER_S, self.weigh) if spec.slow_start_s else None
+        if self.automatic is None or before.algorithm != spec.algorithm:
+            often = spec.algorithm == "weighted_random"
+            self.automatic = None if spec.network else AutomaticWeights(kit, self, spec.anomaly_mitigation, often)
+        else:
+            self.automatic.set_mitigation(spec.anomaly_mitigation)
+        self._route()
 
     @property
     def healthy(self) -> int:
@@ -119,9 +82,22 @@ class TargetGroupRun:
         return sum(1 for t in self.targets.values() if t.state == "unhealthy")
 
     @property
+    def registered(self) -> int:
+        """Number of registered targets; draining ones are not."""
+        return sum(1 for t in self.targets.values() if t.state != "draining")
+
+    def codes(self) -> Codes:
+        """Return how many good answers so far, up to where the plane stands, were no 2xx."""
+        if self.bridge is None:
+            return Codes()
+        plane, live = self.bridge.plane, [t for t in self.targets.values() if t.slot is not None]
+        live = [t for t in live if self._codes.needed(t.task.revision)]
+        return self._codes.so_far((t.task.revision, plane.slot(t.slot or 0).served) for t in live)
+
+    @property
     def can_fail(self) -> bool:
         """Whether requests to a target may end in a 5xx of the target, or not reach it."""
-        return any(t.mode != "serve" or _error_rate(t.task) > 0 for t in self.targets.values() if t.state != "draining")
+        return any(t.mode != "serve" or error_rate(t.task) > 0 for t in self.targets.values() if t.state != "draining")
 
     @property
     def zones(self) -> tuple[str, ...]:
@@ -181,13 +157,20 @@ class TargetGroupRun:
         self.targets[task.task_id] = target
         if self.bridge is not None:
             self._open(target)
+        target.joined = task.settled
         if task.settled:
             target.state = "healthy"
+        else:
+            kit.at(kit.now + kit.us("reg_delay_s"), lambda: self._join(target))
         if target.zone is not None and not (task.settled and target.passing and outage is None):
             self._watch(target, kit.us("reg_delay_s"))
         if task.settled:
             self._route()
         return target
+
+    def _join(self, target: Target) -> None:
+        target.joined = True
+        self._route()
 
     def _plan_answers(self, target: Target, ready_at: int, outage: tuple[int, int | None] | None) -> None:
         """Let the application answer when it is up, and not during its outage; what is planned is dropped when it is restarted."""
@@ -223,15 +206,19 @@ class TargetGroupRun:
             return
         self.set_answering(target, False)
         if self.bridge is not None and target.slot is not None:
-            self._close(target)
-            if target.task.service is not None:
-                target.task.service.meter.restarted(target.task)
-            if target.state != "draining":
-                target.routed = False
-                self._open(target)
-                self._route()
-            else:
-                target.slot = None
+            self._reset(target)
+
+    def _reset(self, target: Target) -> None:
+        """Cut off what a target holds; unless it drains it goes on empty."""
+        self._close(target)
+        if target.task.service is not None:
+            target.task.service.meter.restarted(target.task)
+        if target.state != "draining":
+            target.routed = False
+            self._open(target)
+            self._route()
+        else:
+            target.slot = None
 
     def _watch(self, target: Target, delay_us: int = 0) -> None:
         """Check a target from now on, the first time after a delay and a share of the interval."""
@@ -319,6 +306,7 @@ class TargetGroupRun:
         plane = self.bridge.plane
         plane.close_slot(self._kit.now, target.slot)
         use = plane.slot(target.slot)
+        self._codes.close(target.task.revision, use.served)
         target.task.requests_served += use.served
         target.task.busy_core_us += use.busy_core_us
         if target.task.service is not None:
@@ -367,13 +355,17 @@ class TargetGroupRun:
             self.tasks_by_slot[target.slot] = task.task_id
 
     def _may_fail(self, target: Target) -> None:
-        if self.automatic is not None and (target.mode != "serve" or _error_rate(target.task) > 0):
+        if self.automatic is not None and (target.mode != "serve" or error_rate(target.task) > 0):
             self.automatic.wake()
 
     def _become(self, target: Target, state: Literal["healthy", "unhealthy"]) -> None:
         if target.state in ("draining", "unused"):
             return
         target.state = state
+        if state == "unhealthy" and self.spec.network:
+            target.draining_until_us = self._kit.now + self.spec.unhealthy_draining_s * US_PER_S
+            if self.spec.terminates_unhealthy and self.bridge is not None and target.slot is not None:
+                self._reset(target)
         if self._slow_start is not None:
             if state == "unhealthy":
                 self._slow_start.end(target)
@@ -390,7 +382,8 @@ class TargetGroupRun:
         if self.bridge is None:
             return
         now = self._kit.now
-        here = [t for t in self.targets.values() if t.state not in ("draining", "unused") and t.zone is not None]
+        targets = [t for t in self.targets.values() if t.state not in ("draining", "unused")]
+        here = [t for t in targets if t.joined and t.zone is not None]
         decided = routed(
             [(t.zone or 0, None if t.state == "initial" else t.state == "healthy") for t in here],
             len(self.zones),
@@ -414,20 +407,3 @@ class TargetGroupRun:
 def _tell_service(task: TaskRun) -> None:
     if task.service is not None:
         task.service.target_health_changed(task)
-
-
-def _error_rate(task: TaskRun) -> float:
-    request = task.revision.behaviour.request
-    return 0.0 if request is None else request.error_rate
-
-
-def task_cores(task: TaskRun) -> float:
-    """Return how many cores a task may use at most.
-
-    A Fargate task and an EC2 task with task-level cpu have that and no more. An EC2 task without it may burst into the idle capacity
-    of its instance, which it shares with its neighbours (`fargsim.sim.host_sharing`). An instance whose CPU credits run low gives each
-    capped task the same part of its own.
-    """
-    if task.instance is None:
-        return task.revision.definition.cpu_units / 1024
-    return most_cores(task) * (task.instance.cpu_factor if is_capped(task) else 1.0)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from fargsim.sim.host_sharing import task_cores
 from fargsim.sim.kit import Kit
 from fargsim.sim.state import TaskRun
-from fargsim.sim.targets import task_cores
 
 
 class WorkUse(NamedTuple):

@@ -48,6 +48,7 @@ class Feed(_Live):
         super().__init__()
         self._source = source
         self._draws = Draws(streams, name)
+        self._forgotten = 0
         self.done = False
 
     def ahead(self) -> Block | None:
@@ -76,7 +77,14 @@ class Feed(_Live):
     def forget_before(self, now_us: int) -> None:
         """Forget blocks whose requests have all arrived before an instant."""
         while self.blocks and self.blocks[0].taken == self.blocks[0].size and self.blocks[0].arrivals[-1] < now_us:
-            self.blocks.popleft()
+            self._forgotten += self.blocks.popleft().size
+
+    def arrived_before(self, now_us: int) -> int:
+        """Return how many requests have arrived before an instant up to which they have been drawn."""
+        found = self._forgotten
+        for block in self.blocks:
+            found += int(np.searchsorted(block.arrivals, now_us, side="left"))
+        return found
 
 
 class UserLoop(_Live):
