@@ -37,6 +37,7 @@ capacityProviders:
   {provider}
 clusters:
   - {{clusterName: default, capacityProviders: [cp, FARGATE, FARGATE_SPOT{more}]}}
+{clusters}
 services:
   - serviceName: job
     taskDefinition: job
@@ -67,6 +68,7 @@ def text(**changes: Any) -> str:
         "scaling": "",
         "provider": "",
         "more": "",
+        "clusters": "",
         "strategy": "[{capacityProvider: cp, weight: 1}]",
         "timeline": "",
     }
@@ -94,6 +96,11 @@ def test_the_base_is_sound(tmp_path: Path) -> None:
     assert load(place(tmp_path, text(template=mixed(), provider=MANAGED, more=", mi"))).name == "capacity"
 
 
+BOTH = "[{capacityProvider: mi, weight: 1}, {capacityProvider: cp, weight: 1}]"
+MI = "[{capacityProvider: mi, weight: 1}]"
+UNSCALED = "- {name: cq, autoScalingGroupProvider: {autoScalingGroupArn: asg, managedTerminationProtection: ENABLED}}"
+WITH_MI = {"provider": MANAGED, "more": ", mi"}
+TIMELINE = "timeline: [{{at: 1 min, ecs.{verb}: {{{what}, capacityProviderStrategy: {strategy}}}}}]"
 STRATEGY = "services[0].capacityProviderStrategy"
 GROUP = "autoScalingGroups[0]"
 
@@ -128,7 +135,68 @@ GROUP = "autoScalingGroups[0]"
             "services[0].taskDefinition",
             "Managed Instances run tasks with networkMode awsvpc or host, but job has bridge",
         ),
+        (
+            {
+                "timeline": TIMELINE.format(
+                    verb="create_service", what="serviceName: b, taskDefinition: job", strategy=BOTH
+                ),
+                **WITH_MI,
+            },
+            "timeline[0].ecs.create_service.capacityProviderStrategy",
+            "a strategy may not mix Managed Instances providers with Auto Scaling group providers",
+        ),
+        (
+            {"timeline": TIMELINE.format(verb="run_task", what="taskDefinition: job", strategy=MI), **WITH_MI},
+            "timeline[0].ecs.run_task.taskDefinition",
+            "Managed Instances run tasks with networkMode awsvpc or host, but job has bridge",
+        ),
+        (
+            {"timeline": TIMELINE.format(verb="update_service", what="service: job", strategy=BOTH), **WITH_MI},
+            "timeline[0].ecs.update_service.capacityProviderStrategy",
+            "a strategy may not mix Managed Instances providers with Auto Scaling group providers",
+        ),
+        (
+            {"timeline": TIMELINE.format(verb="update_service", what="service: job", strategy=MI), **WITH_MI},
+            "timeline[0].ecs.update_service.capacityProviderStrategy",
+            "a changed strategy takes effect with a forced deployment only: give forceNewDeployment: true",
+        ),
+        (
+            {
+                "timeline": TIMELINE.format(
+                    verb="update_service",
+                    what="service: job",
+                    strategy="[{capacityProvider: cp}, {capacityProvider: FARGATE}]",
+                )
+            },
+            "timeline[0].ecs.update_service",
+            "at least one weight",
+        ),
         ({"least": 5}, GROUP, "MaxSize (4) is below MinSize (5)"),
+        (
+            {"provider": UNSCALED},
+            "capacityProviders[1].autoScalingGroupProvider.managedTerminationProtection",
+            "ENABLED needs managedScaling with status ENABLED: without it the protection does not work",
+        ),
+        (
+            {"most": 0},
+            "capacityProviders[0].autoScalingGroupProvider.managedScaling",
+            "managed scaling needs a MaxSize above 0, and the Auto Scaling group asg has 0: ECS does not change it",
+        ),
+        (
+            {"provider": "- {name: cq, autoScalingGroupProvider: {autoScalingGroupArn: asg}}"},
+            "capacityProviders[1].autoScalingGroupProvider.autoScalingGroupArn",
+            "asg has the capacity provider cp already",
+        ),
+        (
+            {
+                "provider": MANAGED.replace("default", "other"),
+                "clusters": "  - {clusterName: other}",
+                "strategy": MI,
+                "more": ", mi",
+            },
+            "services[0].capacityProviderStrategy[0].capacityProvider",
+            "the Managed Instances provider mi belongs to cluster other, not to default",
+        ),
         (
             {"kind": "m5.lagre"},
             "launchTemplates[0].LaunchTemplateData.InstanceType",

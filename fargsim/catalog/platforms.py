@@ -47,3 +47,22 @@ def platform_fault(version: str, cpu_units: int, *, storage_gib: int | None, win
     if storage_gib is not None:
         return f"ephemeralStorage needs platform version 1.4.0, not {version}"
     return None
+
+
+def spot_fault(operating_system: str, architecture: str, version: str | None) -> str | None:
+    """Say why a task cannot run on Fargate Spot; None where it can.
+
+    Linux only; on ARM64 from platform version 1.4.0 on.
+
+    Source: Amazon ECS Developer Guide, fargate-capacity-providers.html; Amazon ECS API Reference, API_CapacityProviderStrategyItem.html.
+
+    >>> spot_fault("WINDOWS_SERVER_2022_CORE", "X86_64", None)
+    'FARGATE_SPOT runs Linux tasks only, not WINDOWS_SERVER_2022_CORE'
+    >>> spot_fault("LINUX", "ARM64", "LATEST") is None
+    True
+    """
+    if operating_system != "LINUX":
+        return f"FARGATE_SPOT runs Linux tasks only, not {operating_system}"
+    if architecture == "ARM64" and version not in (None, LATEST, "1.4.0"):
+        return f"FARGATE_SPOT runs ARM64 tasks from platform version 1.4.0 on, not on {version}"
+    return None

@@ -20,6 +20,8 @@ from fargsim.model.taskdef import TaskDefinition
 if TYPE_CHECKING:
     from fargsim.policy.managed_scaling import InstanceShape
 
+Strategy = tuple[CapacityProviderStrategyItem, ...]
+
 
 def capacity_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
     """Yield what the verbs of Auto Scaling and ECS would refuse in groups, providers and strategies."""
@@ -100,28 +102,55 @@ def _groups_meant(scenario: Scenario, n: int) -> Iterator[tuple[Path, str]]:
             yield ("timeline", n, "fault", kind), fault.auto_scaling_group
 
 
-def _families(scenario: Scenario) -> Iterator[Issue]:
-    """Tell of strategies that mix providers of Auto Scaling groups with Managed Instances."""
-    kinds = {p.name: p.managed_instances_provider is not None for p in scenario.capacity_providers}
-    found: list[tuple[Path, tuple[CapacityProviderStrategyItem, ...]]] = []
-    for n, cluster in enumerate(scenario.clusters):
-        found.append((("clusters", n, "defaultCapacityProviderStrategy"), cluster.default_capacity_provider_strategy))
+def _launches(scenario: Scenario) -> Iterator[tuple[Path, CreateService | RunTask]]:
+    """Yield everything that starts tasks, with its path."""
     for n, service in enumerate(scenario.services):
-        found.append((("services", n, "capacityProviderStrategy"), service.capacity_provider_strategy))
+        yield ("services", n), service
     for n, job in enumerate(scenario.jobs):
-        found.append((("jobs", n, "run_task", "capacityProviderStrategy"), job.run_task.capacity_provider_strategy))
-    for path, strategy in found:
-        if len({kinds[i.capacity_provider] for i in strategy if i.capacity_provider in kinds}) > 1:
+        yield ("jobs", n, "run_task"), job.run_task
+    for n, entry in enumerate(scenario.timeline):
+        if entry.create_service is not None:
+            yield ("timeline", n, "ecs.create_service"), entry.create_service
+        if entry.run_task is not None:
+            yield ("timeline", n, "ecs.run_task"), entry.run_task
+
+
+def _strategies(scenario: Scenario) -> Iterator[tuple[Path, str, Strategy]]:
+    """Yield every capacity provider strategy, with its path and its cluster."""
+    for n, cluster in enumerate(scenario.clusters):
+        path: Path = ("clusters", n, "defaultCapacityProviderStrategy")
+        yield path, cluster.cluster_name, cluster.default_capacity_provider_strategy
+    for path, spec in _launches(scenario):
+        yield (*path, "capacityProviderStrategy"), spec.cluster, spec.capacity_provider_strategy
+    for n, entry in enumerate(scenario.timeline):
+        update = entry.update_service
+        if update is not None and update.capacity_provider_strategy:
+            path = ("timeline", n, "ecs.update_service", "capacityProviderStrategy")
+            yield path, update.cluster, update.capacity_provider_strategy
+
+
+def _families(scenario: Scenario) -> Iterator[Issue]:
+    """Tell of strategies that mix providers of Auto Scaling groups with Managed Instances, or take those of another cluster."""
+    managed = {p.name: p for p in scenario.capacity_providers if p.managed_instances_provider is not None}
+    known = {p.name for p in scenario.capacity_providers}
+    for path, cluster, strategy in _strategies(scenario):
+        named = [i.capacity_provider for i in strategy if i.capacity_provider in known]
+        if len({name in managed for name in named}) > 1:
             yield Issue(path, "a strategy may not mix Managed Instances providers with Auto Scaling group providers")
+        for n, item in enumerate(strategy):
+            provider = managed.get(item.capacity_provider)
+            if provider is not None and tail(provider.cluster or "") != tail(cluster):
+                message = (
+                    f"the Managed Instances provider {provider.name} belongs to cluster {tail(provider.cluster or '')}"
+                )
+                yield Issue((*path, n, "capacityProvider"), f"{message}, not to {tail(cluster)}")
 
 
 def _modes(scenario: Scenario) -> Iterator[Issue]:
     """Tell of tasks whose network mode Managed Instances do not have (Amazon ECS Developer Guide, ManagedInstances.html)."""
     managed = {p.name for p in scenario.capacity_providers if p.managed_instances_provider is not None}
     defaults = {c.cluster_name: c.default_capacity_provider_strategy for c in scenario.clusters}
-    specs: list[tuple[Path, CreateService | RunTask]] = [(("services", n), s) for n, s in enumerate(scenario.services)]
-    specs += [(("jobs", n, "run_task"), job.run_task) for n, job in enumerate(scenario.jobs)]
-    for path, spec in specs:
+    for path, spec in _launches(scenario):
         strategy = spec.capacity_provider_strategy or defaults.get(tail(spec.cluster), ())
         definition = _definition(scenario, spec.task_definition)
         if definition is None or spec.launch_type is not None or not managed & {i.capacity_provider for i in strategy}:

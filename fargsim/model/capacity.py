@@ -304,7 +304,7 @@ class Cluster(EcsShape):
 
     @model_validator(mode="after")
     def _strategy_legal(self) -> Self:
-        check_strategy(self.default_capacity_provider_strategy)
+        check_strategy(self.default_capacity_provider_strategy, "defaultCapacityProviderStrategy")
         return self
 
     @property

@@ -128,7 +128,7 @@ class UpdateService(EcsShape):
     cluster: str = "default"
     desired_count: int | None = Field(default=None, ge=0, le=5_000)
     task_definition: str | None = None
-    capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = None
+    capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = Field(default=None, max_length=20)
     deployment_configuration: DeploymentConfiguration | None = None
     availability_zone_rebalancing: Literal["ENABLED", "DISABLED"] | None = None
     network_configuration: NetworkConfiguration | None = None
@@ -148,6 +148,11 @@ class UpdateService(EcsShape):
     vpc_lattice_configurations: tuple[Json, ...] | None = None
     deployment_controller: DeploymentController | None = None
     monitoring: Monitoring | None = None
+
+    @model_validator(mode="after")
+    def _strategy_legal(self) -> Self:
+        check_strategy(self.capacity_provider_strategy or ())
+        return self
 
 
 class RunTask(EcsShape):

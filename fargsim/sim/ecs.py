@@ -17,8 +17,9 @@ from fargsim.sim.ecs_tasks import TaskVerbs
 from fargsim.sim.errors import ClientException, InvalidParameterException
 from fargsim.sim.images import images_of
 from fargsim.sim.managed_instances import managed_provider
+from fargsim.sim.provider_checks import check_group, check_home, check_providers
 from fargsim.sim.registry import FARGATE_PROVIDERS, tail
-from fargsim.sim.service_checks import check_expressions, check_providers
+from fargsim.sim.service_checks import check_expressions
 from fargsim.sim.shapes import read
 from fargsim.sim.state import ClusterRun, ProviderRun, Revision
 
@@ -109,6 +110,7 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs, SettingVerbs):
             group = self._registry.group(spec.asg.auto_scaling_group_arn)
             if group.provider is not None:
                 raise ClientException(f"The Auto Scaling group '{group.name}' has a capacity provider already.")
+            check_group(spec, group)
             provider = ProviderRun(spec, group)
             group.provider = provider
         self._registry.providers[spec.name] = provider
@@ -127,6 +129,7 @@ class Ecs(ServiceVerbs, DeploymentVerbs, TaskVerbs, SettingVerbs):
         for name in capacityProviders:
             if name not in FARGATE_PROVIDERS and name not in self._registry.providers:
                 raise InvalidParameterException(f"The specified capacity provider '{name}' was not found.")
+            check_home(self._registry, found.name, name)
         spec = {
             "clusterName": found.name,
             "capacityProviders": capacityProviders,

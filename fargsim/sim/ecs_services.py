@@ -13,6 +13,7 @@ from fargsim.sim.errors import (
     ServiceNotActiveException,
 )
 from fargsim.sim.metering import ServiceMeter
+from fargsim.sim.provider_checks import fallen_back_to
 from fargsim.sim.registry import tail
 from fargsim.sim.service_checks import check_rebalancing, check_service, check_update
 from fargsim.sim.service_scheduler import ServiceRun
@@ -70,8 +71,8 @@ class ServiceVerbs(EcsVerbs):
             and name not in ("cluster",)
         }
         merged = service.spec.model_copy(update=changes)
-        if spec.capacity_provider_strategy:
-            merged = merged.model_copy(update={"launch_type": None})
+        if spec.capacity_provider_strategy is not None:
+            merged = merged.model_copy(update={"launch_type": fallen_back_to(service, spec)})
         revision = self._registry.revision(spec.task_definition) if spec.task_definition else service.revision
         check_service(self._registry, service.cluster, merged, revision)
         check_rebalancing(spec.availability_zone_rebalancing, merged)

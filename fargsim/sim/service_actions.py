@@ -38,10 +38,15 @@ class ServiceActions:
         self._service = service
         self._steady = False
         self._steady_since = 0
-        fargate = launcher.fargate(service.cluster, service.spec)
-        self._window = Window(
-            kit.quotas["fargate_service_launches_per_min" if fargate else "ec2_service_launches_per_min"]
-        )
+        self._windows = {
+            fargate: Window(kit.quotas[f"{kind}_service_launches_per_min"])
+            for fargate, kind in ((True, "fargate"), (False, "ec2"))
+        }
+
+    @property
+    def _window(self) -> Window:
+        """The launches of this minute that count: a service may move from EC2 to Fargate and back."""
+        return self._windows[self.on_fargate]
 
     def launches(self) -> int:
         """Return how many launches the minute still allows."""
