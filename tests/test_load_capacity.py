@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sim_helpers import exact_region, fleet
 
+from fargsim.catalog import ec2_on_demand_price, instance_type, instance_types
 from fargsim.load import ScenarioError, load, validate_file
 from fargsim.sim.errors import AwsError
 
@@ -369,3 +370,41 @@ def test_instances_by_an_unknown_name_and_templates_that_are_not_there() -> None
         region.autoscaling.create_launch_template(
             LaunchTemplateName="lt", LaunchTemplateData={"InstanceType": "c5.huge"}
         )
+
+
+def test_the_smallest_type_is_so_by_vcpu_memory_and_price(tmp_path: Path) -> None:
+    [note] = [n for n in validate_file(place(tmp_path, text(cpu=4096))).notes if "PROVISIONING" in n]
+    found = instance_type(note.rpartition(" ")[2])
+    assert (found.vcpu, found.memory_mib, found.architecture) == (4, 8192, "x86_64")
+    price = ec2_on_demand_price(found.name, "us-east-1").value
+    same = [t.name for t in instance_types().values() if (t.vcpu, t.memory_mib, t.architecture) == (4, 8192, "x86_64")]
+    assert price == min(ec2_on_demand_price(name, "us-east-1").value for name in same)
+
+
+def test_a_task_for_another_processor_fits_no_instance(tmp_path: Path) -> None:
+    document = text().replace(
+        "networkMode: bridge", "networkMode: bridge\n    runtimePlatform: {cpuArchitecture: ARM64}"
+    )
+    [note] = [n for n in validate_file(place(tmp_path, document)).notes if "PROVISIONING" in n]
+    assert "no c5.large holds one (512 CPU units, 1024 MiB, arm64)" in note
+    best = instance_type(note.rpartition(" ")[2])
+    assert (best.architecture, best.vcpu) == ("arm64", 1)
+
+
+def test_without_managed_scaling_such_a_task_is_refused(tmp_path: Path) -> None:
+    document = text(cpu=4096).replace("managedScaling: {status: ENABLED}", "managedScaling: {status: DISABLED}")
+    [note] = [n for n in validate_file(place(tmp_path, document)).notes if n.startswith("tasks of job on")]
+    assert "so they are refused; the smallest type that would do is" in note
+
+
+def test_a_task_that_managed_instances_cannot_hold(tmp_path: Path) -> None:
+    requirements = "instanceRequirements: {vCpuCount: {max: 2}, memoryMiB: {max: 4096}}, "
+    managed = MANAGED.replace("instanceLaunchTemplate: {", "instanceLaunchTemplate: {" + requirements)
+    document = text(cpu=4096, provider=managed, more=", mi", strategy=MI).replace(
+        "networkMode: bridge", "networkMode: host"
+    )
+    [note] = [n for n in validate_file(place(tmp_path, document)).notes if n.startswith("tasks of job on")]
+    assert note.startswith(
+        "tasks of job on capacity provider mi: no type that meets the instanceRequirements holds one (4096 CPU units, 1024 MiB), "
+        "so they stay PROVISIONING and stop in the end; the smallest type that would do is "
+    )

@@ -13,6 +13,7 @@ from fargsim.sim.api_rates import ApiRates
 from fargsim.sim.choosing import Chooser, by_provider
 from fargsim.sim.errors import ClientException, ThrottlingException
 from fargsim.sim.fargate_capacity import UNAVAILABLE
+from fargsim.sim.hopeless import Hopeless
 from fargsim.sim.overrides import Overrides
 from fargsim.sim.placement_records import PlacementRecords
 from fargsim.sim.placing import Placer
@@ -52,6 +53,7 @@ class Launcher:
         self._records = PlacementRecords(registry.kit, registry.record.placements == "full")
         self.placer = Placer(registry, self._records)
         self._chooser = Chooser(registry.kit, self._records)
+        self._hopeless = Hopeless(registry.kit)
         self.rates = ApiRates(registry.kit)
         self.overrides = Overrides()
         self.calls: dict[tuple[str, str], Call] = {}
@@ -254,9 +256,10 @@ class Launcher:
         cluster.waiting[task.task_id] = task
         self._begin(task)
         assert task.capacity_provider is not None
-        provide = self._registry.providers[task.capacity_provider].on_wait
-        if provide is not None:
-            provide()
+        provider = self._registry.providers[task.capacity_provider]
+        self._hopeless.look(task, provider)
+        if provider.on_wait is not None:
+            provider.on_wait()
         self._kit.at(self._kit.now + self._patience_us(task), lambda: self._give_up(task))
         return task
 
@@ -270,7 +273,9 @@ class Launcher:
     def _give_up(self, task: TaskRun) -> None:
         if task.cluster.waiting.pop(task.task_id, None) is None:
             return
-        stop_task(self._kit, task, Stop("TaskFailedToStart", "TaskFailedToStart: EMPTY CAPACITY PROVIDER"))
+        assert task.capacity_provider is not None
+        why = self.placer.why_never(task, self._registry.providers[task.capacity_provider])
+        stop_task(self._kit, task, Stop("TaskFailedToStart", f"TaskFailedToStart: {why}"))
 
     def retry_waiting(self, cluster: ClusterRun) -> None:
         """Place the waiting tasks that fit now, in order of arrival; equal tasks that did not fit are not tried again."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fargsim.catalog.instances import InstanceType, awsvpc_task_limit, instance_types, registered_memory_mib
-from fargsim.catalog.offers import offer_fault
+from fargsim.catalog.instances import awsvpc_task_limit, instance_types, registered_memory_mib
+from fargsim.catalog.offers import meets, offer_fault
 from fargsim.catalog.prices import ec2_regions
 from fargsim.model.capacity import (
     AutoScalingGroup,
@@ -20,7 +20,7 @@ from fargsim.model.capacity import (
     LaunchTemplateData,
 )
 from fargsim.model.group_options import LaunchTemplateSpecification
-from fargsim.model.managed_instances import InstanceRequirements, ManagedInstancesProvider
+from fargsim.model.managed_instances import ManagedInstancesProvider
 from fargsim.model.quantity import US_PER_S
 from fargsim.policy.managed_instances import (
     SPREAD,
@@ -49,29 +49,6 @@ if TYPE_CHECKING:
 
 DAY_US = 86_400 * US_PER_S
 NO_LIMIT = 1_000_000
-
-
-def _admits(facts: InstanceType, requirements: InstanceRequirements | None) -> bool:
-    """Whether a type meets the requirements of a launch template; without any, neither burstable nor bare metal nor GPU types do."""
-    if requirements is None:
-        return not (facts.burstable or facts.bare_metal or facts.gpus or facts.neuron_devices)
-    rules = ((requirements.burstable_performance, facts.burstable), (requirements.bare_metal, facts.bare_metal))
-    named = bool(requirements.allowed_instance_types)
-    if any(rule == "required" and not is_so for rule, is_so in rules):
-        return False
-    if not named and any(rule == "excluded" and is_so for rule, is_so in rules):
-        return False
-    accelerators = requirements.accelerator_count
-    if accelerators is None:
-        gpus_fit = named or not (facts.gpus or facts.neuron_devices)
-    else:
-        gpus_fit = accelerators.holds(facts.gpus + facts.neuron_devices)
-    return (
-        gpus_fit
-        and requirements.v_cpu_count.holds(facts.vcpu)
-        and requirements.memory_mi_b.holds(facts.memory_mib)
-        and requirements.names(facts.name)
-    )
 
 
 class ManagedInstances(AutoScalingGroupRun):
@@ -129,7 +106,7 @@ class ManagedInstances(AutoScalingGroupRun):
                 pool_of(name, 0, market, kit.region).price_usd if known else float(facts.vcpu),
             )
             for name, facts in instance_types().items()
-            if _admits(facts, requirements) and offer_fault(name, kit.region) is None
+            if meets(facts, requirements) and offer_fault(name, kit.region) is None
         ]
 
     @property
