@@ -159,29 +159,32 @@ class InstanceRun:
         return self._freed
 
 
-def register(kit: Kit, instance: InstanceRun) -> None:
-    """Let an instance's agent register with its cluster: from now on it takes tasks."""
-    group, cluster = instance.group, instance.cluster
-    instance.registered_at = kit.now
-    instance.status = "ACTIVE"
+def attributes_of(kit: Kit, group: AutoScalingGroupRun, type_name: str, architecture: str, zone: str) -> dict[str, str]:
+    """Return the attributes that an instance of a group registers with, capabilities included."""
     subnets = kit.surroundings.network.subnets
+    agent = group.spec.agent
     attributes = {
-        "ecs.instance-type": instance.instance_type,
+        "ecs.instance-type": type_name,
         "ecs.os-type": "linux",
         "ecs.os-family": "LINUX",
-        "ecs.cpu-architecture": instance.architecture,
-        "ecs.subnet-id": next(
-            (s for s in group.spec.subnets if subnets[s].spec.availability_zone == instance.zone), ""
-        ),
+        "ecs.cpu-architecture": architecture,
+        "ecs.subnet-id": next((s for s in group.spec.subnets if subnets[s].spec.availability_zone == zone), ""),
         "ecs.ami-id": group.template.image_id or "",
         GROUP_ATTRIBUTE: group.name,
-    } | group.spec.agent.ecs_instance_attributes
-    agent = group.spec.agent
+    } | agent.ecs_instance_attributes
     capabilities = registered(
         agent.ecs_available_logging_drivers,
         task_eni=agent.ecs_enable_task_eni,
         task_role=agent.ecs_enable_task_iam_role,
     )
+    return {k: v for k, v in attributes.items() if v} | dict.fromkeys(capabilities, "")
+
+
+def register(kit: Kit, instance: InstanceRun) -> None:
+    """Let an instance's agent register with its cluster: from now on it takes tasks."""
+    group, cluster = instance.group, instance.cluster
+    instance.registered_at = kit.now
+    instance.status = "ACTIVE"
     instance.row = cluster.fleet.register(
         instance.instance_id,
         cpu_units=instance.cpu_units,
@@ -189,9 +192,9 @@ def register(kit: Kit, instance: InstanceRun) -> None:
         zone=instance.zone,
         enis=instance.task_enis,
         gpus=instance.gpus,
-        attributes={k: v for k, v in attributes.items() if v} | dict.fromkeys(capabilities, ""),
+        attributes=attributes_of(kit, group, instance.instance_type, instance.architecture, instance.zone),
         registered_at_us=instance.registered_at,
-        reserved_ports=agent.reserved_ports,
+        reserved_ports=group.spec.agent.reserved_ports,
     )
     cluster.instances_by_row[instance.row] = instance
     cluster.registered_cpu_units += instance.cpu_units
