@@ -310,6 +310,29 @@ def test_protection_does_not_keep_an_unhealthy_instance(draining: str, before: s
     assert ended[-2][1] == before
 
 
+@pytest.mark.parametrize("way", ["instance refresh", "maximum lifetime"])
+def test_a_busy_instance_that_a_refresh_or_its_age_ends_is_drained_first(way: str):
+    """Amazon ECS Developer Guide, managed-instance-draining.html; health, scale-in and Spot: the tests around this one."""
+    region = exact_region()
+    register(region, cpu=2048, memory=512, fargate=False)
+    provider(region, 1, registered_at_start=True, MaxInstanceLifetime=86_400)
+    service(region, 1, deploymentConfiguration={"minimumHealthyPercent": 100, "maximumPercent": 200})
+    region.run(until="5 min")
+    [first] = region.registry.group("asg").in_service
+    if way == "instance refresh":
+        region.autoscaling.start_instance_refresh(AutoScalingGroupName="asg")
+        region.run(until="301 s")
+    else:
+        region.run(until="86401 s")
+    assert (first.status, first.status_reason, len(first.tasks)) == ("DRAINING", way, 1)
+    least = 1
+    for _ in range(60):
+        region.run(region.kit.now + 5_000_000)
+        least = min(least, region.registry.service("default", "web").running)
+    assert least == 1, "replaced before it goes: the minimum is 100 percent"
+    assert first.gone()
+
+
 def test_protected_for_good_without_managed_protection_nothing_is_scaled_in():
     """Amazon ECS Developer Guide, managed-termination-protection.html: nobody lifts the protection of the group's own setting."""
     region = exact_region()

@@ -16,7 +16,7 @@ from fargsim.model.group_verbs import (
     UpdateAutoScalingGroup,
 )
 from fargsim.policy.scaling_group import TERMINATION_POLICIES
-from fargsim.sim.errors import InstanceRefreshInProgress, ValidationError
+from fargsim.sim.errors import InstanceRefreshInProgress, ScalingActivityInProgress, ValidationError
 from fargsim.sim.group_scaling import GroupScaling
 from fargsim.sim.groups import AutoScalingGroupRun
 from fargsim.sim.instance_refresh import InstanceRefresh
@@ -219,12 +219,22 @@ class AutoScaling:
     def set_desired_capacity(
         self, *, AutoScalingGroupName: str, DesiredCapacity: int, HonorCooldown: bool = False
     ) -> dict[str, Any]:
-        """Change how many instances a group keeps."""
+        """Change how many instances a group keeps; with `HonorCooldown` not in its cooldown.
+
+        Source: Amazon EC2 Auto Scaling API Reference, API_SetDesiredCapacity.html; Amazon EC2 Auto Scaling User Guide,
+        ec2-auto-scaling-scaling-cooldowns.html (the cooldown begins when the activity has ended).
+        """
         group = self._registry.group(AutoScalingGroupName)
         if not group.minimum <= DesiredCapacity <= group.maximum:
             raise ValidationError(
                 f"New SetDesiredCapacity value {DesiredCapacity} is not between min value {group.minimum} "
                 f"and max value {group.maximum} for the AutoScalingGroup."
+            )
+        rest_us = group.cooldown_us()
+        if HonorCooldown and rest_us > 0:
+            raise ScalingActivityInProgress(
+                f"HonorCooldown: the group {group.name} is in a scaling activity or in its DefaultCooldown of "
+                f"{group.spec.default_cooldown} s, for {rest_us / US_PER_S:g} s yet at least."
             )
         group.set_desired(DesiredCapacity)
         return {}
