@@ -7,7 +7,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from sim_helpers import exact_region, fleet, network, register
+from sim_helpers import SUBNETS, associate, exact_region, fleet, messages, network, register
 
 from fargsim import Region
 from fargsim.sim.errors import AwsError
@@ -238,3 +238,63 @@ def test_a_service_that_has_moved_launches_at_the_rate_of_its_new_kind():
     region.run(until="3 min")
     tasks = region.registry.service("default", "web").tasks.values()
     assert sum(t.fargate for t in tasks) == 8
+
+
+# a provider that refuses
+
+
+BASE_AND_SPOT = [
+    {"capacityProvider": "FARGATE", "base": 2, "weight": 1},
+    {"capacityProvider": "FARGATE_SPOT", "weight": 3},
+]
+
+
+def by_provider(region: Region) -> Counter[str]:
+    tasks = region.registry.service("default", "web").tasks.values()
+    return Counter(t.capacity_provider for t in tasks if t.alive)
+
+
+def test_without_spot_capacity_the_on_demand_share_runs_and_no_more():
+    """github.com/aws/containers-roadmap/issues/852: the Spot tasks are not launched, the on-demand count is kept."""
+    region = exact_region()
+    register(region)
+    region.registry.fargate.capacity.withdraw(SUBNETS.values(), ["spot"], 1_200_000_000)
+    create(region, capacityProviderStrategy=BASE_AND_SPOT)
+    region.ecs.update_service(service="web", desiredCount=10)
+    region.run(until="15 min")
+    assert by_provider(region) == {"FARGATE": 4}, "as of ten tasks with Spot: 4 and 6"
+    region.ecs.update_service(service="web", desiredCount=18)
+    region.run(until="19 min")
+    assert by_provider(region) == {"FARGATE": 6}
+    region.run(until="25 min")
+    assert by_provider(region) == {"FARGATE": 6, "FARGATE_SPOT": 12}
+    told = [text for _, text in messages(region) if "unable to place" in text]
+    assert len(told) == 1, "the same event is not repeated, though tasks on demand were started meanwhile"
+
+
+def test_run_task_without_spot_capacity_fails_the_spot_share_only():
+    region = exact_region()
+    register(region)
+    region.registry.fargate.capacity.withdraw(SUBNETS.values(), ["spot"], 1_200_000_000)
+    answer = region.ecs.run_task(
+        taskDefinition="web", count=10, networkConfiguration=network(), capacityProviderStrategy=BASE_AND_SPOT
+    )
+    assert [t["capacityProviderName"] for t in answer["tasks"]] == ["FARGATE"] * 4
+    assert [f["detail"] for f in answer["failures"]] == ["RESOURCE:FARGATE"] * 6
+
+
+def test_a_full_group_without_managed_scaling_does_not_hold_up_the_other():
+    region = exact_region()
+    register(region, cpu=1024, memory=512, fargate=False)
+    for name, size in (("a", 1), ("b", 4)):
+        fleet(region, size, name=f"asg-{name}")
+        region.ecs.create_capacity_provider(name=name, autoScalingGroupProvider={"autoScalingGroupArn": f"asg-{name}"})
+    associate(region, "a", "b")
+    region.ecs.create_service(
+        serviceName="web",
+        taskDefinition="web",
+        desiredCount=8,
+        capacityProviderStrategy=[{"capacityProvider": name, "weight": 1} for name in "ab"],
+    )
+    region.run(until="5 min")
+    assert by_provider(region) == {"a": 2, "b": 4}

@@ -18,7 +18,7 @@ from fargsim.sim.overrides import Overrides
 from fargsim.sim.placement_records import PlacementRecords
 from fargsim.sim.placing import Placer
 from fargsim.sim.records import record_state
-from fargsim.sim.refusal import Refusal
+from fargsim.sim.refusal import Refusal, RefusedShares
 from fargsim.sim.registry import FARGATE_PROVIDERS, Registry
 from fargsim.sim.state import ClusterRun, Revision, Stop, TaskRun
 from fargsim.sim.task_life import live, stop_task
@@ -77,16 +77,32 @@ class Launcher:
     # starting
 
     def launch_for_service(
-        self, service: ServiceRun, deployment: DeploymentRun, settled: bool = False, where: Where = ANYWHERE
+        self,
+        service: ServiceRun,
+        deployment: DeploymentRun,
+        settled: bool = False,
+        where: Where = ANYWHERE,
+        refused: RefusedShares | None = None,
     ) -> TaskRun | Refusal:
-        """Start one task of a service's deployment, or say why not; `settled`: let it be there already, whatever the launch rate."""
+        """Start one task of a service's deployment, or say why not.
+
+        Parameters
+        ----------
+        settled
+            Let it be there already, whatever the launch rate.
+        refused
+            What has been refused in this look.
+        """
         items = self.strategy(service.cluster, deployment.spec)
         share = None
         if items:
             counts = by_provider(items, deployment.standing)
             named = [n for n, item in enumerate(items) if item.capacity_provider == where.provider]
-            share = (items, counts, named[0] if named else next_provider(items, counts))
-        return self._launch(
+            share = (items, counts, named[0]) if named else _next_share(items, counts, refused)
+        known = _refused_before(share, refused)
+        if known is not None:
+            return known
+        outcome = self._launch(
             service.cluster,
             deployment.spec,
             deployment.revision,
@@ -97,6 +113,7 @@ class Launcher:
             settled,
             where,
         )
+        return _noted(outcome, share, refused)
 
     def run_task(self, cluster: ClusterRun, spec: RunTask, revision: Revision) -> Iterator[TaskRun | Refusal]:
         """Start the standalone tasks of one call.
@@ -111,12 +128,10 @@ class Launcher:
         group = spec.group or f"family:{revision.definition.family}"
         items = self.strategy(cluster, spec)
         started: list[TaskRun] = []
+        refused = RefusedShares()
         for number in range(spec.count):
-            share = None
-            if items:
-                counts = by_provider(items, started)
-                share = (items, counts, next_provider(items, counts))
-            outcome = self._launch(cluster, spec, revision, group, share, None, None)
+            share = _next_share(items, by_provider(items, started), refused) if items else None
+            outcome = _noted(self._launch(cluster, spec, revision, group, share, None, None), share, refused)
             if isinstance(outcome, Refusal) and outcome.reason == "THROTTLED" and number == 0:
                 raise ThrottlingException(
                     "Capacity is unavailable at this time: the rate of task launches is exceeded."
@@ -302,3 +317,27 @@ class Launcher:
         """Choose the tasks that a service stops: the unhealthy ones, or those not healthy yet and then by the scale-in rule."""
         items = self.strategy(service.cluster, service.spec)
         return self._chooser.victims(service, deployment, items, number, unhealthy)
+
+
+def _next_share(
+    items: tuple[CapacityProviderStrategyItem, ...], counts: list[int], refused: RefusedShares | None
+) -> Share:
+    """Return which provider gets the next task, with what has been refused counted as if it were there."""
+    number = {} if refused is None else refused.number
+    there = [n + number.get(item.capacity_provider, 0) for n, item in zip(counts, items, strict=True)]
+    return items, counts, next_provider(items, there)
+
+
+def _refused_before(share: Share | None, refused: RefusedShares | None) -> Refusal | None:
+    """Return what a provider has said already at this instant, so that it is not asked again."""
+    if share is None or refused is None or len(share[0]) < 2:
+        return None
+    provider = share[0][share[2]].capacity_provider
+    known = refused.why.get(provider)
+    return None if known is None else refused.note(provider, known)
+
+
+def _noted(outcome: TaskRun | Refusal, share: Share | None, refused: RefusedShares | None) -> TaskRun | Refusal:
+    if isinstance(outcome, Refusal) and share is not None and refused is not None:
+        return refused.note(share[0][share[2]].capacity_provider, outcome)
+    return outcome
