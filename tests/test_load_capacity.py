@@ -172,6 +172,11 @@ GROUP = "autoScalingGroups[0]"
             "timeline[0].ecs.update_service",
             "at least one weight",
         ),
+        (
+            {"group": "agent: {ECS_RESERVED_MEMORY: 9999}"},
+            f"{GROUP}.agent.ECS_RESERVED_MEMORY",
+            "ECS_RESERVED_MEMORY of 9999 MiB is more than a c5.large has (3993 MiB): its agent cannot register",
+        ),
         ({"least": 5}, GROUP, "MaxSize (4) is below MinSize (5)"),
         (
             {"provider": UNSCALED},
@@ -326,6 +331,10 @@ def test_the_guard_is_the_smallest_type_of_a_mixed_group(tmp_path: Path) -> None
         ({"WarmPoolConfiguration": {}}, "ECS_WARM_POOLS_CHECK"),
         ({"TerminationPolicies": ["arn:aws:lambda:us-east-1:123456789012:function:x"]}, "is not one of"),
         ({"MaxInstanceLifetime": 60}, "MaxInstanceLifetime"),
+        (
+            {"agent": {"ECS_RESERVED_MEMORY": 9999}},
+            "agent.ECS_RESERVED_MEMORY: ECS_RESERVED_MEMORY of 9999 MiB is more",
+        ),
         ({"MinSize": 101}, "MaxSize"),
     ],
 )

@@ -32,6 +32,22 @@ def offer_fault(name: str, region: str) -> str | None:
     return None
 
 
+def memory_fault(name: str, reserved_mib: int, factor: float | None = None) -> str | None:
+    """Say that the agents of a type keep more memory for the instance than it has, so that they cannot register; None where they can.
+
+    Source: github.com/aws/amazon-ecs-agent, README.md (ECS_RESERVED_MEMORY).
+
+    >>> memory_fault("c5.large", 9999)
+    'ECS_RESERVED_MEMORY of 9999 MiB is more than a c5.large has (3993 MiB): its agent cannot register'
+    """
+    there = registered_memory_mib(name, 0, factor)
+    if reserved_mib <= there:
+        return None
+    return (
+        f"ECS_RESERVED_MEMORY of {reserved_mib} MiB is more than a {name} has ({there} MiB): its agent cannot register"
+    )
+
+
 def meets(facts: InstanceType, requirements: InstanceRequirements | None) -> bool:
     """Whether a type meets the requirements of a launch template; without any, neither burstable nor bare metal nor GPU types do."""
     if requirements is None:

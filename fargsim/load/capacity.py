@@ -53,9 +53,23 @@ def capacity_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
             provider = managed[group.auto_scaling_group_name]
             yield Issue((*path, "policies"), f"the capacity provider {provider} manages the scaling of this group")
         yield from _termination(group, path)
+        for name in _types(scenario, group):
+            fault = None if offer_fault(name, scenario.region) else _memory_fault(scenario, group, name)
+            if fault is not None:
+                yield Issue((*path, "agent", "ECS_RESERVED_MEMORY"), fault)
     yield from _timeline(scenario, names)
     yield from _families(scenario)
     yield from _modes(scenario)
+
+
+def _memory_fault(scenario: Scenario, group: AutoScalingGroup, name: str) -> str | None:
+    reserved = group.agent.ecs_reserved_memory_mib
+    if not reserved:
+        return None
+    from fargsim.catalog.offers import memory_fault
+    from fargsim.catalog.parameters import parameters
+
+    return memory_fault(name, reserved, parameters(scenario.assumptions).number("registered_memory_factor"))
 
 
 def _termination(group: AutoScalingGroup, path: Path) -> Iterator[Issue]:

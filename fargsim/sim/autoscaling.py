@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fargsim.catalog.offers import offer_fault
+from fargsim.catalog.offers import memory_fault, offer_fault
 from fargsim.model.capacity import AutoScalingGroup, LaunchTemplate, warm_pool_fault
 from fargsim.model.group_options import StartInstanceRefresh, WarmPoolConfiguration
 from fargsim.model.group_verbs import (
@@ -66,6 +66,9 @@ class AutoScaling:
         mixed = spec.mixed_instances_policy
         for override in () if mixed is None else mixed.launch_template.overrides:
             self._offered(override.instance_type)
+        types = () if mixed is None else tuple(o.instance_type for o in mixed.launch_template.overrides)
+        for name in types or (template.instance_type,):
+            self._registers(name, spec)
         if mixed is not None and template.instance_market_options is not None:
             raise ValidationError(
                 "Incompatible launch template: InstanceMarketOptions does not go with MixedInstancesPolicy"
@@ -91,6 +94,13 @@ class AutoScaling:
         if fault is not None:
             raise ValidationError(fault)
 
+    def _registers(self, name: str, spec: AutoScalingGroup) -> None:
+        """Refuse a type whose agents cannot register with the memory that they are to keep for the instance."""
+        factor = self._kit.parameters.number("registered_memory_factor")
+        fault = memory_fault(name, spec.agent.ecs_reserved_memory_mib, factor)
+        if fault is not None:
+            raise ValidationError(f"agent.ECS_RESERVED_MEMORY: {fault}")
+
     @staticmethod
     def _check_warm_pool(spec: AutoScalingGroup, spot: bool, pool: WarmPoolConfiguration) -> None:
         fault = warm_pool_fault(spec, spot, pool)
@@ -114,11 +124,18 @@ class AutoScaling:
         if name not in self._registry.launch_templates:
             raise ValidationError(f"launch template '{name}' does not exist")
         self._offered(spec.launch_template_data.instance_type)
+        using = [
+            g
+            for g in self._registry.groups.values()
+            if g.asg_name is not None
+            and g.spec.template.launch_template_name == name
+            and g.spec.template.version in (None, "$Latest", "$Default")
+        ]
+        for group in using:
+            self._registers(spec.launch_template_data.instance_type, group.spec)
         self._registry.launch_templates[name] = spec.launch_template_data
-        for group in self._registry.groups.values():
-            used = group.spec.template
-            if used.launch_template_name == name and used.version in (None, "$Latest", "$Default"):
-                group.use_template(spec.launch_template_data)
+        for group in using:
+            group.use_template(spec.launch_template_data)
         return {"LaunchTemplateVersion": {"LaunchTemplateName": name}}
 
     def update_auto_scaling_group(self, **arguments: Any) -> dict[str, Any]:
