@@ -333,6 +333,24 @@ def test_a_busy_instance_that_a_refresh_or_its_age_ends_is_drained_first(way: st
     assert first.gone()
 
 
+@pytest.mark.parametrize(("draining", "tasks"), [("ENABLED", 0), ("DISABLED", 1)])
+def test_an_instance_that_leaves_before_its_agent_registers(draining: str, tasks: int):
+    region = exact_region()
+    register(region, cpu=1024, memory=512, fargate=False)
+    hook = {
+        "LifecycleHookName": "h",
+        "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
+        "HeartbeatTimeout": 600,
+    }
+    provider(region, 1, LifecycleHookSpecificationList=[hook], registered_at_start=False, managedDraining=draining)
+    region.run(until="30 s")
+    region.autoscaling.set_desired_capacity(AutoScalingGroupName="asg", DesiredCapacity=0)
+    [instance] = region.registry.group("asg").instances.values()
+    region.ecs.create_service(serviceName="web", taskDefinition="web", desiredCount=1, launchType="EC2")
+    region.run(until="200 s")
+    assert (instance.lifecycle_state, len(instance.tasks)) == ("Terminating:Wait", tasks)
+
+
 def test_protected_for_good_without_managed_protection_nothing_is_scaled_in():
     """Amazon ECS Developer Guide, managed-termination-protection.html: nobody lifts the protection of the group's own setting."""
     region = exact_region()

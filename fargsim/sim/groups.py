@@ -246,8 +246,13 @@ class AutoScalingGroupRun:
         else:
             self._enter_service(instance)
         yield kit.env.timeout(self.registration_us())
-        if not instance.gone():
-            register(kit, instance)
+        self._register(instance)
+
+    def _register(self, instance: InstanceRun) -> None:
+        """Let an agent register; one whose instance is on its way out takes no tasks where ECS manages draining."""
+        leaves = instance.instance_id not in self._serving and self.managed_draining
+        if not instance.gone() and not leaves:
+            register(self._kit, instance)
 
     def registration_us(self, parameter: str = "running_to_registered_s") -> int:
         """Draw how long an instance takes until its agent registers; a fixed time would keep step with the minutes of the metrics."""
@@ -287,8 +292,7 @@ class AutoScalingGroupRun:
             self._enter_service(instance)
         # ECS_WARM_POOLS_CHECK: the agent registers once the instance is in service
         yield kit.env.timeout(self.registration_us("warm_to_registered_s"))
-        if not instance.gone():
-            register(kit, instance)
+        self._register(instance)
 
     def _enter_service(self, instance: InstanceRun) -> None:
         kit = self._kit
