@@ -187,7 +187,7 @@ class Launcher:
                 refusal = Refusal("THROTTLED")
             elif not room:
                 refusal = Refusal("LIMIT:VCPU", VCPU_LIMIT, detail="vCPU limit reached")
-            elif not self.placer.zones(spec, option, where.zone):
+            elif not self.placer.zones(spec, option, revision.definition.cpu_architecture, where.zone):
                 refusal = Refusal(UNAVAILABLE, f"{NO_CAPACITY}{UNAVAILABLE}.", detail="RESOURCE:FARGATE")
             said = account.said(option, tokens, units, room) if full else []
             if refusal is not None:

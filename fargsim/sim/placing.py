@@ -50,15 +50,18 @@ class Placer:
 
     # Fargate
 
-    def zones(self, spec: CreateService | RunTask, option: str, only: str | None = None) -> Sequence[str]:
+    def zones(
+        self, spec: CreateService | RunTask, option: str, architecture: str, only: str | None = None
+    ) -> Sequence[str]:
         """Return the zones of a request's subnets, or the only one that is wanted, as far as they have Fargate capacity."""
         zones = self._registry.zones_of_subnets(spec.network_configuration) or self._kit.zones
         zones = zones if only is None else (only,)
-        return self._registry.fargate.capacity.open(option, zones)
+        return self._registry.fargate.capacity.open(option, zones, architecture)
 
     def to_zone(self, task: TaskRun, wanted: str | None = None) -> None:
         """Choose the zone with the fewest tasks of the group and provider; a standalone task takes any zone with capacity."""
-        zones = self.zones(task.spec, self._registry.fargate.option(task.capacity_provider))
+        architecture = task.revision.definition.cpu_architecture
+        zones = self.zones(task.spec, self._registry.fargate.option(task.capacity_provider), architecture)
         counts: list[int] | None = None
         if wanted is not None:
             zones = (wanted,)
