@@ -395,18 +395,26 @@ def test_spot_capacity_that_is_missing_is_not_made_up_for_on_demand():
 # a plain group scaled on CPU
 
 
+AVERAGE = {"PredefinedMetricType": "ASGAverageCPUUtilization"}
+TRACKING = {"PredefinedMetricSpecification": AVERAGE, "TargetValue": 50}
+CPU_50 = {"PolicyName": "cpu50", "PolicyType": "TargetTrackingScaling", "TargetTrackingConfiguration": TRACKING}
+
+
+def test_work_without_requests_counts_in_the_cpu_of_a_group():
+    region = exact_region(assumptions={"metric_publish_lag_s": 0})
+    fleet(region, 2, DefaultInstanceWarmup=120, policies=[CPU_50])
+    busy = {"utilization": {"cpu": {"steps": [{"at": "0 s", "percent": 80}]}}}
+    register(region, cpu=2048, memory=1024, fargate=False, behaviour=busy)
+    region.ecs.create_service(serviceName="web", taskDefinition="web", desiredCount=2, launchType="EC2")
+    region.run(until="5 min")
+    assert group_of(region).desired == 4  # 2 x 80 / 50 = 3.2
+    assert region.kit.recorder.scaling.frame().metric_value.iloc[0] == pytest.approx(80, abs=0.1)
+
+
 def test_a_group_follows_the_cpu_of_its_instances():
     """Two instances of two vCPUs at 75 %: wanted 2 x 75 / 50 = 3. The alarm has three minutes; the lag of metrics is 0 here."""
     region = exact_region(assumptions={"metric_publish_lag_s": 0})
-    policy = {
-        "PolicyName": "cpu50",
-        "PolicyType": "TargetTrackingScaling",
-        "TargetTrackingConfiguration": {
-            "PredefinedMetricSpecification": {"PredefinedMetricType": "ASGAverageCPUUtilization"},
-            "TargetValue": 50,
-        },
-    }
-    fleet(region, 2, DefaultInstanceWarmup=120, policies=[policy])
+    fleet(region, 2, DefaultInstanceWarmup=120, policies=[CPU_50])
     register(region, cpu=1024, memory=1024, fargate=False, behaviour={"idle_cpu": "1.5 vCPU"})
     region.ecs.create_service(
         serviceName="web",
@@ -438,13 +446,5 @@ def test_a_policy_of_its_own_does_not_go_with_managed_scaling():
         name="cp", autoScalingGroupProvider={"autoScalingGroupArn": "asg", "managedScaling": {"status": "ENABLED"}}
     )
     with pytest.raises(AwsError, match="manages the scaling") as caught:
-        region.autoscaling.put_scaling_policy(
-            AutoScalingGroupName="asg",
-            PolicyName="p",
-            PolicyType="TargetTrackingScaling",
-            TargetTrackingConfiguration={
-                "PredefinedMetricSpecification": {"PredefinedMetricType": "ASGAverageCPUUtilization"},
-                "TargetValue": 50,
-            },
-        )
+        region.autoscaling.put_scaling_policy(AutoScalingGroupName="asg", **CPU_50)
     assert caught.value.code == "ValidationError"
