@@ -102,6 +102,15 @@ MI = "[{capacityProvider: mi, weight: 1}]"
 UNSCALED = "- {name: cq, autoScalingGroupProvider: {autoScalingGroupArn: asg, managedTerminationProtection: ENABLED}}"
 WITH_MI = {"provider": MANAGED, "more": ", mi"}
 TIMELINE = "timeline: [{{at: 1 min, ecs.{verb}: {{{what}, capacityProviderStrategy: {strategy}}}}}]"
+REQUIREMENTS = "capacityProviders[1].managedInstancesProvider.instanceLaunchTemplate.instanceRequirements"
+
+
+def required(what: str) -> str:
+    """A provider of Managed Instances that asks for certain types."""
+    wanted = f"instanceLaunchTemplate: {{instanceRequirements: {{memoryMiB: {{}}, {what}}}, "
+    return MANAGED.replace("instanceLaunchTemplate: {", wanted)
+
+
 STRATEGY = "services[0].capacityProviderStrategy"
 GROUP = "autoScalingGroups[0]"
 
@@ -176,6 +185,21 @@ GROUP = "autoScalingGroups[0]"
             {"group": "agent: {ECS_RESERVED_MEMORY: 9999}"},
             f"{GROUP}.agent.ECS_RESERVED_MEMORY",
             "ECS_RESERVED_MEMORY of 9999 MiB is more than a c5.large has (3993 MiB): its agent cannot register",
+        ),
+        (
+            {"provider": required("vCpuCount: {min: 5000}"), "more": ", mi"},
+            REQUIREMENTS,
+            "no instance type of us-east-1 meets them",
+        ),
+        (
+            {"provider": required("vCpuCount: {}, allowedInstanceTypes: [c5.large, m5.hugge]"), "more": ", mi"},
+            f"{REQUIREMENTS}.allowedInstanceTypes[1]",
+            "there is no instance type 'm5.hugge'",
+        ),
+        (
+            {"provider": required('vCpuCount: {}, allowedInstanceTypes: ["c9z.*"]'), "more": ", mi"},
+            f"{REQUIREMENTS}.allowedInstanceTypes[0]",
+            "no instance type of us-east-1 is called c9z.*",
         ),
         ({"least": 5}, GROUP, "MaxSize (4) is below MinSize (5)"),
         (

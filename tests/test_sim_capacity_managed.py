@@ -410,3 +410,18 @@ def test_the_metric_can_be_watched_by_an_alarm_of_ones_own():
     service(region, 2)
     region.run(until="61 s")
     assert region.cloudwatch.state("starved") == "ALARM"
+
+
+def test_tasks_with_a_launch_type_are_invisible_to_cluster_auto_scaling():
+    """Amazon ECS Developer Guide, cluster-auto-scaling.html: they fail where there is no room, and the group stays as it is."""
+    region = exact_region()
+    register(region, cpu=2048, memory=512, fargate=False)
+    provider(region, 1, registered_at_start=True)
+    region.ecs.create_service(serviceName="web", taskDefinition="web", desiredCount=3, launchType="EC2")
+    answer = region.ecs.run_task(taskDefinition="web", count=2, launchType="EC2")
+    assert len(answer["tasks"]) == 1
+    assert answer["failures"][0]["reason"] == "RESOURCE:CPU"
+    region.run(until="30 min")
+    assert sizes(region) == []
+    assert [life[-1][1] for life in statuses(region)] == ["RUNNING"]
+    assert set(percents(region)) == {100}, "its instance is not empty, and nothing else is needed"

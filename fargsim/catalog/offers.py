@@ -5,9 +5,19 @@ Source: EC2 DescribeInstanceTypeOfferings, as far as the catalogue's prices foll
 
 from __future__ import annotations
 
-from fargsim.catalog.instances import InstanceType, awsvpc_task_limit, instance_type, registered_memory_mib
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from fargsim.catalog.instances import (
+    InstanceType,
+    awsvpc_task_limit,
+    instance_type,
+    instance_types,
+    registered_memory_mib,
+)
 from fargsim.catalog.prices import ec2_on_demand_price, ec2_regions
 from fargsim.catalog.store import CatalogError
+from fargsim.model.base import Issue
 from fargsim.model.managed_instances import InstanceRequirements
 
 
@@ -69,6 +79,27 @@ def meets(facts: InstanceType, requirements: InstanceRequirements | None) -> boo
         and requirements.memory_mi_b.holds(facts.memory_mib)
         and requirements.names(facts.name)
     )
+
+
+def requirement_faults(requirements: InstanceRequirements | None, region: str) -> Iterator[Issue]:
+    """Yield why no instance type of a region, or none of those that are named, meets the requirements of Managed Instances.
+
+    >>> wanted = InstanceRequirements.model_validate({"vCpuCount": {}, "memoryMiB": {}, "allowedInstanceTypes": ["c5.*", "c9z.*"]})
+    >>> [(issue.dotted(), issue.message) for issue in requirement_faults(wanted, "us-east-1")]
+    [('allowedInstanceTypes[1]', 'no instance type of us-east-1 is called c9z.*')]
+    """
+    here = [facts for name, facts in instance_types().items() if offer_fault(name, region) is None]
+    named = () if requirements is None else requirements.allowed_instance_types
+    unknown = False
+    for n, pattern in enumerate(named):
+        message = None if "*" in pattern or "?" in pattern else offer_fault(pattern, region)
+        if message is None and not any(fnmatchcase(facts.name, pattern) for facts in here):
+            message = f"no instance type of {region} is called {pattern}"
+        if message is not None:
+            unknown = True
+            yield Issue(("allowedInstanceTypes", n), message)
+    if not unknown and not any(meets(facts, requirements) for facts in here):
+        yield Issue((), f"no instance type of {region} meets them")
 
 
 def offered(

@@ -57,9 +57,22 @@ def capacity_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
             fault = None if offer_fault(name, scenario.region) else _memory_fault(scenario, group, name)
             if fault is not None:
                 yield Issue((*path, "agent", "ECS_RESERVED_MEMORY"), fault)
+    yield from _requirements(scenario)
     yield from _timeline(scenario, names)
     yield from _families(scenario)
     yield from _modes(scenario)
+
+
+def _requirements(scenario: Scenario) -> Iterator[Issue]:
+    """Tell of Managed Instances that no instance type of the region can be."""
+    from fargsim.catalog.offers import requirement_faults
+
+    for n, provider in enumerate(scenario.capacity_providers):
+        managed = provider.managed_instances_provider
+        if managed is not None:
+            path: Path = ("capacityProviders", n, "managedInstancesProvider", "instanceLaunchTemplate")
+            for issue in requirement_faults(managed.instance_launch_template.instance_requirements, scenario.region):
+                yield Issue((*path, "instanceRequirements", *issue.path), issue.message)
 
 
 def _memory_fault(scenario: Scenario, group: AutoScalingGroup, name: str) -> str | None:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fargsim.catalog.instances import awsvpc_task_limit, instance_types, registered_memory_mib
-from fargsim.catalog.offers import meets, offer_fault
+from fargsim.catalog.offers import meets, offer_fault, requirement_faults
 from fargsim.catalog.prices import ec2_regions
+from fargsim.model.base import Issue
 from fargsim.model.capacity import (
     AutoScalingGroup,
     BlockDeviceMapping,
@@ -71,8 +72,9 @@ class ManagedInstances(AutoScalingGroupRun):
         self._provider_name = name
         self._market: Market = "spot" if wanted.capacity_option_type == "SPOT" else "on-demand"
         self._offers = self._find_offers(kit, settings, self._market)
-        if not self._offers:
-            raise InvalidParameterException(f"instanceRequirements: no instance type of {kit.region} meets them.")
+        for issue in requirement_faults(wanted.instance_requirements, kit.region):
+            where = Issue(("instanceRequirements", *issue.path), "").dotted()
+            raise InvalidParameterException(f"{where}: {issue.message}.")
         volume = BlockDeviceMapping(ebs=Ebs(volume_size=wanted.storage_configuration.storage_size_gi_b))
         template = LaunchTemplateData(
             instance_type=self._offers[0].name,
