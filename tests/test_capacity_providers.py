@@ -221,6 +221,30 @@ def test_tasks_of_the_old_revision_are_replaced_where_it_ran():
     assert (new.spec.launch_type, new.spec.capacity_provider_strategy[0].capacity_provider) == (None, "FARGATE_SPOT")
 
 
+def test_a_move_that_is_given_up_takes_the_service_back_to_where_it_was():
+    region = region_with_providers()
+    create(region, launchType="FARGATE")
+    region.run(until="5 min")
+    register(region, cpu=256, memory=512)
+    region.ecs.update_service(
+        service="web",
+        taskDefinition="web:2",
+        capacityProviderStrategy=[{"capacityProvider": "cp", "weight": 1}],
+        placementStrategy=[{"type": "spread", "field": "instanceId"}],
+        forceNewDeployment=True,
+    )
+    region.run(until="330 s")
+    region.ecs.stop_service_deployment(service="web")
+    region.run(until="30 min")
+    service = region.registry.service("default", "web")
+    assert service.rollouts.current.status == "ROLLBACK_SUCCESSFUL"
+    assert {(t.launch_type, t.revision.number) for t in service.tasks.values()} == {("FARGATE", 1)}
+    assert (service.spec.launch_type, service.spec.placement_strategy) == ("FARGATE", ())
+    region.ecs.update_service(service="web", desiredCount=3)  # not refused for rules of placement on EC2
+    region.run(until="40 min")
+    assert service.running == 3
+
+
 def test_a_service_that_has_moved_launches_at_the_rate_of_its_new_kind():
     region = exact_region(quotas={"ec2_service_launches_per_min": 1, "fargate_service_launches_per_min": 100})
     register(region, cpu=256, memory=512)
