@@ -167,6 +167,7 @@ class World:
             DesiredCapacity=desired,
             LaunchTemplate={"LaunchTemplateName": name},
             AvailabilityZones=list(SUBNETS.values()),
+            NewInstancesProtectedFromScaleIn=name == PROVIDERS["cp-m"],
             registered_at_start=True,
         )
 

@@ -75,7 +75,7 @@ def build(options: dict[str, Any]) -> Region:
         autoScalingGroupProvider={
             "autoScalingGroupArn": "asg",
             "managedScaling": {"status": "ENABLED" if options["managed"] else "DISABLED"},
-            "managedTerminationProtection": "ENABLED" if options["protect"] else "DISABLED",
+            "managedTerminationProtection": "ENABLED" if options["protect"] and options["managed"] else "DISABLED",
             "managedDraining": "ENABLED" if options["drain"] else "DISABLED",
         },
     )

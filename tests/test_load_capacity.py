@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sim_helpers import exact_region, fleet
 
+from fargsim.catalog import ec2_on_demand_price, instance_type, instance_types
 from fargsim.load import ScenarioError, load, validate_file
 from fargsim.sim.errors import AwsError
 
@@ -37,6 +38,7 @@ capacityProviders:
   {provider}
 clusters:
   - {{clusterName: default, capacityProviders: [cp, FARGATE, FARGATE_SPOT{more}]}}
+{clusters}
 services:
   - serviceName: job
     taskDefinition: job
@@ -67,6 +69,7 @@ def text(**changes: Any) -> str:
         "scaling": "",
         "provider": "",
         "more": "",
+        "clusters": "",
         "strategy": "[{capacityProvider: cp, weight: 1}]",
         "timeline": "",
     }
@@ -92,6 +95,20 @@ def found(folder: Path, document: str) -> list[tuple[str, str]]:
 def test_the_base_is_sound(tmp_path: Path) -> None:
     assert load(place(tmp_path, text())).name == "capacity"
     assert load(place(tmp_path, text(template=mixed(), provider=MANAGED, more=", mi"))).name == "capacity"
+
+
+BOTH = "[{capacityProvider: mi, weight: 1}, {capacityProvider: cp, weight: 1}]"
+MI = "[{capacityProvider: mi, weight: 1}]"
+UNSCALED = "- {name: cq, autoScalingGroupProvider: {autoScalingGroupArn: asg, managedTerminationProtection: ENABLED}}"
+WITH_MI = {"provider": MANAGED, "more": ", mi"}
+TIMELINE = "timeline: [{{at: 1 min, ecs.{verb}: {{{what}, capacityProviderStrategy: {strategy}}}}}]"
+REQUIREMENTS = "capacityProviders[1].managedInstancesProvider.instanceLaunchTemplate.instanceRequirements"
+
+
+def required(what: str) -> str:
+    """A provider of Managed Instances that asks for certain types."""
+    wanted = f"instanceLaunchTemplate: {{instanceRequirements: {{memoryMiB: {{}}, {what}}}, "
+    return MANAGED.replace("instanceLaunchTemplate: {", wanted)
 
 
 STRATEGY = "services[0].capacityProviderStrategy"
@@ -128,7 +145,88 @@ GROUP = "autoScalingGroups[0]"
             "services[0].taskDefinition",
             "Managed Instances run tasks with networkMode awsvpc or host, but job has bridge",
         ),
+        (
+            {
+                "timeline": TIMELINE.format(
+                    verb="create_service", what="serviceName: b, taskDefinition: job", strategy=BOTH
+                ),
+                **WITH_MI,
+            },
+            "timeline[0].ecs.create_service.capacityProviderStrategy",
+            "a strategy may not mix Managed Instances providers with Auto Scaling group providers",
+        ),
+        (
+            {"timeline": TIMELINE.format(verb="run_task", what="taskDefinition: job", strategy=MI), **WITH_MI},
+            "timeline[0].ecs.run_task.taskDefinition",
+            "Managed Instances run tasks with networkMode awsvpc or host, but job has bridge",
+        ),
+        (
+            {"timeline": TIMELINE.format(verb="update_service", what="service: job", strategy=BOTH), **WITH_MI},
+            "timeline[0].ecs.update_service.capacityProviderStrategy",
+            "a strategy may not mix Managed Instances providers with Auto Scaling group providers",
+        ),
+        (
+            {"timeline": TIMELINE.format(verb="update_service", what="service: job", strategy=MI), **WITH_MI},
+            "timeline[0].ecs.update_service.capacityProviderStrategy",
+            "a changed strategy takes effect with a forced deployment only: give forceNewDeployment: true",
+        ),
+        (
+            {
+                "timeline": TIMELINE.format(
+                    verb="update_service",
+                    what="service: job",
+                    strategy="[{capacityProvider: cp}, {capacityProvider: FARGATE}]",
+                )
+            },
+            "timeline[0].ecs.update_service",
+            "at least one weight",
+        ),
+        (
+            {"group": "agent: {ECS_RESERVED_MEMORY: 9999}"},
+            f"{GROUP}.agent.ECS_RESERVED_MEMORY",
+            "ECS_RESERVED_MEMORY of 9999 MiB is more than a c5.large has (3993 MiB): its agent cannot register",
+        ),
+        (
+            {"provider": required("vCpuCount: {min: 5000}"), "more": ", mi"},
+            REQUIREMENTS,
+            "no instance type of us-east-1 meets them",
+        ),
+        (
+            {"provider": required("vCpuCount: {}, allowedInstanceTypes: [c5.large, m5.hugge]"), "more": ", mi"},
+            f"{REQUIREMENTS}.allowedInstanceTypes[1]",
+            "there is no instance type 'm5.hugge'",
+        ),
+        (
+            {"provider": required('vCpuCount: {}, allowedInstanceTypes: ["c9z.*"]'), "more": ", mi"},
+            f"{REQUIREMENTS}.allowedInstanceTypes[0]",
+            "no instance type of us-east-1 is called c9z.*",
+        ),
         ({"least": 5}, GROUP, "MaxSize (4) is below MinSize (5)"),
+        (
+            {"provider": UNSCALED},
+            "capacityProviders[1].autoScalingGroupProvider.managedTerminationProtection",
+            "ENABLED needs managedScaling with status ENABLED: without it the protection does not work",
+        ),
+        (
+            {"most": 0},
+            "capacityProviders[0].autoScalingGroupProvider.managedScaling",
+            "managed scaling needs a MaxSize above 0, and the Auto Scaling group asg has 0: ECS does not change it",
+        ),
+        (
+            {"provider": "- {name: cq, autoScalingGroupProvider: {autoScalingGroupArn: asg}}"},
+            "capacityProviders[1].autoScalingGroupProvider.autoScalingGroupArn",
+            "asg has the capacity provider cp already",
+        ),
+        (
+            {
+                "provider": MANAGED.replace("default", "other"),
+                "clusters": "  - {clusterName: other}",
+                "strategy": MI,
+                "more": ", mi",
+            },
+            "services[0].capacityProviderStrategy[0].capacityProvider",
+            "the Managed Instances provider mi belongs to cluster other, not to default",
+        ),
         (
             {"kind": "m5.lagre"},
             "launchTemplates[0].LaunchTemplateData.InstanceType",
@@ -257,6 +355,10 @@ def test_the_guard_is_the_smallest_type_of_a_mixed_group(tmp_path: Path) -> None
         ({"WarmPoolConfiguration": {}}, "ECS_WARM_POOLS_CHECK"),
         ({"TerminationPolicies": ["arn:aws:lambda:us-east-1:123456789012:function:x"]}, "is not one of"),
         ({"MaxInstanceLifetime": 60}, "MaxInstanceLifetime"),
+        (
+            {"agent": {"ECS_RESERVED_MEMORY": 9999}},
+            "agent.ECS_RESERVED_MEMORY: ECS_RESERVED_MEMORY of 9999 MiB is more",
+        ),
         ({"MinSize": 101}, "MaxSize"),
     ],
 )
@@ -312,3 +414,41 @@ def test_managed_instances_take_no_placement_strategy(tmp_path: Path) -> None:
     ) in faults
     on_cp = "[{capacityProvider: cp, weight: 1}]\n    placementStrategy: [{type: random}]"
     assert load(place(tmp_path, text(strategy=on_cp)))
+
+
+def test_the_smallest_type_is_so_by_vcpu_memory_and_price(tmp_path: Path) -> None:
+    [note] = [n for n in validate_file(place(tmp_path, text(cpu=4096))).notes if "PROVISIONING" in n]
+    found = instance_type(note.rpartition(" ")[2])
+    assert (found.vcpu, found.memory_mib, found.architecture) == (4, 8192, "x86_64")
+    price = ec2_on_demand_price(found.name, "us-east-1").value
+    same = [t.name for t in instance_types().values() if (t.vcpu, t.memory_mib, t.architecture) == (4, 8192, "x86_64")]
+    assert price == min(ec2_on_demand_price(name, "us-east-1").value for name in same)
+
+
+def test_a_task_for_another_processor_fits_no_instance(tmp_path: Path) -> None:
+    document = text().replace(
+        "networkMode: bridge", "networkMode: bridge\n    runtimePlatform: {cpuArchitecture: ARM64}"
+    )
+    [note] = [n for n in validate_file(place(tmp_path, document)).notes if "PROVISIONING" in n]
+    assert "no c5.large holds one (512 CPU units, 1024 MiB, arm64)" in note
+    best = instance_type(note.rpartition(" ")[2])
+    assert (best.architecture, best.vcpu) == ("arm64", 1)
+
+
+def test_without_managed_scaling_such_a_task_is_refused(tmp_path: Path) -> None:
+    document = text(cpu=4096).replace("managedScaling: {status: ENABLED}", "managedScaling: {status: DISABLED}")
+    [note] = [n for n in validate_file(place(tmp_path, document)).notes if n.startswith("tasks of job on")]
+    assert "so they are refused; the smallest type that would do is" in note
+
+
+def test_a_task_that_managed_instances_cannot_hold(tmp_path: Path) -> None:
+    requirements = "instanceRequirements: {vCpuCount: {max: 2}, memoryMiB: {max: 4096}}, "
+    managed = MANAGED.replace("instanceLaunchTemplate: {", "instanceLaunchTemplate: {" + requirements)
+    document = text(cpu=4096, provider=managed, more=", mi", strategy=MI).replace(
+        "networkMode: bridge", "networkMode: host"
+    )
+    [note] = [n for n in validate_file(place(tmp_path, document)).notes if n.startswith("tasks of job on")]
+    assert note.startswith(
+        "tasks of job on capacity provider mi: no type that meets the instanceRequirements holds one (4096 CPU units, 1024 MiB), "
+        "so they stay PROVISIONING and stop in the end; the smallest type that would do is "
+    )

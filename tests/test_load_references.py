@@ -107,7 +107,7 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
         "services[0].capacityProviderStrategy[0].capacityProvider", "there is no capacity provider 'on-flet': did you mean on-fleet?",
     ),
     "protection": (
-        WITH_EC2, "autoScalingGroupArn: fleet}", "autoScalingGroupArn: fleet, managedTerminationProtection: ENABLED}",
+        WITH_EC2, "Arn: fleet}", "Arn: fleet, managedScaling: {status: ENABLED}, managedTerminationProtection: ENABLED}",
         "capacityProviders[0].autoScalingGroupProvider.managedTerminationProtection",
         "ENABLED needs NewInstancesProtectedFromScaleIn: true in the Auto Scaling group fleet",
     ),

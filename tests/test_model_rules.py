@@ -215,7 +215,7 @@ GROUP = {"AutoScalingGroupName": "g", "MinSize": 1, "MaxSize": 3, "LaunchTemplat
             CreateService,
             SERVICE | {"capacityProviderStrategy": [{"capacityProvider": "a"}, {"capacityProvider": "b"}]},
             "",
-            "with several capacity providers at least one weight must be above zero",
+            "capacityProviderStrategy: with several capacity providers at least one weight must be above zero (legal: 0 to 1000)",
         ),
         (
             CreateService,
@@ -227,20 +227,21 @@ GROUP = {"AutoScalingGroupName": "g", "MinSize": 1, "MaxSize": 3, "LaunchTemplat
                 ]
             },
             "",
-            "only one capacity provider of a strategy may have a base",
+            "capacityProviderStrategy[1].base: only one capacity provider of a strategy may have a base, and a has one",
         ),
         (
             CreateService,
             SERVICE
             | {"capacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 1}, {"capacityProvider": "b"}]},
             "",
-            "a strategy may not mix Fargate providers with Auto Scaling group providers",
+            "capacityProviderStrategy: a strategy may not mix Fargate providers with Auto Scaling group providers or Managed Instances, "
+            "and it has FARGATE and b",
         ),
         (
             CreateService,
             SERVICE | {"capacityProviderStrategy": [{"capacityProvider": "a", "weight": 1}, {"capacityProvider": "a"}]},
             "",
-            "a capacity provider stands twice in the strategy",
+            "capacityProviderStrategy[1].capacityProvider: a capacity provider stands twice in the strategy: a",
         ),
         (AutoScalingGroup, GROUP | {"MinSize": 4}, "", "MaxSize (3) is below MinSize (4)"),
         (

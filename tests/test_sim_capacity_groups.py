@@ -158,6 +158,56 @@ def test_a_stopped_instance_of_a_warm_pool_is_not_billed_while_it_is_stopped():
     assert hours == pytest.approx({"Running": 7200 - 23, "Stopped": 60 + 3600 - 15})
 
 
+def test_agents_of_a_warm_pool_do_not_all_register_after_the_same_time():
+    region = exact_region(assumptions={"running_to_registered_p95_factor": 1.5})
+    pool = {"PoolState": "Running", "MaxGroupPreparedCapacity": 40}
+    fleet(region, 0, WarmPoolConfiguration=pool, **WARM_AGENT)
+    region.run(until="10 min")
+    region.autoscaling.set_desired_capacity(AutoScalingGroupName="asg", DesiredCapacity=40)
+    region.run(until="12 min")
+    took = sorted(i.registered_at / 1e6 - 600 for i in group_of(region).in_service)
+    assert len(set(took)) == 40
+    assert 8 < took[20] < 12
+    assert took[0] < 9 < 11 < took[-1]
+
+
+def test_a_warm_pool_waits_for_capacity():
+    region = exact_region()
+    region.registry.ec2.withdraw(ZONES[:2], 10 * MIN)
+    fleet(region, 0, MaxSize=3, zones=2, WarmPoolConfiguration={}, **WARM_AGENT)
+    group = group_of(region)
+    assert not group.warm_pool.instances
+    region.run(until="601 s")
+    assert Counter(i.zone for i in group.warm_pool.instances.values()) == {ZONES[0]: 2, ZONES[1]: 1}
+
+
+# the cooldown
+
+
+def test_honor_cooldown_waits_for_the_end_of_the_activity_and_then_for_the_cooldown():
+    """Amazon EC2 Auto Scaling API Reference, API_SetDesiredCapacity.html."""
+    region = exact_region()
+    fleet(region, 1, DefaultCooldown=100)
+
+    def ask(size: int, honor: bool = True) -> None:
+        region.autoscaling.set_desired_capacity(AutoScalingGroupName="asg", DesiredCapacity=size, HonorCooldown=honor)
+
+    ask(2)
+    for until in ("10 s", "122 s"):  # launching until 23 s, then 100 s
+        region.run(until=until)
+        with pytest.raises(AwsError, match=r"HonorCooldown: the group asg .* DefaultCooldown of 100 s") as caught:
+            ask(3)
+        assert caught.value.code == "ScalingActivityInProgress"
+        assert group_of(region).desired == 2
+    ask(3, honor=False)
+    region.run(until="244 s")
+    with pytest.raises(AwsError):
+        ask(4)
+    region.run(until="246 s")
+    ask(4)
+    assert group_of(region).desired == 4
+
+
 # health, lifetime, refresh
 
 
@@ -345,18 +395,26 @@ def test_spot_capacity_that_is_missing_is_not_made_up_for_on_demand():
 # a plain group scaled on CPU
 
 
+AVERAGE = {"PredefinedMetricType": "ASGAverageCPUUtilization"}
+TRACKING = {"PredefinedMetricSpecification": AVERAGE, "TargetValue": 50}
+CPU_50 = {"PolicyName": "cpu50", "PolicyType": "TargetTrackingScaling", "TargetTrackingConfiguration": TRACKING}
+
+
+def test_work_without_requests_counts_in_the_cpu_of_a_group():
+    region = exact_region(assumptions={"metric_publish_lag_s": 0})
+    fleet(region, 2, DefaultInstanceWarmup=120, policies=[CPU_50])
+    busy = {"utilization": {"cpu": {"steps": [{"at": "0 s", "percent": 80}]}}}
+    register(region, cpu=2048, memory=1024, fargate=False, behaviour=busy)
+    region.ecs.create_service(serviceName="web", taskDefinition="web", desiredCount=2, launchType="EC2")
+    region.run(until="5 min")
+    assert group_of(region).desired == 4  # 2 x 80 / 50 = 3.2
+    assert region.kit.recorder.scaling.frame().metric_value.iloc[0] == pytest.approx(80, abs=0.1)
+
+
 def test_a_group_follows_the_cpu_of_its_instances():
     """Two instances of two vCPUs at 75 %: wanted 2 x 75 / 50 = 3. The alarm has three minutes; the lag of metrics is 0 here."""
     region = exact_region(assumptions={"metric_publish_lag_s": 0})
-    policy = {
-        "PolicyName": "cpu50",
-        "PolicyType": "TargetTrackingScaling",
-        "TargetTrackingConfiguration": {
-            "PredefinedMetricSpecification": {"PredefinedMetricType": "ASGAverageCPUUtilization"},
-            "TargetValue": 50,
-        },
-    }
-    fleet(region, 2, DefaultInstanceWarmup=120, policies=[policy])
+    fleet(region, 2, DefaultInstanceWarmup=120, policies=[CPU_50])
     register(region, cpu=1024, memory=1024, fargate=False, behaviour={"idle_cpu": "1.5 vCPU"})
     region.ecs.create_service(
         serviceName="web",
@@ -388,13 +446,5 @@ def test_a_policy_of_its_own_does_not_go_with_managed_scaling():
         name="cp", autoScalingGroupProvider={"autoScalingGroupArn": "asg", "managedScaling": {"status": "ENABLED"}}
     )
     with pytest.raises(AwsError, match="manages the scaling") as caught:
-        region.autoscaling.put_scaling_policy(
-            AutoScalingGroupName="asg",
-            PolicyName="p",
-            PolicyType="TargetTrackingScaling",
-            TargetTrackingConfiguration={
-                "PredefinedMetricSpecification": {"PredefinedMetricType": "ASGAverageCPUUtilization"},
-                "TargetValue": 50,
-            },
-        )
+        region.autoscaling.put_scaling_policy(AutoScalingGroupName="asg", **CPU_50)
     assert caught.value.code == "ValidationError"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sim_helpers import associate, exact_region, fleet, register, seconds, statuses
+from sim_helpers import associate, exact_region, fleet, network, register, seconds, statuses
 
 from fargsim import Region
 from fargsim.sim.errors import AwsError
@@ -119,7 +119,106 @@ def test_a_task_gives_up_after_half_an_hour_in_provisioning():
     frame = region.finish().tasks.frame()
     gone = frame[frame.last_status == "STOPPED"]
     assert set(gone.stop_code) == {"TaskFailedToStart"}
-    assert set(gone.stopped_reason) == {"TaskFailedToStart: EMPTY CAPACITY PROVIDER"}
+    assert set(gone.stopped_reason) == {"TaskFailedToStart: RESOURCE:CPU"}, "the one instance is full"
+
+
+def given_up(region: Region) -> set[str]:
+    """Why tasks stopped that never ran."""
+    frame = region.kit.recorder.tasks.frame()
+    return set(frame[frame.started_at.isna()].stopped_reason)
+
+
+def test_why_a_task_has_waited_in_vain():
+    """Amazon ECS Developer Guide, api_failures_messages.html."""
+    for reason, group, task, spec in (
+        ("RESOURCE:MEMORY", {}, {"memory": 8192}, {}),
+        ("ATTRIBUTE", {}, {"mode": "awsvpc", "cpu": 256, "memory": 512}, {}),
+        (
+            "MemberOf placement constraint unsatisfied",
+            {},
+            {},
+            {"placementConstraints": [{"type": "memberOf", "expression": "attribute:stack == prod"}]},
+        ),
+    ):
+        region = exact_region()
+        register(region, fargate=False, **{"cpu": 1024, "memory": 512, **task})
+        agent = {"agent": {"ECS_ENABLE_TASK_ENI": False}}
+        provider(region, 1, registered_at_start=True, MaxSize=1, **agent, **group)
+        # instances of another group of the cluster are none of the provider's
+        fleet(region, 1, kind="m5.4xlarge", name="other")
+        network_ = {"networkConfiguration": network()} if task.get("mode") == "awsvpc" else {}
+        region.ecs.run_task(
+            taskDefinition="web", capacityProviderStrategy=[{"capacityProvider": "cp", "weight": 1}], **spec, **network_
+        )
+        region.run(until="31 min")
+        assert given_up(region) == {f"TaskFailedToStart: {reason}"}
+
+
+def test_why_a_task_has_waited_in_vain_for_instances_that_drain_or_are_not_there():
+    for draining, reason in ((True, "NO ACTIVE INSTANCES"), (False, "EMPTY CAPACITY PROVIDER")):
+        region = exact_region()
+        register(region, cpu=1024, memory=512, fargate=False)
+        provider(region, 1, registered_at_start=draining, MaxSize=1)
+        region.registry.ec2.withdraw(["us-east-1a"], 120 * MIN)
+        if draining:
+            region.ecs.update_container_instances_state(auto_scaling_group="asg", status="DRAINING")
+        else:
+            region.registry.group("asg").lose(region.registry.group("asg").in_service[0], "gone")
+        region.ecs.run_task(taskDefinition="web", capacityProviderStrategy=[{"capacityProvider": "cp", "weight": 1}])
+        region.run(until="31 min")
+        assert given_up(region) == {f"TaskFailedToStart: {reason}"}
+
+
+def test_a_task_that_no_instance_of_its_provider_holds_waits_and_the_smallest_type_is_named():
+    region = exact_region()
+    register(region, cpu=4096, memory=512, fargate=False)
+    provider(region, 1, registered_at_start=True)
+    service(region, 2)
+    region.run(until="29 min")
+    assert [life[-1][1] for life in statuses(region)] == ["PROVISIONING"] * 2
+    assert sizes(region) == [], "managed scaling leaves the group alone"
+    events = region.kit.recorder.events.frame()
+    [text] = events[events.event_name == "TASK_FITS_NO_INSTANCE"].message
+    assert text.startswith(
+        "(service web) tasks of web:1 on capacity provider cp: no c5.large holds one (4096 CPU units, 512 MiB), so they stay "
+        "PROVISIONING and stop in the end; the smallest type that would do is c"
+    ), "once, not for every task"
+    region.run(until="31 min")
+    assert given_up(region) == {"TaskFailedToStart: RESOURCE:CPU"}
+
+
+def test_waiting_tasks_of_several_families_count_together_where_they_ask_for_the_same():
+    """managed-scaling-behavior.html: the groups are those of identical resources; of different ones the maximum counts."""
+    found = {}
+    for same in (True, False):
+        region = exact_region()
+        for n, family in enumerate(("web", "api", "job")):
+            register(region, family, cpu=2048, memory=512 + (0 if same else n), fargate=False)
+        provider(region, 1, registered_at_start=True)
+        for family in ("web", "api", "job"):
+            region.ecs.run_task(
+                taskDefinition=family, count=2, capacityProviderStrategy=[{"capacityProvider": "cp", "weight": 1}]
+            )
+        region.run(until="61 s")
+        found[same] = sizes(region)
+    # one of the six runs on the instance that is there; five of one kind need five more, of 1, 2 and 2 two more
+    assert found == {True: [(60, 1, 6)], False: [(60, 1, 3)]}
+
+
+def test_tasks_that_want_instances_of_their_own_do_so_among_their_own_group():
+    region = exact_region()
+    register(region, cpu=256, memory=512, fargate=False)
+    provider(region, 0)
+    for number in range(2):
+        region.ecs.create_service(
+            serviceName=f"s{number}",
+            taskDefinition="web",
+            desiredCount=4,
+            capacityProviderStrategy=[{"capacityProvider": "cp", "weight": 1}],
+            placementConstraints=[{"type": "distinctInstance"}],
+        )
+    region.run(until="20 min")
+    assert len(region.registry.group("asg").in_service) == 4, "one task of each service on every instance"
 
 
 def test_the_wait_in_provisioning_may_be_drawn_between_ten_and_thirty_minutes():
@@ -211,6 +310,47 @@ def test_protection_does_not_keep_an_unhealthy_instance(draining: str, before: s
     assert ended[-2][1] == before
 
 
+@pytest.mark.parametrize("way", ["instance refresh", "maximum lifetime"])
+def test_a_busy_instance_that_a_refresh_or_its_age_ends_is_drained_first(way: str):
+    """Amazon ECS Developer Guide, managed-instance-draining.html; health, scale-in and Spot: the tests around this one."""
+    region = exact_region()
+    register(region, cpu=2048, memory=512, fargate=False)
+    provider(region, 1, registered_at_start=True, MaxInstanceLifetime=86_400)
+    service(region, 1, deploymentConfiguration={"minimumHealthyPercent": 100, "maximumPercent": 200})
+    region.run(until="5 min")
+    [first] = region.registry.group("asg").in_service
+    if way == "instance refresh":
+        region.autoscaling.start_instance_refresh(AutoScalingGroupName="asg")
+        region.run(until="301 s")
+    else:
+        region.run(until="86401 s")
+    assert (first.status, first.status_reason, len(first.tasks)) == ("DRAINING", way, 1)
+    least = 1
+    for _ in range(60):
+        region.run(region.kit.now + 5_000_000)
+        least = min(least, region.registry.service("default", "web").running)
+    assert least == 1, "replaced before it goes: the minimum is 100 percent"
+    assert first.gone()
+
+
+@pytest.mark.parametrize(("draining", "tasks"), [("ENABLED", 0), ("DISABLED", 1)])
+def test_an_instance_that_leaves_before_its_agent_registers(draining: str, tasks: int):
+    region = exact_region()
+    register(region, cpu=1024, memory=512, fargate=False)
+    hook = {
+        "LifecycleHookName": "h",
+        "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
+        "HeartbeatTimeout": 600,
+    }
+    provider(region, 1, LifecycleHookSpecificationList=[hook], registered_at_start=False, managedDraining=draining)
+    region.run(until="30 s")
+    region.autoscaling.set_desired_capacity(AutoScalingGroupName="asg", DesiredCapacity=0)
+    [instance] = region.registry.group("asg").instances.values()
+    region.ecs.create_service(serviceName="web", taskDefinition="web", desiredCount=1, launchType="EC2")
+    region.run(until="200 s")
+    assert (instance.lifecycle_state, len(instance.tasks)) == ("Terminating:Wait", tasks)
+
+
 def test_protected_for_good_without_managed_protection_nothing_is_scaled_in():
     """Amazon ECS Developer Guide, managed-termination-protection.html: nobody lifts the protection of the group's own setting."""
     region = exact_region()
@@ -270,3 +410,18 @@ def test_the_metric_can_be_watched_by_an_alarm_of_ones_own():
     service(region, 2)
     region.run(until="61 s")
     assert region.cloudwatch.state("starved") == "ALARM"
+
+
+def test_tasks_with_a_launch_type_are_invisible_to_cluster_auto_scaling():
+    """Amazon ECS Developer Guide, cluster-auto-scaling.html: they fail where there is no room, and the group stays as it is."""
+    region = exact_region()
+    register(region, cpu=2048, memory=512, fargate=False)
+    provider(region, 1, registered_at_start=True)
+    region.ecs.create_service(serviceName="web", taskDefinition="web", desiredCount=3, launchType="EC2")
+    answer = region.ecs.run_task(taskDefinition="web", count=2, launchType="EC2")
+    assert len(answer["tasks"]) == 1
+    assert answer["failures"][0]["reason"] == "RESOURCE:CPU"
+    region.run(until="30 min")
+    assert sizes(region) == []
+    assert [life[-1][1] for life in statuses(region)] == ["RUNNING"]
+    assert set(percents(region)) == {100}, "its instance is not empty, and nothing else is needed"

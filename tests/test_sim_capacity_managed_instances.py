@@ -10,10 +10,12 @@ from sim_helpers import SUBNETS, exact_region, network, register, seconds, statu
 
 from fargsim import Region
 from fargsim.catalog import ec2_on_demand_price
+from fargsim.model.spot_faults import Ec2SpotReclaim
 from fargsim.policy.managed_instances import Offer, Room, choose_type, fill, underutilised
 from fargsim.policy.managed_scaling import InstanceShape
 from fargsim.policy.needs import TaskNeeds
 from fargsim.sim.errors import AwsError
+from fargsim.sim.spot import reclaim
 
 C5: dict[str, Any] = {
     "vCpuCount": {"min": 1},
@@ -165,14 +167,87 @@ def test_an_instance_drains_at_day_14_and_is_gone_by_day_21():
     assert seconds(region.finish().instances.frame().terminated_at.dropna().iloc[0]) == 21 * 86_400 + 5
 
 
+def launches(region: Region) -> int:
+    """How many instances have ever been launched."""
+    there = region.registry.groups["managed-instances-mi"].instances
+    return len(there) + len(region.kit.recorder.instances.frame())
+
+
+@pytest.mark.parametrize(
+    ("definition", "more"),
+    [
+        ({}, {"placementConstraints": [{"type": "distinctInstance"}]}),
+        ({"fargate": False, "mode": "host"}, {"networkConfiguration": None}),  # all on port 80 of their instance
+    ],
+    ids=["distinctInstance", "host port"],
+)
+def test_tasks_that_cannot_share_an_instance_get_one_each_at_once_and_keep_it(
+    definition: dict[str, Any], more: dict[str, Any]
+):
+    region = exact_region()
+    register(region, cpu=256, memory=512, **definition)
+    group = managed(region, after=60)
+    service(region, 3, **more)
+    region.run(until="2 min")
+    assert [life[-1][1] for life in statuses(region)] == ["RUNNING"] * 3
+    region.run(until="2 h")
+    assert (launches(region), len(group.in_service)) == (3, 3), "they do not fit beside each other: nothing is emptied"
+
+
+def test_tasks_of_different_groups_may_share_what_each_has_for_itself():
+    region = exact_region()
+    register(region, cpu=256, memory=512)
+    group = managed(region)
+    for name in ("a", "b"):
+        service(region, 2, serviceName=name, placementConstraints=[{"type": "distinctInstance"}])
+    region.run(until="5 min")
+    assert [len(i.tasks) for i in group.in_service] == [2, 2]
+
+
+def test_constraints_choose_the_type_before_the_price_does():
+    region = exact_region()
+    register(region, cpu=256, memory=512)
+    group = managed(region, after=60)
+    wanted = "attribute:ecs.instance-type == c5.2xlarge"
+    service(region, 3, placementConstraints=[{"type": "memberOf", "expression": wanted}])
+    service(region, 1, serviceName="other")
+    region.run(until="1 h")
+    assert Counter(i.instance_type for i in group.in_service)["c5.2xlarge"] == 1
+    on = {t.service.name: i.instance_type for i in group.in_service for t in i.tasks.values()}
+    assert on["web"] == "c5.2xlarge"
+    assert launches(region) <= 2
+
+
+def test_nothing_is_launched_for_what_no_new_instance_will_have():
+    region = exact_region()
+    register(region, cpu=256, memory=512)
+    managed(region)
+    wanted = "attribute:stack == prod"
+    service(region, 3, placementConstraints=[{"type": "memberOf", "expression": wanted}])
+    service(region, 1, serviceName="other")  # behind them in the line
+    region.run(until="29 min")
+    assert launches(region) == 1
+    running = {t.service.name for t in region.registry.cluster("default").tasks.values() if t.started_at is not None}
+    assert running == {"other"}
+
+
 def test_spot_capacity_and_its_reclaims():
     region = exact_region(assumptions={"ec2_spot_hazard_scale": 0})
     register(region, cpu=512, memory=1024)
     group = managed(region, capacityOptionType="SPOT")
-    service(region, 1)
+    service(region, 1, deploymentConfiguration={"minimumHealthyPercent": 100, "maximumPercent": 200})
     region.run(until="5 min")
     [instance] = group.in_service
     assert instance.market == "spot"
+    reclaim(region.kit, region.registry.ec2, Ec2SpotReclaim(), group)
+    assert instance.status == "DRAINING", "the notice drains: ECS manages that"
+    region.run(until="7 min")
+    assert instance.gone()
+    region.run(until="12 min")
+    [another] = group.in_service
+    assert (another.market, [t.last_status for t in another.tasks.values()]) == ("spot", ["RUNNING"])
+    markets = region.finish().instances.frame().market.unique().tolist()
+    assert markets == ["spot"]
 
 
 @pytest.mark.parametrize(

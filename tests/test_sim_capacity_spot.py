@@ -210,6 +210,35 @@ def test_a_reclaim_on_fargate_signals_at_once_and_the_service_waits_for_capacity
     assert events.message.str.contains("Capacity is unavailable at this time").any()
 
 
+def test_a_reclaim_of_one_processor_leaves_the_other_its_tasks_and_its_capacity():
+    region = exact_region()
+    spot = {"capacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 1}], "launchType": None}
+    for family, processor in (("web", "X86_64"), ("arm", "ARM64")):
+        region.ecs.register_task_definition(
+            family=family,
+            cpu="1024",
+            memory="2048",
+            networkMode="awsvpc",
+            requiresCompatibilities=["FARGATE"],
+            runtimePlatform={"cpuArchitecture": processor},
+            containerDefinitions=[{"name": "app", "image": "app:1"}],
+        )
+        service(region, 2, serviceName=family, taskDefinition=family, networkConfiguration=network(), **spot)
+    region.run(until="100 s")
+    fault = FargateSpotReclaim(cpu_architecture="ARM64", no_capacity_for="10 min")
+    break_capacity(region, Fault(fargate_spot_reclaim=fault))
+    for name in ("web", "arm"):
+        region.ecs.update_service(service=name, desiredCount=3)
+    region.run(until="600 s")
+    there = {name: len(region.registry.service("default", name).tasks) for name in ("web", "arm")}
+    assert there == {"web": 3, "arm": 0}
+    region.run(until="900 s")
+    assert len(region.registry.service("default", "arm").tasks) == 3
+    region.finish()
+    frame = region.kit.recorder.tasks.frame()
+    assert set(frame[frame.stop_code == "SpotInterruption"].family) == {"arm"}
+
+
 def test_spot_capacity_comes_and_goes_in_two_states():
     region = exact_region(
         assumptions={"spot_capacity_available": False, "spot_unavailable_mean_h": 1, "spot_available_mean_h": 0}

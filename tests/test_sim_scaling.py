@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sim_helpers import (
+    SUBNETS,
     associate,
     behind,
     exact_region,
@@ -173,7 +174,7 @@ def test_scale_in_waits_for_its_cooldown():
 
 
 def managed(region: Region, size: int = 0, **scaling: Any) -> None:
-    fleet(region, size)
+    fleet(region, size, NewInstancesProtectedFromScaleIn=True)
     region.ecs.create_capacity_provider(
         name="cp",
         autoScalingGroupProvider={
@@ -250,7 +251,8 @@ def test_a_waiting_task_that_is_stopped_asks_for_nothing():
 
 def test_a_waiting_task_gives_up():
     region = exact_region()
-    fleet(region, 0, MaxSize=0)
+    fleet(region, 0)
+    region.registry.ec2.withdraw(SUBNETS.values(), 7_200_000_000)
     region.ecs.create_capacity_provider(
         name="cp",
         autoScalingGroupProvider={"autoScalingGroupArn": "asg", "managedScaling": {"status": "ENABLED"}},

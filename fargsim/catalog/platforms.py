@@ -24,16 +24,6 @@ def platform_versions(*, windows: bool) -> tuple[str, ...]:
     return (LATEST, *(WINDOWS if windows else LINUX))
 
 
-def spot_fault(provider: str, *, windows: bool) -> str | None:
-    """Say that a capacity provider does not run Windows tasks; None when there is nothing to say.
-
-    Source: Amazon ECS Developer Guide, fargate-capacity-providers.html (Windows containers on Fargate cannot use FARGATE_SPOT).
-    """
-    if windows and provider == "FARGATE_SPOT":
-        return "FARGATE_SPOT does not run Windows tasks: use FARGATE"
-    return None
-
-
 def platform_unknown(version: str, *, windows: bool) -> str | None:
     """Say that there is no such platform version; None when there is."""
     legal = platform_versions(windows=windows)
@@ -56,4 +46,23 @@ def platform_fault(version: str, cpu_units: int, *, storage_gib: int | None, win
         return f"a task of {cpu_units} CPU units needs platform version 1.4.0, not {version}"
     if storage_gib is not None:
         return f"ephemeralStorage needs platform version 1.4.0, not {version}"
+    return None
+
+
+def spot_fault(operating_system: str, architecture: str, version: str | None) -> str | None:
+    """Say why a task cannot run on Fargate Spot; None where it can.
+
+    Linux only; on ARM64 from platform version 1.4.0 on.
+
+    Source: Amazon ECS Developer Guide, fargate-capacity-providers.html; Amazon ECS API Reference, API_CapacityProviderStrategyItem.html.
+
+    >>> spot_fault("WINDOWS_SERVER_2022_CORE", "X86_64", None)
+    'FARGATE_SPOT runs Linux tasks only, not WINDOWS_SERVER_2022_CORE'
+    >>> spot_fault("LINUX", "ARM64", "LATEST") is None
+    True
+    """
+    if operating_system != "LINUX":
+        return f"FARGATE_SPOT runs Linux tasks only, not {operating_system}"
+    if architecture == "ARM64" and version not in (None, LATEST, "1.4.0"):
+        return f"FARGATE_SPOT runs ARM64 tasks from platform version 1.4.0 on, not on {version}"
     return None

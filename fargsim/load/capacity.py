@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fargsim.load.names import FARGATE_PROVIDERS, Names, tail, unknown
+from fargsim.load.names import Names, tail, unknown
 from fargsim.model.base import Issue, Path
-from fargsim.model.capacity import AutoScalingGroup, warm_pool_fault
+from fargsim.model.capacity import AutoScalingGroup, CapacityProvider, warm_pool_fault
 from fargsim.model.placement import CapacityProviderStrategyItem
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService, RunTask
 from fargsim.model.taskdef import TaskDefinition
 
 if TYPE_CHECKING:
-    from fargsim.policy.managed_scaling import InstanceShape
+    from fargsim.policy.managed_instances import Offer
+
+Strategy = tuple[CapacityProviderStrategyItem, ...]
 
 
 def capacity_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
@@ -58,9 +60,36 @@ def capacity_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
             provider = managed[group.auto_scaling_group_name]
             yield Issue((*path, "policies"), f"the capacity provider {provider} manages the scaling of this group")
         yield from _termination(group, path)
+        for name in _types(scenario, group):
+            fault = None if offer_fault(name, scenario.region) else _memory_fault(scenario, group, name)
+            if fault is not None:
+                yield Issue((*path, "agent", "ECS_RESERVED_MEMORY"), fault)
+    yield from _requirements(scenario)
     yield from _timeline(scenario, names)
     yield from _families(scenario)
     yield from _modes(scenario)
+
+
+def _requirements(scenario: Scenario) -> Iterator[Issue]:
+    """Tell of Managed Instances that no instance type of the region can be."""
+    from fargsim.catalog.offers import requirement_faults
+
+    for n, provider in enumerate(scenario.capacity_providers):
+        managed = provider.managed_instances_provider
+        if managed is not None:
+            path: Path = ("capacityProviders", n, "managedInstancesProvider", "instanceLaunchTemplate")
+            for issue in requirement_faults(managed.instance_launch_template.instance_requirements, scenario.region):
+                yield Issue((*path, "instanceRequirements", *issue.path), issue.message)
+
+
+def _memory_fault(scenario: Scenario, group: AutoScalingGroup, name: str) -> str | None:
+    reserved = group.agent.ecs_reserved_memory_mib
+    if not reserved:
+        return None
+    from fargsim.catalog.offers import memory_fault
+    from fargsim.catalog.parameters import parameters
+
+    return memory_fault(name, reserved, parameters(scenario.assumptions).number("registered_memory_factor"))
 
 
 def _termination(group: AutoScalingGroup, path: Path) -> Iterator[Issue]:
@@ -107,28 +136,55 @@ def _groups_meant(scenario: Scenario, n: int) -> Iterator[tuple[Path, str]]:
             yield ("timeline", n, "fault", kind), fault.auto_scaling_group
 
 
-def _families(scenario: Scenario) -> Iterator[Issue]:
-    """Tell of strategies that mix providers of Auto Scaling groups with Managed Instances."""
-    kinds = {p.name: p.managed_instances_provider is not None for p in scenario.capacity_providers}
-    found: list[tuple[Path, tuple[CapacityProviderStrategyItem, ...]]] = []
-    for n, cluster in enumerate(scenario.clusters):
-        found.append((("clusters", n, "defaultCapacityProviderStrategy"), cluster.default_capacity_provider_strategy))
+def _launches(scenario: Scenario) -> Iterator[tuple[Path, CreateService | RunTask]]:
+    """Yield everything that starts tasks, with its path."""
     for n, service in enumerate(scenario.services):
-        found.append((("services", n, "capacityProviderStrategy"), service.capacity_provider_strategy))
+        yield ("services", n), service
     for n, job in enumerate(scenario.jobs):
-        found.append((("jobs", n, "run_task", "capacityProviderStrategy"), job.run_task.capacity_provider_strategy))
-    for path, strategy in found:
-        if len({kinds[i.capacity_provider] for i in strategy if i.capacity_provider in kinds}) > 1:
+        yield ("jobs", n, "run_task"), job.run_task
+    for n, entry in enumerate(scenario.timeline):
+        if entry.create_service is not None:
+            yield ("timeline", n, "ecs.create_service"), entry.create_service
+        if entry.run_task is not None:
+            yield ("timeline", n, "ecs.run_task"), entry.run_task
+
+
+def _strategies(scenario: Scenario) -> Iterator[tuple[Path, str, Strategy]]:
+    """Yield every capacity provider strategy, with its path and its cluster."""
+    for n, cluster in enumerate(scenario.clusters):
+        path: Path = ("clusters", n, "defaultCapacityProviderStrategy")
+        yield path, cluster.cluster_name, cluster.default_capacity_provider_strategy
+    for path, spec in _launches(scenario):
+        yield (*path, "capacityProviderStrategy"), spec.cluster, spec.capacity_provider_strategy
+    for n, entry in enumerate(scenario.timeline):
+        update = entry.update_service
+        if update is not None and update.capacity_provider_strategy:
+            path = ("timeline", n, "ecs.update_service", "capacityProviderStrategy")
+            yield path, update.cluster, update.capacity_provider_strategy
+
+
+def _families(scenario: Scenario) -> Iterator[Issue]:
+    """Tell of strategies that mix providers of Auto Scaling groups with Managed Instances, or take those of another cluster."""
+    managed = {p.name: p for p in scenario.capacity_providers if p.managed_instances_provider is not None}
+    known = {p.name for p in scenario.capacity_providers}
+    for path, cluster, strategy in _strategies(scenario):
+        named = [i.capacity_provider for i in strategy if i.capacity_provider in known]
+        if len({name in managed for name in named}) > 1:
             yield Issue(path, "a strategy may not mix Managed Instances providers with Auto Scaling group providers")
+        for n, item in enumerate(strategy):
+            provider = managed.get(item.capacity_provider)
+            if provider is not None and tail(provider.cluster or "") != tail(cluster):
+                message = (
+                    f"the Managed Instances provider {provider.name} belongs to cluster {tail(provider.cluster or '')}"
+                )
+                yield Issue((*path, n, "capacityProvider"), f"{message}, not to {tail(cluster)}")
 
 
 def _modes(scenario: Scenario) -> Iterator[Issue]:
     """Tell of tasks whose network mode Managed Instances do not have (Amazon ECS Developer Guide, ManagedInstances.html)."""
     managed = {p.name for p in scenario.capacity_providers if p.managed_instances_provider is not None}
     defaults = {c.cluster_name: c.default_capacity_provider_strategy for c in scenario.clusters}
-    specs: list[tuple[Path, CreateService | RunTask]] = [(("services", n), s) for n, s in enumerate(scenario.services)]
-    specs += [(("jobs", n, "run_task"), job.run_task) for n, job in enumerate(scenario.jobs)]
-    for path, spec in specs:
+    for path, spec in _launches(scenario):
         strategy = spec.capacity_provider_strategy or defaults.get(tail(spec.cluster), ())
         definition = _definition(scenario, spec.task_definition)
         if definition is None or spec.launch_type is not None or not managed & {i.capacity_provider for i in strategy}:
@@ -140,31 +196,21 @@ def _modes(scenario: Scenario) -> Iterator[Issue]:
 
 
 def capacity_notes(scenario: Scenario) -> Iterator[str]:
-    """Yield a note on every task definition that fits no instance of a provider it is sent to: ECS leaves it in PROVISIONING.
-
-    The guard of managed scaling is the smallest of a group's types, dimension by dimension.
-    """
-    groups = {g.auto_scaling_group_name: g for g in scenario.auto_scaling_groups}
+    """Yield a note on every task definition that fits no instance of a provider it is sent to: ECS leaves it in PROVISIONING."""
     for group in scenario.auto_scaling_groups:
         if group.health_check_type not in (None, "EC2"):
             name = group.auto_scaling_group_name
             yield f"HealthCheckType {group.health_check_type} of Auto Scaling group {name} is not simulated: EC2 checks only"
-    providers = {p.name: groups.get(tail(p.asg.auto_scaling_group_arn)) for p in scenario.capacity_providers}
-    specs: list[CreateService | RunTask] = [*scenario.services, *(j.run_task for j in scenario.jobs)]
-    specs += [e.create_service for e in scenario.timeline if e.create_service is not None]
-    specs += [e.run_task for e in scenario.timeline if e.run_task is not None]
+    providers = {p.name: p for p in scenario.capacity_providers}
     defaults = {c.cluster_name: c.default_capacity_provider_strategy for c in scenario.clusters}
-    for spec in specs:
-        if spec.launch_type is not None:
-            continue
+    for _, spec in _launches(scenario):
         strategy = spec.capacity_provider_strategy or defaults.get(tail(spec.cluster), ())
         definition = _definition(scenario, spec.task_definition)
-        for item in strategy:
-            behind = providers.get(item.capacity_provider)
-            if item.capacity_provider not in FARGATE_PROVIDERS and behind is not None and definition is not None:
-                note = _too_large(scenario, definition, behind)
-                if note is not None:
-                    yield f"tasks of {definition.family} on capacity provider {item.capacity_provider}: {note}"
+        for item in () if spec.launch_type is not None else strategy:
+            provider = providers.get(item.capacity_provider)
+            note = None if provider is None or definition is None else _never_held(scenario, definition, provider)
+            if note is not None and definition is not None:
+                yield f"tasks of {definition.family} on capacity provider {item.capacity_provider}: {note}"
 
 
 def _definition(scenario: Scenario, reference: str) -> TaskDefinition | None:
@@ -176,35 +222,33 @@ def _definition(scenario: Scenario, reference: str) -> TaskDefinition | None:
     return known[int(number) - 1] if number else known[-1]
 
 
-def _too_large(scenario: Scenario, definition: TaskDefinition, group: AutoScalingGroup) -> str | None:
-    from fargsim.catalog import ec2_on_demand_price, instance_types
-    from fargsim.catalog.offers import offer_fault
-    from fargsim.catalog.parameters import parameters
-    from fargsim.policy.managed_scaling import tasks_per_instance
+def _never_held(scenario: Scenario, definition: TaskDefinition, provider: CapacityProvider) -> str | None:
+    from fargsim.catalog import instance_types
+    from fargsim.catalog.offers import meets, offer_fault
+    from fargsim.policy.fitting import never_held
     from fargsim.policy.needs import needs_of
 
-    needs = needs_of(definition)
-    factor = parameters(scenario.assumptions).number("registered_memory_factor")
-    offered = [name for name in _types(scenario, group) if name in instance_types()]
-    shapes = {name: _shape(name, group, factor) for name in offered}
-    small = [name for name in offered if tasks_per_instance(needs, shapes[name]) == 0]
-    if not small:
+    managed = provider.managed_instances_provider
+    groups = {g.auto_scaling_group_name: g for g in scenario.auto_scaling_groups}
+    group = groups.get(tail(provider.asg.auto_scaling_group_arn))
+    here = (name for name in instance_types() if offer_fault(name, scenario.region) is None)
+    if managed is not None:
+        requirements = managed.instance_launch_template.instance_requirements
+        wanted = "arm64" if definition.cpu_architecture == "ARM64" else "x86_64"
+        kinds = instance_types()
+        own = [n for n in kinds if meets(kinds[n], requirements) and kinds[n].architecture == wanted]
+        own = [n for n in own if offer_fault(n, scenario.region) is None]
+    elif group is not None:
+        own = [name for name in _types(scenario, group) if name in instance_types()]
+    else:
         return None
-    wanted = instance_types()[offered[0]].architecture
-    fitting = [
-        name
-        for name, facts in instance_types().items()
-        if facts.architecture == wanted
-        and offer_fault(name, scenario.region) is None
-        and tasks_per_instance(needs, _shape(name, group, factor)) != 0
-    ]
-    says = f"no {small[0]} holds one ({needs.cpu_units} CPU units, {needs.memory_mib} MiB), so they stay PROVISIONING and stop in the end"
-    if len(small) < len(offered):
-        says += "; managed scaling goes by the smallest type of the group"
-    if not fitting:
-        return f"{says}; no instance type would do"
-    best = min(fitting, key=lambda t: (ec2_on_demand_price(t, scenario.region).value, instance_types()[t].vcpu, t))
-    return f"{says}; the smallest type that would do is {best}"
+    return never_held(
+        needs_of(definition),
+        [_offer(scenario, name, group) for name in own],
+        (_offer(scenario, name, group) for name in here),
+        waits=managed is not None or provider.asg.managed_scaling.status == "ENABLED",
+        picks=managed is not None,
+    )
 
 
 def _types(scenario: Scenario, group: AutoScalingGroup) -> list[str]:
@@ -215,13 +259,14 @@ def _types(scenario: Scenario, group: AutoScalingGroup) -> list[str]:
     return [t.launch_template_data.instance_type for t in scenario.launch_templates if t.launch_template_name == name]
 
 
-def _shape(name: str, group: AutoScalingGroup, factor: float) -> InstanceShape:
-    from fargsim.catalog import awsvpc_task_limit, instance_type, registered_memory_mib
+def _offer(scenario: Scenario, name: str, group: AutoScalingGroup | None) -> Offer:
+    from fargsim.catalog.offers import offered
+    from fargsim.catalog.parameters import parameters
+    from fargsim.policy.managed_instances import Offer
     from fargsim.policy.managed_scaling import InstanceShape
 
-    facts = instance_type(name)
-    try:
-        memory = registered_memory_mib(name, group.agent.ecs_reserved_memory_mib, factor)
-    except ValueError:  # less than the agent keeps for itself
-        memory = 0
-    return InstanceShape(facts.vcpu * 1024, memory, awsvpc_task_limit(name, trunking=group.awsvpc_trunking), facts.gpus)
+    factor = parameters(scenario.assumptions).number("registered_memory_factor")
+    reserved = 0 if group is None else group.agent.ecs_reserved_memory_mib
+    trunking = group is not None and group.awsvpc_trunking
+    kind, size, price = offered(name, scenario.region, reserved_mib=reserved, factor=factor, trunking=trunking)
+    return Offer(name, kind, InstanceShape(*size), price)

@@ -135,8 +135,8 @@ class Launches:
         definition = self.definition(spec.task_definition)
         if definition is not None:
             yield from self._definition_fits(spec, definition, kind, path)
-            yield from _platform(spec, definition, kind, (*path, "platformVersion"))
-            yield from _spot(spec, definition, (*path, "capacityProviderStrategy"))
+            strategy = spec.capacity_provider_strategy or self._defaults.get(tail(spec.cluster), ())
+            yield from _platform(spec, definition, kind, strategy, path)
         yield from self._network(spec.network_configuration, path)
         network = spec.network_configuration
         if kind == "EC2" and network is not None and network.awsvpc_configuration.assign_public_ip == "ENABLED":
@@ -228,25 +228,35 @@ class Launches:
             if message is not None:
                 yield Issue((*path, "taskDefinition"), message)
         yield from self._strategy(update.capacity_provider_strategy or (), update.cluster, path)
+        created = [*self._scenario.services, *(e.create_service for e in self._scenario.timeline if e.create_service)]
+        same = [s for s in created if (tail(s.cluster), s.service_name) == (tail(update.cluster), tail(update.service))]
+        strategy = update.capacity_provider_strategy
+        changed = strategy is not None and all(s.capacity_provider_strategy != strategy for s in same)
+        if changed and not update.force_new_deployment:
+            message = "a changed strategy takes effect with a forced deployment only: give forceNewDeployment: true"
+            yield Issue((*path, "capacityProviderStrategy"), message)
         yield from constraint_faults(update.placement_constraints or (), (*path, "placementConstraints"))
         yield from self._network(update.network_configuration, path)
 
 
-def _spot(spec: CreateService | RunTask, definition: TaskDefinition, path: Path) -> Iterator[Issue]:
-    from fargsim.catalog.platforms import spot_fault
+def _platform(
+    spec: CreateService | RunTask,
+    definition: TaskDefinition,
+    kind: str,
+    strategy: tuple[CapacityProviderStrategyItem, ...],
+    path: Path,
+) -> Iterator[Issue]:
+    from fargsim.catalog.platforms import platform_fault, platform_unknown, spot_fault
 
-    for n, item in enumerate(spec.capacity_provider_strategy):
-        fault = spot_fault(item.capacity_provider, windows=definition.operating_system_family != "LINUX")
-        if fault is not None:
-            yield Issue((*path, n, "capacityProvider"), fault)
-
-
-def _platform(spec: CreateService | RunTask, definition: TaskDefinition, kind: str, path: Path) -> Iterator[Issue]:
-    from fargsim.catalog.platforms import platform_fault, platform_unknown
-
+    spot = spec.launch_type is None and any(i.capacity_provider == "FARGATE_SPOT" for i in strategy)
+    system, architecture = definition.operating_system_family, definition.cpu_architecture
+    not_on_spot = spot_fault(system, architecture, spec.platform_version) if spot else None
+    if not_on_spot is not None:
+        yield Issue((*path, "capacityProviderStrategy"), not_on_spot)
     version = spec.platform_version
     if version is None:
         return
+    path = (*path, "platformVersion")
     if kind == "EC2":
         yield Issue(path, "The platform version must be null when specifying an EC2 launch type.")
         return

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from fargsim.model.placement import FARGATE_PROVIDERS as FARGATE_PROVIDERS
 from fargsim.model.taskdef import TaskDefinition
-
-FARGATE_PROVIDERS = ("FARGATE", "FARGATE_SPOT")
 
 
 def tail(name_or_arn: str) -> str:

@@ -158,6 +158,7 @@ def _protocol_faults(listener: Listener, kind: Kind, path: Path) -> Iterator[Iss
 
 def _capacity(scenario: Scenario, names: Names) -> Iterator[Issue]:
     groups = {g.auto_scaling_group_name: g for g in scenario.auto_scaling_groups}
+    taken: dict[str, str] = {}
     for n, group in enumerate(scenario.auto_scaling_groups):
         path: Path = ("autoScalingGroups", n)
         template = group.template.launch_template_name
@@ -182,11 +183,21 @@ def _capacity(scenario: Scenario, names: Names) -> Iterator[Issue]:
         if provider.cluster is not None and tail(provider.cluster) not in names.clusters:
             yield Issue((*path, "cluster"), unknown("cluster", tail(provider.cluster), names.clusters))
         protected = name not in groups or groups[name].new_instances_protected_from_scale_in
-        if settings.managed_termination_protection == "ENABLED" and not protected:
-            yield Issue(
-                (*path, "autoScalingGroupProvider", "managedTerminationProtection"),
-                f"ENABLED needs NewInstancesProtectedFromScaleIn: true in the Auto Scaling group {name}",
-            )
+        protection = settings.managed_termination_protection == "ENABLED"
+        at = (*path, "autoScalingGroupProvider")
+        if protection and not protected:
+            message = f"ENABLED needs NewInstancesProtectedFromScaleIn: true in the Auto Scaling group {name}"
+            yield Issue((*at, "managedTerminationProtection"), message)
+        scales = settings.managed_scaling.status == "ENABLED"
+        if protection and not scales:
+            message = "ENABLED needs managedScaling with status ENABLED: without it the protection does not work"
+            yield Issue((*at, "managedTerminationProtection"), message)
+        if scales and name in groups and not groups[name].max_size:
+            message = f"managed scaling needs a MaxSize above 0, and the Auto Scaling group {name} has 0: ECS does not change it"
+            yield Issue((*at, "managedScaling"), message)
+        if managed is None and name in taken:
+            yield Issue((*at, "autoScalingGroupArn"), f"{name} has the capacity provider {taken[name]} already")
+        taken.setdefault(name, provider.name)
     legal = [*FARGATE_PROVIDERS, *names.capacity_providers]
     for n, cluster in enumerate(scenario.clusters):
         for m, provider_name in enumerate(cluster.capacity_providers):

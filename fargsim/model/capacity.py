@@ -189,6 +189,8 @@ class AutoScalingGroup(PascalShape):
     availability_zones: tuple[str, ...] = ()
     new_instances_protected_from_scale_in: bool = False
     default_instance_warmup: int | None = Field(default=None, ge=-1)
+    default_cooldown: int = Field(default=300, ge=0)
+    """Seconds after a scaling activity in which SetDesiredCapacity with HonorCooldown is refused; target tracking knows none."""
     health_check_type: str | None = None
     health_check_grace_period: int = Field(default=0, ge=0)
     termination_policies: tuple[str, ...] = ()
@@ -349,7 +351,7 @@ class Cluster(EcsShape):
 
     @model_validator(mode="after")
     def _strategy_legal(self) -> Self:
-        check_strategy(self.default_capacity_provider_strategy)
+        check_strategy(self.default_capacity_provider_strategy, "defaultCapacityProviderStrategy")
         return self
 
     @property

@@ -5,11 +5,15 @@ Source: Amazon ECS API Reference, API_PlacementStrategy.html, API_PlacementConst
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from fargsim.model.base import EcsShape
+from fargsim.model.base import EcsShape, Issue, raise_faults
+
+FARGATE_PROVIDERS = ("FARGATE", "FARGATE_SPOT")
+"""The capacity providers that every cluster can have without creating them."""
 
 
 class PlacementStrategy(EcsShape):
@@ -57,18 +61,39 @@ class CapacityProviderStrategyItem(EcsShape):
     weight: int = Field(default=0, ge=0, le=1_000)
 
 
-def check_strategy(items: tuple[CapacityProviderStrategyItem, ...]) -> None:
-    """Raise ValueError where a capacity provider strategy breaks AWS's rules.
+def strategy_faults(items: Sequence[CapacityProviderStrategyItem]) -> Iterator[Issue]:
+    """Yield what breaks AWS's rules in a capacity provider strategy, each with its path inside the strategy.
 
     Source: API_CapacityProviderStrategyItem.html: one base at most; with several providers one weight above zero.
+
+    Examples
+    --------
+    >>> a, b = (CapacityProviderStrategyItem(capacity_provider=name, base=1, weight=1) for name in ("a", "b"))
+    >>> [issue.dotted() for issue in strategy_faults([a, b])]
+    ['[1].base']
     """
-    if sum(1 for i in items if i.base) > 1:
-        raise ValueError("only one capacity provider of a strategy may have a base")
+    based = [n for n, i in enumerate(items) if i.base]
+    for n in based[1:]:
+        first = items[based[0]].capacity_provider
+        yield Issue((n, "base"), f"only one capacity provider of a strategy may have a base, and {first} has one")
     if len(items) > 1 and not any(i.weight for i in items):
-        raise ValueError("with several capacity providers at least one weight must be above zero")
+        yield Issue((), "with several capacity providers at least one weight must be above zero (legal: 0 to 1000)")
     names = [i.capacity_provider for i in items]
-    if len(set(names)) < len(names):
-        raise ValueError("a capacity provider stands twice in the strategy")
-    fargate = {n in ("FARGATE", "FARGATE_SPOT") for n in names}
-    if len(fargate) > 1:
-        raise ValueError("a strategy may not mix Fargate providers with Auto Scaling group providers")
+    for n, name in enumerate(names):
+        if name in names[:n]:
+            yield Issue((n, "capacityProvider"), f"a capacity provider stands twice in the strategy: {name}")
+    if len({n in FARGATE_PROVIDERS for n in names}) > 1:
+        ours, other = (next(n for n in names if (n in FARGATE_PROVIDERS) == is_so) for is_so in (True, False))
+        mixed = "a strategy may not mix Fargate providers with Auto Scaling group providers or Managed Instances"
+        yield Issue((), f"{mixed}, and it has {ours} and {other}")
+
+
+def check_strategy(items: Sequence[CapacityProviderStrategyItem], key: str = "capacityProviderStrategy") -> None:
+    """Raise `Faults` where a capacity provider strategy breaks AWS's rules.
+
+    Parameters
+    ----------
+    key
+        Where the strategy stands.
+    """
+    raise_faults(Issue((key, *issue.path), issue.message) for issue in strategy_faults(items))

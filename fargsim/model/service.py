@@ -149,6 +149,11 @@ class UpdateService(EcsShape):
     deployment_controller: DeploymentController | None = None
     monitoring: Monitoring | None = None
 
+    @model_validator(mode="after")
+    def _strategy_legal(self) -> Self:
+        check_strategy(self.capacity_provider_strategy or ())
+        return self
+
 
 class RunTask(EcsShape):
     """What ``aws ecs run-task --cli-input-json`` takes."""

@@ -8,11 +8,12 @@ the one with the lowest price for each of the tasks it holds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from fargsim.policy.managed_scaling import InstanceShape
 from fargsim.policy.needs import TaskNeeds
+from fargsim.policy.views import HostPort
 
 SPREAD = 3
 """Instances that are put into different zones first."""
@@ -36,6 +37,8 @@ class Room:
     memory_mib: int
     enis: int = 0
     gpus: int = 0
+    ports: frozenset[HostPort] = frozenset()
+    """Host ports that are taken."""
 
     def less(self, needs: TaskNeeds) -> Room | None:
         """Return what is left beside a task; None where it does not fit."""
@@ -44,8 +47,10 @@ class Room:
             self.memory_mib - needs.memory_mib,
             self.enis - needs.enis,
             self.gpus - needs.gpus,
+            self.ports.union(needs.host_ports),
         )
         fits = left.cpu_units >= 0 and left.memory_mib >= 0 and left.gpus >= 0
+        fits = fits and self.ports.isdisjoint(needs.host_ports)
         return left if fits and (left.enis >= 0 or not needs.enis) else None
 
 
@@ -54,17 +59,31 @@ def room_of(shape: InstanceShape) -> Room:
     return Room(shape.cpu_units, shape.memory_mib, shape.enis, shape.gpus)
 
 
-def fill(rooms: Sequence[Room], tasks: Sequence[TaskNeeds]) -> list[int]:
+def alone(needs: TaskNeeds, group: str) -> TaskNeeds:
+    """Return what a task asks for that shares an instance with no other of its group (``distinctInstance``).
+
+    It is as if all of the group asked for one host port that is nobody else's.
+    """
+    return replace(needs, host_ports=(*needs.host_ports, (0, f"distinctInstance {group}")))
+
+
+May = Callable[[int, int], bool]
+"""Whether a task may go to an instance, both by index, whatever room there is."""
+
+
+def fill(rooms: Sequence[Room], tasks: Sequence[TaskNeeds], may: May = lambda task, room: True) -> list[int]:
     """Put tasks on instances, each on the first it fits, and return which tasks are left over, by index.
 
     >>> fill([Room(2048, 4096, 3)], [TaskNeeds(1024, 1024, enis=1)] * 3)
+    [2]
+    >>> fill([Room(2048, 4096), Room(2048, 4096)], [alone(TaskNeeds(256, 512), "service:web")] * 3)
     [2]
     """
     free: list[Room] = list(rooms)
     over = []
     for index, needs in enumerate(tasks):
         for n, room in enumerate(free):
-            left = room.less(needs)
+            left = room.less(needs) if may(index, n) else None
             if left is not None:
                 free[n] = left
                 break
@@ -83,8 +102,15 @@ def next_batch(waiting: int, zones: int, there: int) -> int:
     return waiting if missing <= 1 else -(-waiting // missing)
 
 
-def choose_type(offers: Sequence[Offer], tasks: Sequence[TaskNeeds]) -> tuple[Offer, tuple[int, ...]] | None:
+def choose_type(
+    offers: Sequence[Offer], tasks: Sequence[TaskNeeds], may: May = lambda task, offer: True
+) -> tuple[Offer, tuple[int, ...]] | None:
     """Return the type with the lowest price for each task it holds, and the tasks it holds, by index; None where none fits the first.
+
+    Parameters
+    ----------
+    may
+        Whether a task may go to an instance of an offer, by index.
 
     Examples
     --------
@@ -96,8 +122,8 @@ def choose_type(offers: Sequence[Offer], tasks: Sequence[TaskNeeds]) -> tuple[Of
     'l'
     """
     best: tuple[tuple[float, float, str], Offer, tuple[int, ...]] | None = None
-    for offer in offers:
-        over = set(fill([room_of(offer.shape)], tasks))
+    for number, offer in enumerate(offers):
+        over = set(fill([room_of(offer.shape)], tasks, lambda task, _, n=number: may(task, n)))  # type: ignore[misc]
         held = tuple(n for n in range(len(tasks)) if n not in over)
         if not held or held[0] != 0:
             continue
@@ -107,7 +133,9 @@ def choose_type(offers: Sequence[Offer], tasks: Sequence[TaskNeeds]) -> tuple[Of
     return None if best is None else (best[1], best[2])
 
 
-def underutilised(tasks: Sequence[Sequence[TaskNeeds]], rooms: Sequence[Room]) -> int | None:
+def underutilised(
+    tasks: Sequence[Sequence[TaskNeeds]], rooms: Sequence[Room], may: Callable[[int, int, int], bool] | None = None
+) -> int | None:
     """Return the instance whose tasks all fit beside those of the others: the one with the least on it; None where there is none.
 
     Parameters
@@ -116,6 +144,8 @@ def underutilised(tasks: Sequence[Sequence[TaskNeeds]], rooms: Sequence[Room]) -
         Needs of the tasks of each instance; empty of one that may not be emptied.
     rooms
         What is free on each.
+    may
+        Whether a task of an instance (both by index) may go to another instance; by default all may.
 
     Examples
     --------
@@ -125,7 +155,8 @@ def underutilised(tasks: Sequence[Sequence[TaskNeeds]], rooms: Sequence[Room]) -
     """
     order = sorted((n for n, mine in enumerate(tasks) if mine), key=lambda n: (sum(t.cpu_units for t in tasks[n]), n))
     for n in order:
-        others = [room for m, room in enumerate(rooms) if m != n]
-        if others and not fill(others, tasks[n]):
+        others = [m for m in range(len(rooms)) if m != n]
+        left = fill([rooms[m] for m in others], tasks[n], lambda task, m, n=n: may is None or may(n, task, others[m]))  # type: ignore[misc] # noqa: B023
+        if others and not left:
             return n
     return None

@@ -45,6 +45,16 @@ class TaskNeeds:
     attributes: tuple[tuple[str, str | None], ...] = ()
     dynamic_ports: tuple[tuple[str, int, str], ...] = ()
 
+    @property
+    def resources(self) -> TaskNeeds:
+        """What it asks for without where: tasks of different families may be equal in that."""
+        return TaskNeeds(self.cpu_units, self.memory_mib, self.host_ports, self.enis, self.gpus)
+
+    @property
+    def architecture(self) -> str | None:
+        """The processor it must have, None where its definition does not say."""
+        return dict(self.attributes).get("ecs.cpu-architecture")
+
 
 def needs_of(definition: TaskDefinition, zones: tuple[str, ...] | None = None) -> TaskNeeds:
     """Return what placement asks for a task of a definition.

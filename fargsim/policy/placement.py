@@ -192,9 +192,9 @@ def matching(plan: PlacementPlan, fleet: FleetView, group: GroupView) -> Mask:
     return mask
 
 
-def why_not(plan: PlacementPlan, fleet: FleetView, group: GroupView) -> NoPlacement:
-    """Say why no instance will do."""
-    active = fleet.active
+def why_not(plan: PlacementPlan, fleet: FleetView, group: GroupView, among: Mask | None = None) -> NoPlacement:
+    """Say why no instance will do, or none of some."""
+    active = fleet.active if among is None else fleet.active & among
     left = active.copy()
     failed = np.zeros(fleet.size, dtype=np.int64)
     first = np.full(fleet.size, -1, dtype=np.int64)

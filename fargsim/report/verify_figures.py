@@ -15,9 +15,12 @@ LINES: dict[Role, dict[str, Any]] = {
     "published": {"color": INK, "linestyle": "none", "marker": "o", "markersize": 3.2, "zorder": 3},
     "calibrated": {"color": BLUE},
     "uncalibrated": {"color": ORANGE, "linestyle": (0, (5, 2))},
-    "other": {"color": GREEN, "linestyle": (0, (1.5, 1.2))},
+    "other": {"color": GREEN, "linestyle": (0, (1.2, 2.4)), "linewidth": 2.2, "zorder": 2.6},
 }
-"""How each role looks: what is published as points, what is simulated as lines; told apart without colour, too."""
+"""How each role looks: what is published as points, what is simulated as lines; told apart without colour, too.
+
+Dots lie over the lines, so that lines that fall together are both seen.
+"""
 
 
 def draw_experiment(experiment: Experiment) -> Picture:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fargsim.catalog.offers import offer_fault, windows_fault
+from fargsim.catalog.offers import memory_fault, offer_fault, windows_fault
 from fargsim.model.capacity import AutoScalingGroup, LaunchTemplate, warm_pool_fault
 from fargsim.model.group_options import StartInstanceRefresh, WarmPoolConfiguration
 from fargsim.model.group_verbs import (
@@ -16,7 +16,7 @@ from fargsim.model.group_verbs import (
     UpdateAutoScalingGroup,
 )
 from fargsim.policy.scaling_group import TERMINATION_POLICIES
-from fargsim.sim.errors import InstanceRefreshInProgress, ValidationError
+from fargsim.sim.errors import InstanceRefreshInProgress, ScalingActivityInProgress, ValidationError
 from fargsim.sim.group_scaling import GroupScaling
 from fargsim.sim.groups import AutoScalingGroupRun
 from fargsim.sim.instance_refresh import InstanceRefresh
@@ -66,15 +66,12 @@ class AutoScaling:
         mixed = spec.mixed_instances_policy
         for override in () if mixed is None else mixed.launch_template.overrides:
             self._offered(override.instance_type)
-        if spec.operating_system_family != "LINUX":
-            names = (
-                [template.instance_type]
-                if mixed is None
-                else [o.instance_type for o in mixed.launch_template.overrides]
-            )
-            fault = next(filter(None, map(windows_fault, names)), None)
-            if fault is not None:
-                raise ValidationError(f"operating_system_family: {fault}")
+        types = () if mixed is None else tuple(o.instance_type for o in mixed.launch_template.overrides)
+        for name in types or (template.instance_type,):
+            windows = None if spec.operating_system_family == "LINUX" else windows_fault(name)
+            if windows is not None:
+                raise ValidationError(f"operating_system_family: {windows}")
+            self._registers(name, spec)
         if mixed is not None and template.instance_market_options is not None:
             raise ValidationError(
                 "Incompatible launch template: InstanceMarketOptions does not go with MixedInstancesPolicy"
@@ -100,6 +97,13 @@ class AutoScaling:
         if fault is not None:
             raise ValidationError(fault)
 
+    def _registers(self, name: str, spec: AutoScalingGroup) -> None:
+        """Refuse a type whose agents cannot register with the memory that they are to keep for the instance."""
+        factor = self._kit.parameters.number("registered_memory_factor")
+        fault = memory_fault(name, spec.agent.ecs_reserved_memory_mib, factor)
+        if fault is not None:
+            raise ValidationError(f"agent.ECS_RESERVED_MEMORY: {fault}")
+
     @staticmethod
     def _check_warm_pool(spec: AutoScalingGroup, spot: bool, pool: WarmPoolConfiguration) -> None:
         fault = warm_pool_fault(spec, spot, pool)
@@ -123,11 +127,18 @@ class AutoScaling:
         if name not in self._registry.launch_templates:
             raise ValidationError(f"launch template '{name}' does not exist")
         self._offered(spec.launch_template_data.instance_type)
+        using = [
+            g
+            for g in self._registry.groups.values()
+            if g.asg_name is not None
+            and g.spec.template.launch_template_name == name
+            and g.spec.template.version in (None, "$Latest", "$Default")
+        ]
+        for group in using:
+            self._registers(spec.launch_template_data.instance_type, group.spec)
         self._registry.launch_templates[name] = spec.launch_template_data
-        for group in self._registry.groups.values():
-            used = group.spec.template
-            if used.launch_template_name == name and used.version in (None, "$Latest", "$Default"):
-                group.use_template(spec.launch_template_data)
+        for group in using:
+            group.use_template(spec.launch_template_data)
         return {"LaunchTemplateVersion": {"LaunchTemplateName": name}}
 
     def update_auto_scaling_group(self, **arguments: Any) -> dict[str, Any]:
@@ -228,12 +239,22 @@ class AutoScaling:
     def set_desired_capacity(
         self, *, AutoScalingGroupName: str, DesiredCapacity: int, HonorCooldown: bool = False
     ) -> dict[str, Any]:
-        """Change how many instances a group keeps."""
+        """Change how many instances a group keeps; with `HonorCooldown` not in its cooldown.
+
+        Source: Amazon EC2 Auto Scaling API Reference, API_SetDesiredCapacity.html; Amazon EC2 Auto Scaling User Guide,
+        ec2-auto-scaling-scaling-cooldowns.html (the cooldown begins when the activity has ended).
+        """
         group = self._registry.group(AutoScalingGroupName)
         if not group.minimum <= DesiredCapacity <= group.maximum:
             raise ValidationError(
                 f"New SetDesiredCapacity value {DesiredCapacity} is not between min value {group.minimum} "
                 f"and max value {group.maximum} for the AutoScalingGroup."
+            )
+        rest_us = group.cooldown_us()
+        if HonorCooldown and rest_us > 0:
+            raise ScalingActivityInProgress(
+                f"HonorCooldown: the group {group.name} is in a scaling activity or in its DefaultCooldown of "
+                f"{group.spec.default_cooldown} s, for {rest_us / US_PER_S:g} s yet at least."
             )
         group.set_desired(DesiredCapacity)
         return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from fargsim.catalog.instances import awsvpc_task_limit, instance_type, registered_memory_mib
 from fargsim.policy.alarms import AlarmState, evaluate
@@ -20,13 +21,14 @@ from fargsim.policy.managed_scaling import (
     scale_group,
 )
 from fargsim.policy.metric_data import Point
+from fargsim.policy.needs import TaskNeeds
 from fargsim.sim.alarm_run import metric_key
 from fargsim.sim.cloudwatch import MINUTE_US, CloudWatch
 from fargsim.sim.groups import AutoScalingGroupRun
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.metering import Metering
 from fargsim.sim.registry import Registry
-from fargsim.sim.state import ProviderRun
+from fargsim.sim.state import ProviderRun, TaskRun
 
 
 def shape_of(kit: Kit, group: AutoScalingGroupRun, name: str) -> InstanceShape:
@@ -39,6 +41,19 @@ def shape_of(kit: Kit, group: AutoScalingGroupRun, name: str) -> InstanceShape:
         awsvpc_task_limit(name, trunking=group.spec.awsvpc_trunking),
         facts.gpus,
     )
+
+
+def _groups(tasks: Iterable[TaskRun]) -> tuple[WaitingGroup, ...]:
+    """Group waiting tasks by what they ask of an instance's resources, whatever family they are of.
+
+    Tasks that need instances of their own (``distinctInstance``) do so within their task group.
+    """
+    found: dict[tuple[TaskNeeds, str | None], int] = {}
+    for task in tasks:
+        distinct = any(c.type == "distinctInstance" for c in task.spec.placement_constraints)
+        key = (task.revision.needs.resources, task.group if distinct else None)
+        found[key] = found.get(key, 0) + 1
+    return tuple(WaitingGroup(needs, number, group is not None) for (needs, group), number in found.items())
 
 
 class ManagedProvider:
@@ -72,15 +87,7 @@ class ManagedProvider:
     def minute(self) -> None:
         """Compute the metric, evaluate its alarms and set the group's capacity."""
         kit, provider, group = self._kit, self._provider, self._provider.group
-        waiting: dict[tuple[str, bool], int] = {}
-        needs = {}
-        for task in group.cluster.waiting.values():
-            if task.capacity_provider != provider.spec.name:
-                continue
-            distinct = any(c.type == "distinctInstance" for c in task.spec.placement_constraints)
-            key = (task.revision.name, distinct)
-            waiting[key] = waiting.get(key, 0) + 1
-            needs[key] = task.revision.needs
+        waiting = _groups(t for t in group.cluster.waiting.values() if t.capacity_provider == provider.spec.name)
         there = group.in_service
         booting = [i for i in there if i.registered_at is None]
         if not kit.parameters.flag("cas_count_booting"):
@@ -90,7 +97,7 @@ class ManagedProvider:
             empty=sum(1 for i in there if not i.busy),
             booting=len(booting),
             shapes=self._shapes,
-            waiting=tuple(WaitingGroup(needs[key], number, key[1]) for key, number in waiting.items()),
+            waiting=waiting,
         )
         metric = reservation(self._spec, view)
         provider.reservation = metric.percent

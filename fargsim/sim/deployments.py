@@ -20,6 +20,8 @@ Standing = Literal["pending", "undecided", "healthy", "unhealthy"]
 
 REVISION_KEYS = (
     "task_definition",
+    "launch_type",
+    "capacity_provider_strategy",
     "network_configuration",
     "platform_version",
     "load_balancers",

@@ -26,9 +26,10 @@ from fargsim.sim.errors import (
 )
 from fargsim.sim.images import images_of
 from fargsim.sim.managed_instances import managed_provider
+from fargsim.sim.provider_checks import check_group, check_home, check_providers
 from fargsim.sim.quota_checks import check_quota
 from fargsim.sim.registry import FARGATE_PROVIDERS, tail
-from fargsim.sim.service_checks import check_expressions, check_providers
+from fargsim.sim.service_checks import check_expressions
 from fargsim.sim.shapes import read
 from fargsim.sim.state import ClusterRun, ProviderRun, Revision
 
@@ -170,6 +171,7 @@ ClusterContainsCapacityProviderException
             group = self._registry.group(spec.asg.auto_scaling_group_arn)
             if group.provider is not None:
                 raise ClientException(f"The Auto Scaling group '{group.name}' has a capacity provider already.")
+            check_group(spec, group)
             provider = ProviderRun(spec, group)
             group.provider = provider
         self._registry.providers[spec.name] = provider
@@ -197,6 +199,7 @@ ClusterContainsCapacityProviderException
         for name in capacityProviders:
             if name not in FARGATE_PROVIDERS and name not in self._registry.providers:
                 raise InvalidParameterException(f"The specified capacity provider '{name}' was not found.")
+            check_home(self._registry, found.name, name)
         spec = {
             "clusterName": found.name,
             "capacityProviders": capacityProviders,

@@ -18,6 +18,7 @@ from fargsim.sim.errors import (
     ServiceNotActiveException,
 )
 from fargsim.sim.metering import ServiceMeter
+from fargsim.sim.provider_checks import fallen_back_to
 from fargsim.sim.quota_checks import check_desired_count, check_quota
 from fargsim.sim.registry import tail
 from fargsim.sim.service_checks import check_rebalancing, check_service, check_update
@@ -78,6 +79,8 @@ class ServiceVerbs(EcsVerbs):
             raise InvalidParameterException(
                 faults_of(fault, DeploymentConfiguration, "deploymentConfiguration")
             ) from None
+        if spec.capacity_provider_strategy is not None:
+            merged = merged.model_copy(update={"launch_type": fallen_back_to(service, spec)})
         revision = self._registry.revision(spec.task_definition) if spec.task_definition else service.revision
         check_service(self._registry, service.cluster, merged, revision)
         check_desired_count(self._kit, merged)

@@ -227,5 +227,9 @@ class InvalidTargetGroupPairException(AwsError):
     """CodeDeploy: target groups that the service is not behind."""
 
 
+class ScalingActivityInProgress(AwsError):
+    """EC2 Auto Scaling: the group is in the middle of a scaling activity, or in its cooldown."""
+
+
 class InstanceRefreshInProgress(AwsError):
     """EC2 Auto Scaling: the group has a refresh under way."""

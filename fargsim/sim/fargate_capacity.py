@@ -7,9 +7,11 @@ Developer Guide, service-event-messages-list.html; EventBridge names the reason 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 
 from fargsim.sim.kit import Kit
 
+ARCHITECTURES = ("X86_64", "ARM64")
 UNAVAILABLE = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
 
 
@@ -25,19 +27,23 @@ class FargateCapacity:
     def __init__(self, kit: Kit, back: Callable[[], None]) -> None:
         self._kit = kit
         self._back = back
-        self._out: dict[tuple[str, str], int] = {}
+        self._out: dict[tuple[str, str, str], int] = {}
 
-    def withdraw(self, zones: Iterable[str], options: Iterable[str], for_us: int) -> None:
-        """Let zones have no capacity for a while; one that is out for longer already stays so."""
+    def withdraw(
+        self,
+        zones: Iterable[str],
+        options: Iterable[str],
+        for_us: int,
+        architectures: Iterable[str] = ARCHITECTURES,
+    ) -> None:
+        """Let zones have no capacity for a while, for some processors; what is out for longer already stays so."""
         until = self._kit.now + for_us
-        options = tuple(options)
-        for zone in zones:
-            for option in options:
-                self._out[option, zone] = max(until, self._out.get((option, zone), 0))
+        for key in product(options, zones, architectures):
+            self._out[key] = max(until, self._out.get(key, 0))
         self._kit.at(until, self._back)
 
-    def open(self, option: str, zones: Sequence[str]) -> Sequence[str]:
-        """Return those of some zones that have capacity."""
+    def open(self, option: str, zones: Sequence[str], architecture: str) -> Sequence[str]:
+        """Return those of some zones that have capacity for a processor."""
         if not self._out:
             return zones
-        return [zone for zone in zones if self._out.get((option, zone), 0) <= self._kit.now]
+        return [zone for zone in zones if self._out.get((option, zone, architecture), 0) <= self._kit.now]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 
+from fargsim.sim.fargate_capacity import ARCHITECTURES
 from fargsim.sim.kit import US_PER_S
 from fargsim.sim.state import Stop, TaskRun
 from fargsim.sim.task_life import RECLAIMED, stop_task
@@ -36,7 +37,7 @@ class FargateSpot:
             if absent or parameters.number("spot_available_mean_h"):
                 self._kit.env.process(self._two_states(zone, absent))
             if parameters.number("spot_bursts_per_day"):
-                for architecture in ("X86_64", "ARM64"):
+                for architecture in ARCHITECTURES:
                     self._kit.env.process(self._bursts(zone, architecture))
 
     def _two_states(self, zone: str, absent: bool) -> Process:
@@ -62,7 +63,7 @@ class FargateSpot:
         mean_us = 24 * HOUR_US / kit.parameters.number("spot_bursts_per_day")
         while True:
             yield kit.env.timeout(round(float(draws.standard_exponential()) * mean_us))
-            self._registry.fargate.capacity.withdraw([zone], ["spot"], kit.us("spot_burst_outage_s"))
+            self._registry.fargate.capacity.withdraw([zone], ["spot"], kit.us("spot_burst_outage_s"), [architecture])
             for task in self._there((zone,), architecture):
                 if float(draws.random()) < share:
                     stop_task(kit, task, Stop("SpotInterruption", RECLAIMED, drain=False))
@@ -90,7 +91,9 @@ class FargateSpot:
         order = kit.streams["fault/fargate_spot_reclaim"].permutation(len(there))
         hit = sorted((there[n] for n in order[: fault.number(len(there))]), key=lambda t: t.number)
         if fault.no_capacity_for:
-            self._registry.fargate.capacity.withdraw(fault.zones or kit.zones, ["spot"], fault.no_capacity_for)
+            hit_there = ARCHITECTURES if fault.cpu_architecture is None else (fault.cpu_architecture,)
+            capacity = self._registry.fargate.capacity
+            capacity.withdraw(fault.zones or kit.zones, ["spot"], fault.no_capacity_for, hit_there)
         for task in hit:
             stop_task(kit, task, Stop("SpotInterruption", RECLAIMED, drain=False))
         return hit

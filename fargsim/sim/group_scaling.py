@@ -155,13 +155,14 @@ class GroupScaling:
                 yield METRIC, {"AutoScalingGroupName": group.name}, point
 
     def _used_us(self, task: TaskRun, start_us: int, end_us: int) -> float:
-        """Return the core-time of a task since the last minute: its requests' and its idle share."""
+        """Return the core-time of a task since the last minute: of its requests or its other work, and its idle share."""
         if task.started_at is None or task.last_status != "RUNNING":
             return 0.0
         idle = task.revision.behaviour.idle_cpu * (end_us - max(start_us, task.started_at))
-        busy = 0.0
+        busy = self._kit.work.use(task).busy_core_us
         for group, target in task.targets:
             if group.bridge is not None and target.slot is not None:
+                group.bridge.advance(end_us)
                 busy = group.bridge.plane.slot(target.slot).busy_core_us
                 break
         before, self._busy_us[task.task_id] = self._busy_us.get(task.task_id, 0.0), busy

@@ -77,6 +77,8 @@ class AutoScalingGroupRun:
         self._retrying = False
         self._rebalancing = False
         self._settling: dict[str, list[Callable[[], None]]] = {}
+        self._activity_at = -(1 << 62)
+        """When the last scaling activity ended."""
         self.warm_pool: WarmPool | None = None
         for _ in range(self.desired):
             self._launch(at_once=spec.registered)
@@ -124,6 +126,14 @@ class AutoScalingGroupRun:
         default = self.spec.default_instance_warmup
         known = [s for s in (stated_s, default) if s is not None and s >= 0]
         return (known[0] if known else self.spec.health_check_grace_period) * US_PER_S
+
+    def cooldown_us(self) -> int:
+        """Return how long the group's cooldown still lasts: at least all of it while an instance comes or goes."""
+        whole = self.spec.default_cooldown * US_PER_S
+        moving = any(i.in_service_at is None for i in self._serving.values()) or len(self.instances) > len(
+            self._serving
+        )
+        return whole if moving else max(0, self._activity_at + whole - self._kit.now)
 
     # sizes
 
@@ -236,15 +246,21 @@ class AutoScalingGroupRun:
         else:
             self._enter_service(instance)
         yield kit.env.timeout(self.registration_us())
-        if not instance.gone():
-            register(kit, instance)
+        self._register(instance)
 
-    def registration_us(self) -> int:
-        """Draw how long an instance takes from running to the registration of its agent."""
+    def _register(self, instance: InstanceRun) -> None:
+        """Let an agent register; one whose instance is on its way out takes no tasks where ECS manages draining."""
+        leaves = instance.instance_id not in self._serving and self.managed_draining
+        if not instance.gone() and not leaves:
+            register(self._kit, instance)
+
+    def registration_us(self, parameter: str = "running_to_registered_s") -> int:
+        """Draw how long an instance takes until its agent registers; a fixed time would keep step with the minutes of the metrics."""
         kit = self._kit
-        median = kit.parameters.number("running_to_registered_s")
+        median = kit.parameters.number(parameter)
         factor = kit.parameters.number("running_to_registered_p95_factor")
-        return lognormal_us(kit.streams[f"register/{self.name}"], median, median * factor)
+        name = "register" if parameter == "running_to_registered_s" else "register-warm"
+        return lognormal_us(kit.streams[f"{name}/{self.name}"], median, median * factor)
 
     def _held(self, instance: InstanceRun) -> Process:
         """Hold an instance until its hooks let it go into service; one that is abandoned is terminated and replaced."""
@@ -275,9 +291,8 @@ class AutoScalingGroupRun:
         else:
             self._enter_service(instance)
         # ECS_WARM_POOLS_CHECK: the agent registers once the instance is in service
-        yield kit.env.timeout(kit.us("warm_to_registered_s"))
-        if not instance.gone():
-            register(kit, instance)
+        yield kit.env.timeout(self.registration_us("warm_to_registered_s"))
+        self._register(instance)
 
     def _enter_service(self, instance: InstanceRun) -> None:
         kit = self._kit
@@ -288,6 +303,8 @@ class AutoScalingGroupRun:
         lifetime = self.spec.max_instance_lifetime
         if lifetime:
             kit.at(instance.launched_at + lifetime * US_PER_S, lambda: self.replace(instance, "maximum lifetime"))
+        if not instance.there_before:
+            self._activity_at = kit.now
         self._settled(instance)
         if not instance.there_before:
             self._rebalance()
@@ -398,7 +415,7 @@ class AutoScalingGroupRun:
         leave_cluster(instance)
         kill_tasks(self._kit, instance, "TerminationNotice" if instance.interrupted_at is None else "SpotInterruption")
         self._out_of_service(instance)
-        instance.terminated_at = self._kit.now
+        instance.terminated_at = self._activity_at = self._kit.now
         instance.status = "INACTIVE"
         instance.lifecycle_state = "Terminated"
         self.instances.pop(instance.instance_id, None)

@@ -177,6 +177,31 @@ class InstanceRun:
         return self._freed
 
 
+def attributes_of(
+    kit: Kit, group: AutoScalingGroupRun, type_name: str, architecture: str, zone: str, trunk_id: str = ""
+) -> dict[str, str]:
+    """Return the attributes that an instance of a group registers with, capabilities included."""
+    subnets = kit.surroundings.network.subnets
+    agent = group.spec.agent
+    attributes = {
+        "ecs.instance-type": type_name,
+        "ecs.os-type": "linux" if group.spec.operating_system_family == "LINUX" else "windows",
+        "ecs.os-family": group.spec.operating_system_family,
+        "ecs.cpu-architecture": architecture,
+        "ecs.subnet-id": next((s for s in group.spec.subnets if subnets[s].spec.availability_zone == zone), ""),
+        "ecs.ami-id": group.template.image_id or "",
+        "ecs.vpc-id": kit.surroundings.network.vpc_id,
+        "ecs.awsvpc-trunk-id": trunk_id,
+        GROUP_ATTRIBUTE: group.name,
+    } | agent.ecs_instance_attributes
+    capabilities = registered(
+        agent.ecs_available_logging_drivers,
+        task_eni=agent.ecs_enable_task_eni,
+        task_role=agent.ecs_enable_task_iam_role,
+    )
+    return {k: v for k, v in attributes.items() if v} | dict.fromkeys(capabilities, "")
+
+
 def register(kit: Kit, instance: InstanceRun) -> None:
     """Let an instance's agent register with its cluster: from now on it takes tasks."""
     group, cluster = instance.group, instance.cluster
@@ -189,26 +214,6 @@ def register(kit: Kit, instance: InstanceRun) -> None:
         return
     instance.registered_at = kit.now
     instance.status = "ACTIVE"
-    subnets = kit.surroundings.network.subnets
-    attributes = {
-        "ecs.instance-type": instance.instance_type,
-        "ecs.os-type": "linux" if instance.operating_system_family == "LINUX" else "windows",
-        "ecs.os-family": instance.operating_system_family,
-        "ecs.cpu-architecture": instance.architecture,
-        "ecs.subnet-id": next(
-            (s for s in group.spec.subnets if subnets[s].spec.availability_zone == instance.zone), ""
-        ),
-        "ecs.ami-id": group.template.image_id or "",
-        "ecs.vpc-id": kit.surroundings.network.vpc_id,
-        "ecs.awsvpc-trunk-id": instance.trunk_id,
-        GROUP_ATTRIBUTE: group.name,
-    } | group.spec.agent.ecs_instance_attributes
-    agent = group.spec.agent
-    capabilities = registered(
-        agent.ecs_available_logging_drivers,
-        task_eni=agent.ecs_enable_task_eni,
-        task_role=agent.ecs_enable_task_iam_role,
-    )
     instance.row = cluster.fleet.register(
         instance.instance_id,
         cpu_units=instance.cpu_units,
@@ -216,9 +221,11 @@ def register(kit: Kit, instance: InstanceRun) -> None:
         zone=instance.zone,
         enis=instance.task_enis,
         gpus=instance.gpus,
-        attributes={k: v for k, v in attributes.items() if v} | dict.fromkeys(capabilities, ""),
+        attributes=attributes_of(
+            kit, group, instance.instance_type, instance.architecture, instance.zone, instance.trunk_id or ""
+        ),
         registered_at_us=instance.registered_at,
-        reserved_ports=agent.reserved_ports,
+        reserved_ports=group.spec.agent.reserved_ports,
     )
     cluster.instances_by_row[instance.row] = instance
     cluster.registered_cpu_units += instance.cpu_units

@@ -14,11 +14,12 @@ from fargsim.sim.api_rates import ApiRates
 from fargsim.sim.choosing import Chooser, by_provider
 from fargsim.sim.errors import ClientException, ThrottlingException
 from fargsim.sim.fargate_capacity import UNAVAILABLE
+from fargsim.sim.hopeless import Hopeless
 from fargsim.sim.overrides import Overrides
 from fargsim.sim.placement_records import PlacementRecords, counted
 from fargsim.sim.placing import Placer
 from fargsim.sim.records import record_state
-from fargsim.sim.refusal import Refusal
+from fargsim.sim.refusal import Refusal, RefusedShares
 from fargsim.sim.registry import FARGATE_PROVIDERS, Registry
 from fargsim.sim.state import ClusterRun, Revision, Stop, TaskRun
 from fargsim.sim.task_life import live, stop_task
@@ -50,6 +51,7 @@ class Launcher:
         self._records = PlacementRecords(registry.kit, registry.record.placements == "full")
         self.placer = Placer(registry, self._records)
         self._chooser = Chooser(registry.kit, self._records)
+        self._hopeless = Hopeless(registry.kit)
         self.rates = ApiRates(registry.kit)
         self.overrides = Overrides()
         self.calls: dict[tuple[str, str], Call] = {}
@@ -73,9 +75,22 @@ class Launcher:
     # starting
 
     def launch_for_service(
-        self, service: ServiceRun, deployment: DeploymentRun, settled: bool = False, where: Where = ANYWHERE
+        self,
+        service: ServiceRun,
+        deployment: DeploymentRun,
+        settled: bool = False,
+        where: Where = ANYWHERE,
+        refused: RefusedShares | None = None,
     ) -> TaskRun | Refusal:
-        """Start one task of a service's deployment, or say why not; `settled`: let it be there already, whatever the launch rate."""
+        """Start one task of a service's deployment, or say why not.
+
+        Parameters
+        ----------
+        settled
+            Let it be there already, whatever the launch rate.
+        refused
+            What has been refused in this look.
+        """
         role = None if settled else self._kit.surroundings.role_fault(deployment.revision.definition)
         if role is not None:
             return Refusal(
@@ -89,8 +104,11 @@ class Launcher:
         if items:
             counts = by_provider(items, deployment.standing)
             named = [n for n, item in enumerate(items) if item.capacity_provider == where.provider]
-            share = (items, counts, named[0] if named else next_provider(items, counts))
-        return self._launch(
+            share = (items, counts, named[0]) if named else _next_share(items, counts, refused)
+        known = _refused_before(share, refused)
+        if known is not None:
+            return known
+        outcome = self._launch(
             service.cluster,
             deployment.spec,
             deployment.revision,
@@ -101,6 +119,7 @@ class Launcher:
             settled,
             where,
         )
+        return _noted(outcome, share, refused)
 
     def run_task(self, cluster: ClusterRun, spec: RunTask, revision: Revision) -> Iterator[TaskRun | Refusal]:
         """Start the standalone tasks of one call.
@@ -115,12 +134,10 @@ class Launcher:
         group = spec.group or f"family:{revision.definition.family}"
         items = self.strategy(cluster, spec)
         started: list[TaskRun] = []
+        refused = RefusedShares()
         for number in range(spec.count):
-            share = None
-            if items:
-                counts = by_provider(items, started)
-                share = (items, counts, next_provider(items, counts))
-            outcome = self._launch(cluster, spec, revision, group, share, None, None)
+            share = _next_share(items, by_provider(items, started), refused) if items else None
+            outcome = _noted(self._launch(cluster, spec, revision, group, share, None, None), share, refused)
             if isinstance(outcome, Refusal) and outcome.reason == "THROTTLED" and number == 0:
                 raise ThrottlingException(
                     "Capacity is unavailable at this time: the rate of task launches is exceeded."
@@ -184,7 +201,7 @@ class Launcher:
                 refusal = Refusal(limit, UNABLE + LIMITS[limit], detail=LIMITS[limit])
             elif not self.placer.fargate_zones(spec):
                 refusal = Refusal("INTERNAL", UNABLE + INTERNAL, detail=INTERNAL)
-            elif not self.placer.zones(spec, option, where.zone):
+            elif not self.placer.zones(spec, option, revision.definition.cpu_architecture, where.zone):
                 refusal = Refusal(UNAVAILABLE, f"{UNABLE}{UNAVAILABLE}.", detail="RESOURCE:FARGATE")
             said = account.said(option, tokens, units, limit) if full else []
             if refusal is not None:
@@ -268,9 +285,10 @@ class Launcher:
         cluster.waiting[task.task_id] = task
         self._begin(task)
         assert task.capacity_provider is not None
-        provide = self._registry.providers[task.capacity_provider].on_wait
-        if provide is not None:
-            provide()
+        provider = self._registry.providers[task.capacity_provider]
+        self._hopeless.look(task, provider)
+        if provider.on_wait is not None:
+            provider.on_wait()
         self._kit.at(self._kit.now + self._patience_us(task), lambda: self._give_up(task))
         return task
 
@@ -284,7 +302,9 @@ class Launcher:
     def _give_up(self, task: TaskRun) -> None:
         if task.cluster.waiting.pop(task.task_id, None) is None:
             return
-        stop_task(self._kit, task, Stop("TaskFailedToStart", "TaskFailedToStart: EMPTY CAPACITY PROVIDER"))
+        assert task.capacity_provider is not None
+        why = self.placer.why_never(task, self._registry.providers[task.capacity_provider])
+        stop_task(self._kit, task, Stop("TaskFailedToStart", f"TaskFailedToStart: {why}"))
 
     def retry_waiting(self, cluster: ClusterRun) -> None:
         """Place the waiting tasks that fit now, in order of arrival; equal tasks that did not fit are not tried again."""
@@ -329,3 +349,27 @@ class Launcher:
             )
             for task, number in zip(tasks, on_its_instance, strict=True)
         )
+
+
+def _next_share(
+    items: tuple[CapacityProviderStrategyItem, ...], counts: list[int], refused: RefusedShares | None
+) -> Share:
+    """Return which provider gets the next task, with what has been refused counted as if it were there."""
+    number = {} if refused is None else refused.number
+    there = [n + number.get(item.capacity_provider, 0) for n, item in zip(counts, items, strict=True)]
+    return items, counts, next_provider(items, there)
+
+
+def _refused_before(share: Share | None, refused: RefusedShares | None) -> Refusal | None:
+    """Return what a provider has said already at this instant, so that it is not asked again."""
+    if share is None or refused is None or len(share[0]) < 2:
+        return None
+    provider = share[0][share[2]].capacity_provider
+    known = refused.why.get(provider)
+    return None if known is None else refused.note(provider, known)
+
+
+def _noted(outcome: TaskRun | Refusal, share: Share | None, refused: RefusedShares | None) -> TaskRun | Refusal:
+    if isinstance(outcome, Refusal) and share is not None and refused is not None:
+        return refused.note(share[0][share[2]].capacity_provider, outcome)
+    return outcome

@@ -6,11 +6,13 @@ managed-instances-infrastructure-optimization.html, managed-instances-patching.h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fargsim.catalog.instances import InstanceType, awsvpc_task_limit, instance_types, registered_memory_mib
-from fargsim.catalog.offers import offer_fault
+from fargsim.catalog.instances import awsvpc_task_limit, instance_types, registered_memory_mib
+from fargsim.catalog.offers import meets, offer_fault, requirement_faults
 from fargsim.catalog.prices import ec2_regions
+from fargsim.model.base import Issue
 from fargsim.model.capacity import (
     AutoScalingGroup,
     BlockDeviceMapping,
@@ -20,10 +22,11 @@ from fargsim.model.capacity import (
     LaunchTemplateData,
 )
 from fargsim.model.group_options import LaunchTemplateSpecification
-from fargsim.model.managed_instances import InstanceRequirements, ManagedInstancesProvider
+from fargsim.model.managed_instances import ManagedInstancesProvider
 from fargsim.model.quantity import US_PER_S
 from fargsim.policy.managed_instances import (
     SPREAD,
+    May,
     Offer,
     Room,
     choose_type,
@@ -34,12 +37,13 @@ from fargsim.policy.managed_instances import (
 )
 from fargsim.policy.managed_scaling import InstanceShape
 from fargsim.policy.mixed_instances import Market
-from fargsim.policy.needs import TaskNeeds
+from fargsim.policy.views import HostPort
 from fargsim.sim.ec2_capacity import Ec2Capacity
 from fargsim.sim.errors import InvalidParameterException
 from fargsim.sim.groups import AutoScalingGroupRun
 from fargsim.sim.instances import InstanceRun
 from fargsim.sim.kit import Kit
+from fargsim.sim.managed_eligible import Eligible, asks
 from fargsim.sim.mixed_instances import pool_of
 from fargsim.sim.registry import Registry
 from fargsim.sim.state import ProviderRun
@@ -49,29 +53,6 @@ if TYPE_CHECKING:
 
 DAY_US = 86_400 * US_PER_S
 NO_LIMIT = 1_000_000
-
-
-def _admits(facts: InstanceType, requirements: InstanceRequirements | None) -> bool:
-    """Whether a type meets the requirements of a launch template; without any, neither burstable nor bare metal nor GPU types do."""
-    if requirements is None:
-        return not (facts.burstable or facts.bare_metal or facts.gpus or facts.neuron_devices)
-    rules = ((requirements.burstable_performance, facts.burstable), (requirements.bare_metal, facts.bare_metal))
-    named = bool(requirements.allowed_instance_types)
-    if any(rule == "required" and not is_so for rule, is_so in rules):
-        return False
-    if not named and any(rule == "excluded" and is_so for rule, is_so in rules):
-        return False
-    accelerators = requirements.accelerator_count
-    if accelerators is None:
-        gpus_fit = named or not (facts.gpus or facts.neuron_devices)
-    else:
-        gpus_fit = accelerators.holds(facts.gpus + facts.neuron_devices)
-    return (
-        gpus_fit
-        and requirements.v_cpu_count.holds(facts.vcpu)
-        and requirements.memory_mi_b.holds(facts.memory_mib)
-        and requirements.names(facts.name)
-    )
 
 
 class ManagedInstances(AutoScalingGroupRun):
@@ -91,8 +72,9 @@ class ManagedInstances(AutoScalingGroupRun):
         self._provider_name = name
         self._market: Market = "spot" if wanted.capacity_option_type == "SPOT" else "on-demand"
         self._offers = self._find_offers(kit, settings, self._market)
-        if not self._offers:
-            raise InvalidParameterException(f"instanceRequirements: no instance type of {kit.region} meets them.")
+        for issue in requirement_faults(wanted.instance_requirements, kit.region):
+            where = Issue(("instanceRequirements", *issue.path), "").dotted()
+            raise InvalidParameterException(f"{where}: {issue.message}.")
         volume = BlockDeviceMapping(ebs=Ebs(volume_size=wanted.storage_configuration.storage_size_gi_b))
         template = LaunchTemplateData(
             instance_type=self._offers[0].name,
@@ -112,6 +94,7 @@ class ManagedInstances(AutoScalingGroupRun):
         super().__init__(kit, spec, template, cluster, zones, capacity)
         self._armed = False
         self._quiet_from = 0
+        self._eligible = Eligible(kit, self, self._offers)
         cluster.on_capacity.append(self._changed)
 
     @staticmethod
@@ -129,7 +112,7 @@ class ManagedInstances(AutoScalingGroupRun):
                 pool_of(name, 0, market, kit.region).price_usd if known else float(facts.vcpu),
             )
             for name, facts in instance_types().items()
-            if _admits(facts, requirements) and offer_fault(name, kit.region) is None
+            if meets(facts, requirements) and offer_fault(name, kit.region) is None
         ]
 
     @property
@@ -183,13 +166,15 @@ class ManagedInstances(AutoScalingGroupRun):
                 for t in self._waiting()
                 if (t.revision.definition.cpu_architecture == "ARM64") == (architecture == "arm64")
             ]
-            booting = [
-                room_of(self._shape(i))
-                for i in self._serving.values()
-                if i.registered_at is None and i.architecture == architecture
-            ]
-            over = fill(booting, [t.revision.needs for t in tasks])
+            booting = [i for i in self._serving.values() if i.registered_at is None and i.architecture == architecture]
+            may = self._may(tasks, booting)
+            over = fill([room_of(self._shape(i)) for i in booting], [asks(t) for t in tasks], may)
             self._launch_for([tasks[n] for n in over], architecture)
+
+    def _may(self, tasks: Sequence[TaskRun], instances: Sequence[InstanceRun]) -> May:
+        """Return whether a task may go to an instance, both by index, by its constraints."""
+        places = [(i.instance_type, i.zone) for i in instances]
+        return lambda task, instance: places[instance] in self._eligible.of(tasks[task])
 
     def _shape(self, instance: InstanceRun) -> InstanceShape:
         return InstanceShape(instance.cpu_units, instance.memory_mib, instance.task_enis, instance.gpus)
@@ -199,15 +184,19 @@ class ManagedInstances(AutoScalingGroupRun):
             zones = self._zones_for(tasks[0])
             zone = min(zones, key=lambda z: (self._zone_counts[z], self.zones.index(z)), default=None)
             if zone is None:
-                return
+                tasks = tasks[1:]  # no type that it may run on can be had anywhere now
+                continue
             there = sum(1 for z in zones if self._zone_counts[z])
             batch = tasks[: next_batch(len(tasks), len(zones), there)]
+            first = self._eligible.of(tasks[0])
             offers = [
                 o
                 for o in self._offers
-                if o.architecture == architecture and self.capacity.open(self._market, o.name, zone)
+                if o.architecture == architecture
+                and (o.name, zone) in first
+                and self.capacity.open(self._market, o.name, zone)
             ]
-            found = choose_type(offers, [t.revision.needs for t in batch])
+            found = choose_type(offers, [asks(t) for t in batch], self._on_offer(batch, offers, zone))
             if found is None:
                 tasks = tasks[1:]  # nothing holds it: it stays PROVISIONING
                 continue
@@ -218,16 +207,15 @@ class ManagedInstances(AutoScalingGroupRun):
             served = {batch[n].task_id for n in held}
             tasks = [t for t in tasks if t.task_id not in served]
 
+    def _on_offer(self, tasks: Sequence[TaskRun], offers: Sequence[Offer], zone: str) -> May:
+        return lambda task, offer: (offers[offer].name, zone) in self._eligible.of(tasks[task])
+
     def _zones_for(self, task: TaskRun) -> list[str]:
-        network = task.spec.network_configuration
-        mine = None if network is None else set(network.awsvpc_configuration.subnets)
-        known = self._kit.surroundings.network.subnets
-        allowed = None if mine is None else {known[s].spec.availability_zone for s in mine if s in known}
+        places = self._eligible.of(task)
         return [
             z
             for z in self.zones
-            if (allowed is None or z in allowed)
-            and any(self.capacity.open(self._market, o.name, z) for o in self._offers)
+            if any((o.name, z) in places and self.capacity.open(self._market, o.name, z) for o in self._offers)
         ]
 
     def _enter_service(self, instance: InstanceRun) -> None:
@@ -290,19 +278,32 @@ class ManagedInstances(AutoScalingGroupRun):
                     int(view.free_memory_mib[row]),
                     int(view.free_enis[row]),
                     int(view.free_gpus[row]),
+                    frozenset(self.cluster.fleet.ports_of(row)) | _groups_alone(instance),
                 )
             )
             tasks.append(_movable(instance))
-        chosen = underutilised(tasks, rooms)
+        places = [(i.instance_type, i.zone) for i in there]
+        chosen = underutilised(
+            [[asks(t) for t in mine] for mine in tasks],
+            rooms,
+            lambda n, task, other: places[other] in self._eligible.of(tasks[n][task]),
+        )
         if chosen is not None:
             there[chosen].status_reason = "underutilised"
             self.take_away(there[chosen])
 
 
-def _movable(instance: InstanceRun) -> list[TaskNeeds]:
-    """Return the needs of an instance's tasks; none where a standalone task keeps it as it is."""
+def _movable(instance: InstanceRun) -> list[TaskRun]:
+    """Return the tasks of an instance; none where a standalone task keeps it as it is."""
     tasks = [t for t in instance.tasks.values() if not t.daemon]
-    return [] if any(t.service is None for t in tasks) else [t.revision.needs for t in tasks]
+    return [] if any(t.service is None for t in tasks) else tasks
+
+
+def _groups_alone(instance: InstanceRun) -> frozenset[HostPort]:
+    """Return what tasks on an instance take of it that want instances of their own."""
+    return frozenset(
+        p for t in instance.tasks.values() for p in asks(t).host_ports if p not in t.revision.needs.host_ports
+    )
 
 
 def managed_provider(registry: Registry, spec: CapacityProvider, settings: ManagedInstancesProvider) -> ProviderRun:

@@ -8,12 +8,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from fargsim.model.placement import PlacementConstraint, PlacementStrategy
 from fargsim.model.service import CreateService, RunTask
 from fargsim.model.taskdef import MemberOf
 from fargsim.policy.explain import explain_row
 from fargsim.policy.needs import needs_of
-from fargsim.policy.placement import NoPlacement, Place, PlacementPlan, compile_placement, place, service_event
+from fargsim.policy.placement import (
+    NoPlacement,
+    Place,
+    PlacementPlan,
+    compile_placement,
+    place,
+    service_event,
+    why_not,
+)
 from fargsim.policy.strategies import MANAGED_INSTANCES
 from fargsim.policy.victims import fargate_zone
 from fargsim.sim.groups import GROUP_ATTRIBUTE
@@ -45,14 +55,17 @@ class Placer:
         """Return the zones of a request's subnets that have Fargate at all, whether there is capacity or not."""
         return self._registry.fargate_zones(spec.network_configuration)
 
-    def zones(self, spec: CreateService | RunTask, option: str, only: str | None = None) -> Sequence[str]:
+    def zones(
+        self, spec: CreateService | RunTask, option: str, architecture: str, only: str | None = None
+    ) -> Sequence[str]:
         """Return the zones of a request's subnets, or the only one that is wanted, as far as they have Fargate capacity."""
         zones = self.fargate_zones(spec) if only is None else (only,)
-        return self._registry.fargate.capacity.open(option, zones)
+        return self._registry.fargate.capacity.open(option, zones, architecture)
 
     def to_zone(self, task: TaskRun, wanted: str | None = None) -> None:
         """Choose the zone with the fewest tasks of the group and provider; a standalone task takes any zone with capacity."""
-        zones = self.zones(task.spec, self._registry.fargate.option(task.capacity_provider))
+        architecture = task.revision.definition.cpu_architecture
+        zones = self.zones(task.spec, self._registry.fargate.option(task.capacity_provider), architecture)
         counts: list[int] | None = None
         if wanted is not None:
             zones = (wanted,)
@@ -91,6 +104,22 @@ class Placer:
             waits = provider is not None and provider.managed
             self._records.instances(task, plan, group, draw, kind, created=waits)
         return place(plan, fleet.view(), group, draw)
+
+    def why_never(self, task: TaskRun, provider: ProviderRun) -> str:
+        """Say why a task has waited for an instance of a provider in vain, in the words of ``stoppedReason``.
+
+        Source: Amazon ECS Developer Guide, api_failures_messages.html (``TaskFailedToStart``).
+        """
+        mine = [row for row, i in task.cluster.instances_by_row.items() if i.group is provider.group]
+        if not mine:
+            return "EMPTY CAPACITY PROVIDER"
+        fleet = task.cluster.fleet
+        view = fleet.view()
+        among = np.zeros(view.size, dtype=np.bool_)
+        among[mine] = True
+        plan = self.plan(task, provider)
+        closest = why_not(plan, view, fleet.group(task.group, plan.spread_over), among).closest_reason
+        return "NO ACTIVE INSTANCES" if closest is None else closest.rstrip(".")
 
     def cannot(self, task: TaskRun, row: int) -> str | None:
         """Say why a task cannot go to an instance that was chosen for it, whatever constraints say; None where it can."""

@@ -293,7 +293,8 @@ class Rebalancer:
         if self._fargate:
             account = self._registry.fargate
             option = account.option(where.provider)
-            return bool(account.capacity.open(option, [where.zone]))
+            architecture = service.revision.definition.cpu_architecture
+            return bool(account.capacity.open(option, [where.zone], architecture))
         fleet = service.cluster.fleet
         plan = service.actions.plan(service.revision, where.zone)
         return isinstance(place(plan, fleet.view(), fleet.group(service.group_name, plan.spread_over)), Place)

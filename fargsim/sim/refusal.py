@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +25,20 @@ class Refusal:
     detail: str = ""
     arn: str = ""
     passes: bool = False
+
+
+@dataclass(slots=True)
+class RefusedShares:
+    """What the providers of a strategy have refused in one look of a service, or in one call of RunTask.
+
+    What one refuses is its share still: the others get theirs and no more, so that on demand is never a substitute for Spot
+    (github.com/aws/containers-roadmap/issues/852).
+    """
+
+    why: dict[str, Refusal] = field(default_factory=dict)
+    number: dict[str, int] = field(default_factory=dict)
+
+    def note(self, provider: str, refusal: Refusal) -> Refusal:
+        """Count a task that a provider has refused."""
+        self.number[provider] = self.number.get(provider, 0) + 1
+        return self.why.setdefault(provider, refusal)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fargsim.model.behaviour import Behaviour
 from fargsim.model.capacity import LaunchTemplateData
 from fargsim.model.lifecycle import HookAnswer
+from fargsim.model.placement import FARGATE_PROVIDERS as FARGATE_PROVIDERS
 from fargsim.model.scenario import Record
 from fargsim.model.service import NetworkConfiguration
 from fargsim.sim.account import FargateAccount
@@ -34,8 +35,6 @@ from fargsim.sim.targets import LoadBalancerRun, TargetGroupRun
 if TYPE_CHECKING:
     from fargsim.sim.deployment_watch import AlarmSource
     from fargsim.sim.service_scheduler import ServiceRun
-
-FARGATE_PROVIDERS = ("FARGATE", "FARGATE_SPOT")
 
 
 def tail(name_or_arn: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fargsim.sim.account import Window
 from fargsim.sim.kit import Kit
 from fargsim.sim.launch_throttle import LaunchThrottle, PlacementRetry
-from fargsim.sim.refusal import Refusal
+from fargsim.sim.refusal import Refusal, RefusedShares
 from fargsim.sim.state import Revision, Stop, TaskRun
 from fargsim.sim.task_life import stop_task
 from fargsim.sim.where import ANYWHERE, Where
@@ -54,13 +54,18 @@ class ServiceActions:
         now, service, watch = self._kit.now, self._service, deployment.watch
         started: list[TaskRun] = []
         self.refused = False
+        refused = RefusedShares()
+        others = len(self._launcher.strategy(service.cluster, deployment.spec)) > 1
         if deployment.rollout_state == "FAILED" or (watch is not None and watch.verdict is not None):
             return started
         for turn in range(number):
             where = places[turn] if places else ANYWHERE
-            outcome = self._launcher.launch_for_service(service, deployment, where=where)
+            said = len(refused.why)
+            outcome = self._launcher.launch_for_service(service, deployment, where=where, refused=refused)
             if not isinstance(outcome, TaskRun):
                 self.refused = True
+                if others and len(refused.why) == said:
+                    continue  # its provider has refused another one at this instant
                 wait = self._kit.us("scheduler_tick_s")
                 if outcome.passes:
                     service.events.throttled()
@@ -71,11 +76,14 @@ class ServiceActions:
                     if watch is not None:
                         watch.saw("never_ran")
                 service.attend(now + wait)
+                if others and where is ANYWHERE:
+                    continue  # the other providers of the strategy still get their shares
                 break
-            self.placement.found()
+            if not self.refused:
+                self.placement.found()
             service.tasks[outcome.task_id] = outcome
             deployment.put(outcome, "pending")
-            if not started:
+            if not started and not self.refused:
                 service.events.solved()  # before the next one may be refused
             started.append(outcome)
         self._window.take(now, len(started))

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from fargsim.catalog.platforms import platform_fault, platform_unknown, spot_fault
 from fargsim.model.base import Issue
-from fargsim.model.capacity import Cluster
 from fargsim.model.deployment_rules import bounds_faults
-from fargsim.model.placement import CapacityProviderStrategyItem, PlacementConstraint
+from fargsim.model.placement import PlacementConstraint
 from fargsim.model.service import CreateService, RunTask, UpdateService, daemon_faults
 from fargsim.model.shift_rules import shift_faults, shifts
 from fargsim.model.taskdef import MemberOf, TaskDefinition
@@ -22,6 +21,7 @@ from fargsim.sim.errors import (
     PlatformTaskDefinitionIncompatibilityException,
     PlatformUnknownException,
 )
+from fargsim.sim.provider_checks import check_forced, check_providers
 from fargsim.sim.registry import FARGATE_PROVIDERS, Registry
 from fargsim.sim.state import ClusterRun, Revision
 from fargsim.sim.traffic_shift import routes_of
@@ -42,37 +42,6 @@ def uses_fargate(cluster: ClusterRun, spec: CreateService | RunTask) -> bool:
         return spec.launch_type == "FARGATE"
     strategy = spec.capacity_provider_strategy or cluster.spec.default_capacity_provider_strategy
     return bool(strategy) and all(item.capacity_provider in FARGATE_PROVIDERS for item in strategy)
-
-
-def check_providers(registry: Registry, cluster: Cluster, items: tuple[CapacityProviderStrategyItem, ...]) -> None:
-    """Check that a strategy names only providers that exist and are associated with the cluster.
-
-    Source: Amazon ECS API Reference, API_CapacityProviderStrategyItem.html.
-
-    Raises
-    ------
-    InvalidParameterException
-        Where it does not.
-    """
-    kinds = {
-        registry.providers[i.capacity_provider].on_wait is None
-        for i in items
-        if i.capacity_provider in registry.providers
-    }
-    if len(kinds) > 1:
-        raise InvalidParameterException(
-            "A capacity provider strategy cannot mix Managed Instances providers with Auto Scaling group providers."
-        )
-    for item in items:
-        name = item.capacity_provider
-        if name not in FARGATE_PROVIDERS and name not in registry.providers:
-            raise InvalidParameterException(f"The specified capacity provider '{name}' was not found.")
-        if name not in cluster.associated:
-            raise InvalidParameterException(
-                "The specified capacity provider strategy cannot contain a capacity provider that is not associated with the "
-                f"cluster. Associate the capacity provider with the cluster and try again: {name} is not among "
-                f"{', '.join(cluster.associated)} of cluster {cluster.cluster_name}."
-            )
 
 
 def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService | RunTask, revision: Revision) -> None:
@@ -118,11 +87,6 @@ def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService |
     check_providers(registry, cluster.spec, spec.capacity_provider_strategy)
     strategy = () if spec.launch_type is not None else spec.capacity_provider_strategy
     strategy = strategy or (() if spec.launch_type is not None else cluster.spec.default_capacity_provider_strategy)
-    windows = definition.operating_system_family != "LINUX"
-    for item in strategy:
-        fault = spot_fault(item.capacity_provider, windows=windows)
-        if fault is not None:
-            raise InvalidParameterException(f"capacityProviderStrategy: {fault}, but {revision.name} is one.")
     known = [registry.providers.get(item.capacity_provider) for item in strategy]
     mode = definition.effective_network_mode
     managed = any(p is not None and p.on_wait is not None for p in known)
@@ -135,6 +99,11 @@ def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService |
         raise InvalidParameterException(
             f"Managed Instances run tasks with networkMode {' or '.join(MANAGED_MODES)}, but {revision.name} has {mode}."
         )
+    on_spot = any(item.capacity_provider == "FARGATE_SPOT" for item in strategy)
+    system, architecture = definition.operating_system_family, definition.cpu_architecture
+    fault = spot_fault(system, architecture, spec.platform_version) if on_spot else None
+    if fault is not None:
+        raise InvalidParameterException(f"capacityProviderStrategy: {fault}.")
     number = len(spec.placement_constraints) + len(definition.placement_constraints)
     if number > CONSTRAINTS_MAX:
         raise InvalidParameterException(
@@ -214,7 +183,7 @@ CODE_DEPLOYED = {
 
 
 def check_update(service: ServiceRun, spec: UpdateService) -> None:
-    """Check what UpdateService cannot change of a service that CodeDeploy deploys.
+    """Check what UpdateService cannot change: a strategy without force, and much of a service that CodeDeploy deploys.
 
     Source: Amazon ECS API Reference, API_UpdateService.html.
 
@@ -225,6 +194,7 @@ def check_update(service: ServiceRun, spec: UpdateService) -> None:
     """
     if spec.deployment_controller is not None and service.deploying:
         raise InvalidParameterException("deploymentController cannot be changed while a deployment is in progress.")
+    check_forced(service, spec)
     if service.spec.deployment_controller.type != "CODE_DEPLOY":
         return
     tail = "on services with a CODE_DEPLOY deployment controller. Use AWS CodeDeploy to trigger a new deployment."

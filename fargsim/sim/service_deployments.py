@@ -178,6 +178,8 @@ class Rollouts:
         asked = service.spec
         restored = {key: getattr(target.spec, key) for key in (*REVISION_KEYS, *LAUNCH_KEYS)}
         service.spec = asked.model_copy(update=restored)
+        if service.actions.on_fargate:  # rules of placement that came with a move to EC2 say nothing there
+            service.spec = service.spec.model_copy(update={"placement_strategy": (), "placement_constraints": ()})
         deployment = self._begin(target, failed)
         deployment.rollout_reason = (
             f"ECS deployment circuit breaker: rolling back to deploymentId {deployment.deployment_id}."

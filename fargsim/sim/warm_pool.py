@@ -42,17 +42,24 @@ class WarmPool:
         group = self._group
         size = self.spec.size(group.desired, group.maximum)
         while len(self.instances) < size:
-            self._prepare()
+            if not self._prepare():
+                break  # the group looks again when capacity is back
         while len(self.instances) > size:
             self._drop(list(self.instances.values())[-1])
 
-    def _prepare(self) -> None:
-        zones = [i.zone for i in (*self._group.in_service, *self.instances.values())]
-        zone = min(self._group.zones, key=zones.count)
+    def _prepare(self) -> bool:
+        """Launch an instance into the pool, into the emptiest zone that has capacity; false where none has."""
+        group = self._group
+        zones = [i.zone for i in (*group.in_service, *self.instances.values())]
+        able = [z for z in group.zones if group.capacity.open("on-demand", group.template.instance_type, z)]
+        if not able:
+            return False
+        zone = min(able, key=zones.count)
         instance = InstanceRun(self._kit, self._group, zone)
         instance.lifecycle_state = "Warmed:Pending"
         self.instances[instance.instance_id] = instance
         self._kit.env.process(self._warm(instance))
+        return True
 
     def _warm(self, instance: InstanceRun) -> Process:
         kit = self._kit

@@ -89,7 +89,7 @@ def fargate_2022(folder: Path, data: Measured, tell: Tell) -> Experiment:
                 "applications",
                 (
                     curve("published (digitised)", "published", data.fargate_2022, every=0),
-                    curve("simulated, calibrated", "calibrated", fitted[0]),
+                    curve("simulated: calibrated to 100 and 500, predicted above", "calibrated", fitted[0]),
                     curve("simulated, uncalibrated", "uncalibrated", bare[0]),
                 ),
             ),
@@ -153,7 +153,7 @@ def services_2020(folder: Path, data: Measured, tell: Tell) -> Experiment:
                 "containers",
                 (
                     curve("published", "published", published, every=0),
-                    curve("simulated, calibrated", "calibrated", fitted[0], every=0),
+                    curve("simulated, launch rate calibrated to this slope", "calibrated", fitted[0], every=0),
                     curve("simulated, uncalibrated", "uncalibrated", bare[0], every=0),
                 ),
             ),
@@ -195,6 +195,7 @@ def single_2020(folder: Path, tell: Tell) -> Experiment:
                 (
                     curve(f"{SINGLE_PER_MINUTE} a minute (published rate, no series)", "published", line, every=0),
                     curve("simulated, by construction", "calibrated", fitted, every=0),
+                    curve("simulated, uncalibrated, by construction", "uncalibrated", bare, every=0),
                 ),
             ),
         ),

@@ -11,7 +11,7 @@ from fargsim.model.capacity import ManagedScaling
 from fargsim.model.group_options import InstancesDistribution
 from fargsim.model.placement import CapacityProviderStrategyItem
 from fargsim.model.scaling import TargetTracking
-from fargsim.policy.alarms import Alarm, evaluate, tracking_alarms
+from fargsim.policy.alarms import Alarm, AlarmState, evaluate, tracking_alarms
 from fargsim.policy.capacity_provider import next_provider
 from fargsim.policy.deployment import (
     Bounds,
@@ -34,6 +34,7 @@ from fargsim.policy.managed_scaling import (
     SetCapacity,
     WaitingGroup,
     reservation,
+    reservation_alarms,
     scale_group,
     target_size,
 )
@@ -203,16 +204,34 @@ def test_c7_from_zero_the_metric_is_200_and_two_instances_start() -> None:
     metric = reservation(ManagedScaling(), ProviderView(0, 0, 0, SHAPES, waiting(7)))
     assert metric.percent == 200
     assert target_size(ManagedScaling(), metric) == 2
+    assert after_a_minute(ManagedScaling(), metric, desired=0, maximum=50) == 2
+
+
+def after_minutes(spec: ManagedScaling, metric: Reservation, minutes: int, desired: int, maximum: int = 9) -> int:
+    """Return the group's size after so many datapoints of one value, each with its two alarms and its decision."""
+    high, low = reservation_alarms(spec)
+    states: dict[Alarm, AlarmState] = {high: "OK", low: "OK"}
+    memory, values = GroupMemory(), []
+    for minute in range(minutes):
+        values.append(metric.percent)
+        states = {alarm: evaluate(alarm, [None] * 15 + values, state) for alarm, state in states.items()}
+        view = GroupView(minute * 60_000_000, desired, 0, maximum, metric, high=states[high], low=states[low])
+        decision, memory = scale_group(spec, view, memory)
+        if isinstance(decision, SetCapacity):
+            return decision.capacity
+    return desired
+
+
+def after_a_minute(spec: ManagedScaling, metric: Reservation, desired: int, maximum: int) -> int:
+    return after_minutes(spec, metric, 1, desired, maximum)
 
 
 def test_c8_two_of_three_needed_removes_one() -> None:
     """Public notes on the deep dive: N = 3, M = 2, target 100."""
     metric = reservation(ManagedScaling(), ProviderView(3, 1, 0, SHAPES))
     assert metric.percent == pytest.approx(66.7, abs=0.05)
-    view = GroupView(0, 3, 0, 9, metric, high="OK", low="ALARM")
-    decision, _ = scale_group(ManagedScaling(), view, GroupMemory())
-    assert isinstance(decision, SetCapacity)
-    assert decision.capacity == 2
+    assert after_minutes(ManagedScaling(), metric, 14, desired=3) == 3
+    assert after_minutes(ManagedScaling(), metric, 15, desired=3) == 2
 
 
 @pytest.mark.parametrize(("needed", "size"), [(10, 20), (20, 40), (40, 80)])
@@ -225,14 +244,16 @@ def test_c12_the_smallest_step() -> None:
     """Amazon ECS API Reference, API_ManagedScaling.html."""
     spec = ManagedScaling(minimum_scaling_step_size=5)
     metric = reservation(spec, ProviderView(4, 0, 0, SHAPES, waiting(1)))
-    assert target_size(spec, metric) == 9
+    assert target_size(spec, metric) - 4 == 5
 
 
 def test_c13_tasks_larger_than_the_smallest_type_leave_the_metric_at_its_target() -> None:
     """managed-scaling-behavior.html."""
     spec = ManagedScaling(target_capacity=75)
     shapes = (InstanceShape(2048, 4096), InstanceShape(4096, 8192))
-    assert reservation(spec, ProviderView(4, 0, 0, shapes, waiting(3, cpu=4096))).percent == 75
+    metric = reservation(spec, ProviderView(4, 0, 0, shapes, waiting(3, cpu=4096)))
+    assert (metric.percent, metric.ignored) == (75, 3)
+    assert after_minutes(spec, metric, 60, desired=4) == 4, "neither out nor in"
 
 
 def test_c14_334_to_34_instances_takes_about_ten_minutes() -> None:
