@@ -7,6 +7,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import Any
 
+import hypothesis
 from machine_world import ADDRESSES, CLUSTER, NAMES, World
 
 from fargsim.sim.groups import InstanceRun
@@ -33,6 +34,7 @@ def check(world: World, at_once: bool = False) -> None:
         Whether something has just been done, so that what follows from it at this very instant has yet to happen.
     """
     ledgers(world)
+    cores(world)
     addresses(world)
     account(world)
     for service in world.cluster.services.values():
@@ -81,6 +83,17 @@ def ledgers(world: World) -> None:
             assert {(name, int(r)): int(rows[r]) for r in rows.nonzero()[0]} == {
                 key: n for key, n in by_group.items() if key[0] == name
             }
+
+
+def cores(world: World) -> None:
+    """The cores of a shared instance: never more of them busy than there are, none idle while somebody wants one."""
+    sharing = world.region.kit.sharing
+    for instance in world.cluster.instances_by_row.values():
+        shared = sharing.in_use(instance)
+        if shared is not None:
+            busy, wanted, there = shared
+            assert abs(busy - min(wanted, there)) <= 1e-9 * max(1.0, there)
+            hypothesis.event("an instance is shared" if wanted <= there else "a shared instance is short of cores")
 
 
 def _held_for_daemons(world: World, row: int) -> list[Any]:

@@ -80,9 +80,18 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]] = 
         [{"name": "init", "image": "app:1", "essential": False, "startTimeout": 20}],
     ),
     "ends by itself": ({"run": {"exponential": {"mean": "40 s"}}, "exit_code": 0, "request": None}, {}, []),
+    "wants cores": (
+        {
+            "boot": "3 s",
+            "request": None,
+            "utilization": {"cpu": {"steps": [{"at": "0 s", "percent": 500}, {"at": "20 min", "percent": 150}]}},
+        },
+        {},
+        [],
+    ),
     "drags its feet": ({"stop": "80 s", "stop_exit_code": 143}, {"stopTimeout": 60}, []),
 }
-SOUND = ("good", "checked", "slow", "errors", "depends", "drags its feet")
+SOUND = ("good", "checked", "slow", "errors", "depends", "wants cores", "drags its feet")
 """Kinds of revision whose tasks stay healthy once they are there."""
 
 HOOKS: dict[str, list[dict[str, str]]] = {
@@ -99,6 +108,13 @@ FAMILIES: dict[str, tuple[str, str, tuple[int, int], dict[str, Any], dict[str, A
     "fg": ("FARGATE", "awsvpc", (256, 512), {"containerPort": 80}, {}),
     "br": ("EC2", "bridge", (256, 512), {"containerPort": 80}, {}),
     "pt": ("EC2", "bridge", (512, 512), {"containerPort": 80, "hostPort": 8080}, {}),
+    "sh": (
+        "EC2",
+        "bridge",
+        (0, 512),
+        {"containerPort": 80},
+        {"cpu": 256},
+    ),  # without task-level cpu: shares its instance
     "ni": ("EC2", "awsvpc", (256, 512), {"containerPort": 80}, {}),
     "ho": ("EC2", "host", (128, 256), {"containerPort": 80}, {}),
     "bo": ("BOTH", "awsvpc", (256, 512), {"containerPort": 80}, {}),
@@ -149,7 +165,7 @@ class World:
             cluster=CLUSTER, capacityProviders=names, defaultCapacityProviderStrategy=[]
         )
         for family in FAMILIES:
-            self.register(family, "good")
+            self.register(family, "wants cores" if family == "sh" else "good")
         for name in NAMES:
             self._balancer(name)
         for function, answers in HOOKS.items():
@@ -256,7 +272,7 @@ class World:
         answer = self.ecs(
             "register_task_definition",
             family=family,
-            cpu=str(cpu),
+            **({"cpu": str(cpu)} if cpu else {}),
             memory=str(memory),
             networkMode=mode,
             requiresCompatibilities=["EC2", "FARGATE"] if launch == "BOTH" else [launch],

@@ -107,6 +107,17 @@ class CompiledHosts:
         """Return how many cores a member has been given."""
         return float(self.arrays.members["cores"][member])
 
+    def in_use(self, host: int) -> tuple[float, float]:
+        """Return how many of a host's cores are busy now, and how many its members could keep busy."""
+        used = wanted = 0.0
+        at = int(self.arrays.hosts["first"][host])
+        while at >= 0:
+            m = self.arrays.members[at]
+            used += float(min(m["demand"], m["cores"]))
+            wanted += float(min(m["demand"], m["most"]))
+            at = int(m["next"])
+        return used, wanted
+
     def used_core_us(self, now: float, member: int) -> float:
         """Return the integral of the cores an outside member has used."""
         m = self.arrays.members[member]

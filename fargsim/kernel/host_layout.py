@@ -96,6 +96,9 @@ class HostsBody(Protocol):
     def granted(self, member: int) -> float:
         """Return how many cores a member has been given."""
 
+    def in_use(self, host: int) -> tuple[float, float]:
+        """Return how many of a host's cores are busy now, and how many its members could keep busy."""
+
     def used_core_us(self, now: float, member: int) -> float:
         """Return the integral of the cores an outside member has used."""
 

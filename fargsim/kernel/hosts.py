@@ -178,6 +178,10 @@ class Hosts:
         self._body.set_demand(float(at_us), member, float(demand))
         self._tell(float(at_us))
 
+    def in_use(self, host: int) -> tuple[float, float]:
+        """Return how many of a host's cores are busy now, and how many its members could keep busy."""
+        return self._body.in_use(host)
+
     def used_core_us(self, at_us: float, member: int) -> float:
         """Return the core-time that an outside member has used, microseconds."""
         return self._body.used_core_us(float(at_us), member)

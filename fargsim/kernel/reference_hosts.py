@@ -185,6 +185,11 @@ class ReferenceHosts:
         """Return how many cores a member has been given."""
         return self.members[member][1].cores
 
+    def in_use(self, host: int) -> tuple[float, float]:
+        """Return how many of a host's cores are busy now, and how many its members could keep busy."""
+        members = self.hosts[host].members
+        return sum(min(m.demand(), m.cores) for m in members), sum(m.claim() for m in members)
+
     def used_core_us(self, now: float, member: int) -> float:
         """Return the integral of the cores an outside member has used."""
         outside = self.members[member][1]

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from fargsim.kernel import DemandsNeeded, Hosts, Plane
+from fargsim.kernel import DemandsNeeded, Hosts
 
 if TYPE_CHECKING:
     from fargsim.kernel.pull import PullQueue
@@ -196,11 +196,15 @@ class HostSharing:
         self._hosts.set_cores(self.advance_now(), self._machines[instance.instance_id], self._cores(instance))
         return True
 
-    # time
+    def in_use(self, instance: InstanceRun) -> tuple[float, float, float] | None:
+        """Return the cores of a shared instance: busy, wanted and shared ones, now; None of one that is not shared."""
+        if instance.instance_id not in self._machines:
+            return None
+        assert self._hosts is not None
+        self.advance_now()
+        return (*self._hosts.in_use(self._machines[instance.instance_id]), self._cores(instance))
 
-    def shares(self, plane: Plane) -> bool:
-        """Whether a plane goes together with others."""
-        return plane.hosts is not None
+    # time
 
     def advance_now(self) -> int:
         """Bring everything that goes together to now, and return it."""
