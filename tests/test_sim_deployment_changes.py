@@ -216,7 +216,9 @@ def test_a_rollback_brings_the_capacity_of_its_revision_back() -> None:
     region.run(until="200 s")
     register(region, **MISSING)
     spot = [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]
-    region.ecs.update_service(service="web", taskDefinition="web:2", capacityProviderStrategy=spot)
+    region.ecs.update_service(
+        service="web", taskDefinition="web:2", capacityProviderStrategy=spot, forceNewDeployment=True
+    )
     region.run(until="1 h")
     assert history(region)[1] == ("ROLLBACK_SUCCESSFUL", "ECS deployment circuit breaker: tasks failed to start.")
     described = region.ecs.describe_services(services=["web"])["services"][0]

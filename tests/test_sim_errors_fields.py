@@ -108,7 +108,7 @@ REQUESTS: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
             "capacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 1}],
         },
         "InvalidParameterException",
-        ("capacityProviderStrategy: FARGATE_SPOT does not run Windows tasks: use FARGATE", "windows:1"),
+        ("capacityProviderStrategy: FARGATE_SPOT runs Linux tasks only, not WINDOWS_SERVER_2022_CORE",),
     ),
 }
 
@@ -188,4 +188,4 @@ def test_windows_on_fargate_spot_is_refused_at_its_line(tmp_path: Path) -> None:
         fargsim.load(file)
     [issue] = caught.value.issues
     assert (issue.line, issue.dotted()) == (14, "services[0].capacityProviderStrategy[0].capacityProvider")
-    assert issue.message == "FARGATE_SPOT does not run Windows tasks: use FARGATE"
+    assert issue.message == "FARGATE_SPOT runs Linux tasks only, not WINDOWS_SERVER_2022_CORE"

@@ -248,11 +248,13 @@ def _platform(
 ) -> Iterator[Issue]:
     from fargsim.catalog.platforms import platform_fault, platform_unknown, spot_fault
 
-    spot = spec.launch_type is None and any(i.capacity_provider == "FARGATE_SPOT" for i in strategy)
     system, architecture = definition.operating_system_family, definition.cpu_architecture
-    not_on_spot = spot_fault(system, architecture, spec.platform_version) if spot else None
-    if not_on_spot is not None:
-        yield Issue((*path, "capacityProviderStrategy"), not_on_spot)
+    for n, item in enumerate(strategy if spec.launch_type is None else ()):
+        spot = item.capacity_provider == "FARGATE_SPOT"
+        not_on_spot = spot_fault(system, architecture, spec.platform_version) if spot else None
+        if not_on_spot is not None:
+            own = (n, "capacityProvider") if spec.capacity_provider_strategy else ()
+            yield Issue((*path, "capacityProviderStrategy", *own), not_on_spot)
     version = spec.platform_version
     if version is None:
         return

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from fargsim.model.scaling import ScalingPolicy
 from fargsim.policy.predictive_scaling import LEAST_HISTORY_H, REFRESH_H, Floor, capacity_for, floor_for, forecast
 from fargsim.policy.target_tracking import Limits
-from fargsim.sim.alarm_run import MetricKey, metric_key
+from fargsim.sim.alarm_run import MetricKey
 from fargsim.sim.cloudwatch import CloudWatch
 from fargsim.sim.kit import US_PER_S, Kit
-from fargsim.sim.scaling_policies import policy_arn, target_group_of
+from fargsim.sim.scaling_policies import policy_arn, request_count_key, target_group_of
 from fargsim.sim.service_datapoints import running_key, service_key
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class PredictiveRun:
 
     def _keys(self) -> tuple[MetricKey, ...]:
         if self._group is not None:
-            return (metric_key("AWS/ApplicationELB", "RequestCount", {"TargetGroup": self._group}),)
+            return (request_count_key(self._service, self._group),)
         name = "CPUUtilization" if "CPU" in self._kind else "MemoryUtilization"
         return service_key(self._service, name), running_key(self._service)
 

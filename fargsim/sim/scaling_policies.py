@@ -33,6 +33,14 @@ def target_group_of(service: ServiceRun, label: str | None) -> str:
     return parts[parts.index("targetgroup") + 1]
 
 
+def request_count_key(service: ServiceRun, group: str) -> MetricKey:
+    """Return the metric of a target group's requests: AWS tells them by target group and load balancer together."""
+    found = service.rollouts.registry.target_groups.get(group)
+    balancer = None if found is None else found.balancer
+    dimensions = {"TargetGroup": group} | ({} if balancer is None else {"LoadBalancer": balancer.spec.name})
+    return metric_key("AWS/ApplicationELB", "RequestCount", dimensions)
+
+
 class TrackingRun:
     """One target tracking policy with its two alarms, which Application Auto Scaling makes and deletes."""
 
@@ -119,8 +127,8 @@ class TrackingRun:
         if alarm.value is None:
             return 0.0
         if self.tracking.predefined == REQUESTS_PER_TARGET and alarm.value > 0:
-            namespace, _, dimensions = self._metric()
-            requests = self._newest(metric_key(namespace, "RequestCount", dimensions), alarm)
+            _, _, dimensions = self._metric()
+            requests = self._newest(request_count_key(self._service, dimensions["TargetGroup"]), alarm)
             return 0.0 if requests is None else requests.statistic("Sum") / alarm.value
         running = self._newest(running_key(self._service), alarm)
         return 0.0 if running is None else running.statistic("Average")

@@ -8,6 +8,7 @@ from fargsim.policy.user_policy import UserPolicy, UserView
 from fargsim.sim.alarm_run import MetricKey, metric_key
 from fargsim.sim.cloudwatch import MINUTE_US, CloudWatch
 from fargsim.sim.kit import Kit
+from fargsim.sim.scaling_policies import request_count_key
 from fargsim.sim.service_datapoints import running_key, service_key
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class UserRun:
         if group is not None:
             balanced = {"TargetGroup": group.spec.name}
             per_target = self._newest(metric_key("AWS/ApplicationELB", "RequestCountPerTarget", balanced), end_us)
-            requests = self._newest(metric_key("AWS/ApplicationELB", "RequestCount", balanced), end_us, "Sum")
+            requests = self._newest(request_count_key(service, group.spec.name), end_us, "Sum")
         message = service.revision.behaviour.message
         waiting = None
         if message is not None:
