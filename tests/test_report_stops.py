@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import fargsim
 from fargsim.load.issue import ScenarioError
@@ -90,12 +92,25 @@ def test_the_sound_service_and_the_one_whose_requests_fail_have_no_row(lesson: R
 
 
 def test_the_table_names_every_service_in_the_terminal_and_in_the_report(lesson: Result) -> None:
-    table = stops_table(lesson)
+    table = stops_table([lesson])
     assert table is not None
     assert table.row_count == 16
     html = stops_html(lesson)
     assert html.count("<tr>") == 17
     assert "can&#x27;t find the specified secret" in html
+
+
+def test_variants_share_a_table_with_shorter_arns(lesson: Result) -> None:
+    table = stops_table([lesson, lesson])
+    assert table is not None
+    assert [column.header for column in table.columns] == ["variant", "service", "times", "last", "reached", "why"]
+    assert table.row_count == 31, "30 of 32 rows and a last one that says so"
+    console = Console(file=io.StringIO(), width=200, record=True)
+    console.print(table)
+    said = console.export_text()
+    assert "arn:...:targetgroup/" in said
+    assert "2 more rows" in said
+    assert "arn:aws:" not in said
 
 
 def test_requests_that_fail_while_no_task_stops_are_told_by_service(lesson: Result) -> None:
@@ -134,5 +149,5 @@ def test_what_registration_refuses_is_told_as_the_lesson_says(change: dict[str, 
 def test_a_run_in_which_nothing_went_wrong_has_no_table() -> None:
     quiet = fargsim.run(fargsim.load(SCENARIOS / "binpack-vs-spread.yaml").model_copy(update={"duration": 60_000_000}))
     assert stops(quiet.record).empty
-    assert stops_table(quiet.record) is None
+    assert stops_table([quiet.record]) is None
     assert stops_html(quiet.record) == ""

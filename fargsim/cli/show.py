@@ -74,13 +74,9 @@ def show_runs(results: Sequence[Result], comparison: Comparison, folder: Path) -
     if len(results) == 1 and len(first.tables["tasks"]) <= STORY_TASKS:
         put(story_table(first.record), "")
     else:
-        shown: set[str] = set()
-        for result in results:
-            name = facts_of(result.record).variant
-            table = None if name in shown else stops_table(result.record)
-            shown.add(name)
-            if table is not None:
-                put(table, "")
+        stopped = stops_table(_firsts(results))
+        if stopped is not None:
+            put(stopped, "")
         ends = rollouts_table(_firsts(results))
         if ends is not None:
             put(ends, "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -25,6 +25,8 @@ NOT_TAKEN_ON = re.compile(r"failed to launch a task with \(error (.*)\)\.$")
 NOT_LAUNCHED = "not launched"
 STARTING = ("PROVISIONING", "PENDING", "ACTIVATING")
 MOST = 30
+ARN = re.compile(r"arn:aws:[a-z0-9-]+:[a-z0-9-]*:\d{12}:")
+"""What is the same in every ARN of a service."""
 MEANING = (
     "reached: the last state of a task before it was stopped; tasks that were stopped on purpose are left out. "
     "not launched: told once for all attempts until it is solved, as in the service's events."
@@ -133,14 +135,20 @@ def _cells(result: Result) -> list[tuple[str, ...]]:
     return found
 
 
-def stops_table(result: Result) -> Table | None:
-    """Return the table for the terminal; None where nothing stopped unwanted."""
-    rows = _cells(result)
-    if not rows:
+def stops_table(results: Sequence[Result]) -> Table | None:
+    """Return the table for the terminal, of all variants together; None where nothing stopped unwanted.
+
+    Parameters
+    ----------
+    results
+        One run of each variant. ARNs are shortened where there are several.
+    """
+    found = [(facts_of(result).variant, row) for result in results for row in _cells(result)]
+    if not found:
         return None
-    variant = facts_of(result).variant
+    several = len(results) > 1
     table = Table(
-        title=Text(f"{TITLE}: {variant}" if variant else TITLE),
+        title=Text(TITLE),
         title_justify="left",
         title_style="bold",
         caption=Text(MEANING),
@@ -150,19 +158,22 @@ def stops_table(result: Result) -> Table | None:
         pad_edge=False,
         show_edge=False,
     )
+    if several:
+        table.add_column("variant", overflow="fold")
     table.add_column("service", overflow="fold")
     table.add_column("times", justify="right", no_wrap=True)
     table.add_column("last", justify="right", no_wrap=True)
     table.add_column("reached", no_wrap=True)
     table.add_column("why", overflow="fold")
-    for service, times, _, last, reached, code, reason in rows[:MOST]:
+    for variant, (service, times, _, last, reached, code, reason) in found[:MOST]:
         why = Text()
         if code:
             why.append(f"{code}  ", style="yellow")
-        why.append(reason)
-        table.add_row(Text(service), Text(times), Text(last), Text(reached), why)
-    if len(rows) > MOST:
-        table.add_row("", "", "", "", Text(f"{len(rows) - MOST:,} more rows", style="dim"))
+        why.append(ARN.sub("arn:...:", reason) if several else reason)
+        cells = (Text(service), Text(times), Text(last), Text(reached), why)
+        table.add_row(*((Text(variant), *cells) if several else cells))
+    if len(found) > MOST:
+        table.add_row(*[""] * (len(table.columns) - 1), Text(f"{len(found) - MOST:,} more rows", style="dim"))
     return table
 
 
