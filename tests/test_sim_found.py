@@ -6,6 +6,8 @@ import pytest
 from sim_helpers import behind, exact_region, fleet, messages, network, register, seconds, target_group
 
 from fargsim import Region
+from fargsim.model.timeline import AgentDisconnected
+from fargsim.sim.agents import cut_off
 from fargsim.sim.errors import ValidationException
 from fargsim.sim.task_life import crash
 
@@ -219,3 +221,19 @@ def test_a_service_that_is_created_at_the_end_of_a_period_begins_with_the_next()
     rows = region.finish().services.frame()
     assert [seconds(at) for at in rows.period_start_at] == [120, 180, 240]
     assert rows.running.tolist()[-1] == 1
+
+
+def test_a_task_that_ended_while_its_agent_was_cut_off_is_not_healthy_any_more_once_that_is_heard():
+    region = exact_region()
+    fleet(region, 1)
+    register(region, fargate=False, memory=512, behaviour={"run": "30 s"})
+    region.ecs.create_service(serviceName="web", taskDefinition="web", desiredCount=1, launchType="EC2")
+    region.run(until="20 s")
+    [task] = region.registry.service("default", "web").tasks.values()
+    cut_off(region, AgentDisconnected.model_validate({"auto_scaling_group": "asg", "for": "2 min"}))
+    region.run(until="130 s")
+    assert task.healthy, "as far as ECS knows it has been RUNNING for more than 40 s; it ended after 30"
+    while task.last_status == "RUNNING":
+        region.run(until=region.now_us + 100_000)
+    assert not task.healthy
+    assert region.registry.service("default", "web").healthy == 0
