@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from deployment_helpers import AROUND, MISSING
+from shift_helpers import front
+from shift_helpers import service as shifted
 from sim_helpers import behind, exact_region, fleet, messages, network, register, seconds, target_group
 
 from fargsim import Region
@@ -237,3 +240,27 @@ def test_a_task_that_ended_while_its_agent_was_cut_off_is_not_healthy_any_more_o
         region.run(until=region.now_us + 100_000)
     assert not task.healthy
     assert region.registry.service("default", "web").healthy == 0
+
+
+def test_tasks_that_no_traffic_reaches_do_not_hold_up_a_new_deployment_though_nobody_else_is_healthy():
+    """The first revision never runs; the second one is superseded while it stands in the other target group, healthy, without traffic."""
+    region = exact_region(surroundings=AROUND)
+    front(region)
+    register(region, **MISSING)
+    hook = {"targetType": "PAUSE", "lifecycleStages": ["POST_SCALE_UP"]}
+    shifted(region, {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0, "lifecycleHooks": [hook]})
+    region.run(until="3 min")
+    register(region)
+    region.ecs.update_service(service="web", taskDefinition="web:2")
+    region.run(until="8 min")
+    service = region.registry.service("default", "web")
+    assert sorted(t.revision.number for t in service.tasks.values() if t.healthy) == [2, 2]
+    register(region)
+    region.ecs.update_service(
+        service="web",
+        taskDefinition="web:3",
+        deploymentConfiguration={"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0, "lifecycleHooks": []},
+    )
+    region.run(until="1 h")
+    assert [t.revision.number for t in service.tasks.values()] == [3, 3]
+    assert service.rollouts.current.status == "SUCCESSFUL"

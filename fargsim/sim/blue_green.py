@@ -174,6 +174,9 @@ class ShiftController(RollingController):
             return 0
         if not self._superseded(deployment):
             return service.desired  # what is rolled back stands until traffic has gone back
+        served = set() if self.holder is None else set(self.holder.groups)
+        if served and not served & set(deployment.groups):
+            return 0  # no traffic goes there, so that no bound speaks for it
         # a rolling update that was broken off has left the holder short of tasks: what it has started serves until the holder is whole
         low = service.spec.deployment_configuration.minimum_healthy_percent
         lower = bounds(service.desired, 100 if low is None else low, 0).lower
