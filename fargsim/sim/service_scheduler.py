@@ -303,7 +303,8 @@ class ServiceRun:
         self.attend(self._kit.now)
 
     def _gone(self, task: TaskRun) -> None:
-        task.healthy = False  # it may have been judged healthy while its agent was cut off and nobody heard that it had ended
+        # it may have been judged healthy while its agent was cut off and nobody heard that it had ended
+        task.healthy = False
         deployment = self.deployment_of(task)
         if deployment is None or not deployment.leave(task):
             return
