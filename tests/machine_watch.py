@@ -182,7 +182,8 @@ class Watch:
             if standing == "unhealthy" and task.serves and bound and not service.deleted:
                 assert serving(service) >= lower(service), "so does what goes with a draining instance"
 
-        actions.start, actions.stop, actions.launch = started, stopped, launched  # type: ignore[method-assign]
+        # each act is looked at in the instant it is done, between two looks at the laws: so the instance's own methods are wrapped
+        actions.start, actions.stop, actions.launch = started, stopped, launched
 
     def _said(self, row: tuple[Any, ...]) -> None:
         _, _, cluster, name, _, event, message = row
