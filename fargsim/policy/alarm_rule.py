@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from fargsim.policy.alarms import AlarmState
 
@@ -76,7 +76,7 @@ def parse_rule(text: str) -> AlarmRule:
         where = "its end" if isinstance(fault, UnexpectedEOF) or fault.column < 1 else f"column {fault.column}"
         raise RuleError(f"cannot be read at {where}: {_LEGAL}") from None
     names: dict[str, None] = {}
-    holds = _either(tree.children[0], names)  # type: ignore[arg-type]
+    holds = _either(_branches(tree)[0], names)
     if len(names) > ALARMS_MAX:
         raise RuleError(f"looks at {len(names)} alarms: at most {ALARMS_MAX}")
     return AlarmRule(text, tuple(names), holds)
@@ -104,13 +104,18 @@ def _parser() -> Lark:
     return Lark(grammar, parser="lalr")
 
 
+def _branches(tree: Tree[Token], first: int = 0) -> list[Tree[Token]]:
+    """Return the children from one on, where the grammar has nothing but trees."""
+    return cast("list[Tree[Token]]", tree.children[first:])
+
+
 def _either(tree: Tree[Token], names: dict[str, None]) -> Holds:
-    parts = [_both(part, names) for part in tree.children]  # type: ignore[arg-type]
+    parts = [_both(part, names) for part in _branches(tree)]
     return lambda states: any(holds(states) for holds in parts)
 
 
 def _both(tree: Tree[Token], names: dict[str, None]) -> Holds:
-    parts = [_unit(part, names) for part in tree.children]  # type: ignore[arg-type]
+    parts = [_unit(part, names) for part in _branches(tree)]
     return lambda states: all(holds(states) for holds in parts)
 
 
@@ -118,17 +123,16 @@ def _unit(tree: Tree[Token], names: dict[str, None]) -> Holds:
     if tree.data in ("true", "false"):
         always = tree.data == "true"
         return lambda _: always
-    first = tree.children[0]
     if tree.data == "grouped":
-        return _either(first, names)  # type: ignore[arg-type]
+        return _either(_branches(tree)[0], names)
     if tree.data == "negation":
-        inner = _unit(first, names)  # type: ignore[arg-type]
+        inner = _unit(_branches(tree)[0], names)
         return lambda states: not inner(states)
     if tree.data == "stands":
-        name, wanted = _name(tree.children[1], names), str(first).upper()  # type: ignore[arg-type]
+        name, wanted = _name(_branches(tree, 1)[0], names), str(tree.children[0]).upper()
         return lambda states: states.get(name, "INSUFFICIENT_DATA") == wanted
-    limit, negated, state, *alarms = tree.children
-    among = [_name(alarm, names) for alarm in alarms]  # type: ignore[arg-type]
+    limit, negated, state = tree.children[:3]
+    among = [_name(alarm, names) for alarm in _branches(tree, 3)]
     return _at_least(str(limit), negated is not None, str(state).upper(), among)
 
 

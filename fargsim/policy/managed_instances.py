@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from fargsim.policy.managed_scaling import InstanceShape
 from fargsim.policy.needs import TaskNeeds
@@ -123,7 +124,7 @@ def choose_type(
     """
     best: tuple[tuple[float, float, str], Offer, tuple[int, ...]] | None = None
     for number, offer in enumerate(offers):
-        over = set(fill([room_of(offer.shape)], tasks, lambda task, _, n=number: may(task, n)))  # type: ignore[misc]
+        over = set(fill([room_of(offer.shape)], tasks, partial(_may_be_on, may, number)))
         held = tuple(n for n in range(len(tasks)) if n not in over)
         if not held or held[0] != 0:
             continue
@@ -131,6 +132,16 @@ def choose_type(
         if best is None or key < best[0]:
             best = key, offer, held
     return None if best is None else (best[1], best[2])
+
+
+def _may_be_on(may: May, offer: int, task: int, _: int) -> bool:
+    return may(task, offer)
+
+
+def _may_go_to(
+    may: Callable[[int, int, int], bool] | None, instance: int, others: Sequence[int], task: int, at: int
+) -> bool:
+    return may is None or may(instance, task, others[at])
 
 
 def underutilised(
@@ -156,7 +167,7 @@ def underutilised(
     order = sorted((n for n, mine in enumerate(tasks) if mine), key=lambda n: (sum(t.cpu_units for t in tasks[n]), n))
     for n in order:
         others = [m for m in range(len(rooms)) if m != n]
-        left = fill([rooms[m] for m in others], tasks[n], lambda task, m, n=n: may is None or may(n, task, others[m]))  # type: ignore[misc] # noqa: B023
+        left = fill([rooms[m] for m in others], tasks[n], partial(_may_go_to, may, n, others))
         if others and not left:
             return n
     return None

@@ -82,8 +82,7 @@ class Kit:
     @property
     def now(self) -> int:
         """Microseconds since the start of the run."""
-        now: int = self.env._now  # type: ignore[assignment]  # `env.now` is one more call, twenty times a task
-        return now
+        return int(self.env.now)
 
     def us(self, parameter: str) -> int:
         """Return a parameter given in seconds as whole microseconds."""

@@ -215,16 +215,11 @@ class Region:
         if end < self.kit.now:
             raise ValueError(f"the run is at {self.kit.now} us already")
         with calm_collector():
-            peek, step = env.peek, env.step
-            if progress is None:
-                while peek() <= end:
-                    step()
-            else:
-                while peek() <= end:
-                    before = env.now
-                    step()
-                    if env.now != before:
-                        progress(self.kit.now)
+            while env.peek() <= end:
+                before = env.now
+                env.step()
+                if progress is not None and env.now != before:
+                    progress(self.kit.now)
             if self.kit.now < end:
                 env.run(until=end)
 
