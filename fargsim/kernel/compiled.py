@@ -44,7 +44,8 @@ NEVER_US = 2**60
 """An idle time-out that no run reaches."""
 
 
-def _grown(old: Records, size: int) -> Records:
+def grown(old: Records, size: int) -> Records:
+    """Return an array of another length with what there was at its beginning."""
     new = np.zeros(size, dtype=old.dtype)
     new[: old.size] = old
     return new
@@ -286,7 +287,7 @@ class CompiledBody:
 
     def _more_requests(self) -> None:
         old = self.arrays.requests
-        new = _grown(old, max(256, 2 * old.size))
+        new = grown(old, max(256, 2 * old.size))
         first = max(old.size, NOBODY + 1)
         new["phase"][first:] = FREE
         new["next"][first:] = np.arange(first + 1, new.size + 1)
@@ -300,14 +301,14 @@ class CompiledBody:
             return
         wanted = int(plane["recorded"][0] + plane["used"][0]) + 1
         if old.size < wanted:
-            self.arrays = self.arrays._replace(outcomes=_grown(old, max(1024, 2 * wanted)))
+            self.arrays = self.arrays._replace(outcomes=grown(old, max(1024, 2 * wanted)))
 
     def _more_rows(self, now: int) -> None:
         rows = 2 * self.arrays.slots.size
         levels = self.arrays.levels.shape[0]
         self.arrays = self.arrays._replace(
-            slots=_grown(self.arrays.slots, rows),
-            terms=_grown(self.arrays.terms, rows),
+            slots=grown(self.arrays.slots, rows),
+            terms=grown(self.arrays.terms, rows),
             levels=np.zeros((levels, rows // 64), dtype=np.uint64),
             calendar=np.full(rows * BUCKETS_PER_ROW, -1, dtype=np.int32),
             marks=np.zeros(rows * BUCKETS_PER_ROW // 64, dtype=np.uint64),
@@ -327,7 +328,7 @@ class CompiledBody:
         if not a.plane["special"][0]:
             return
         zone = a.terms["zone"] if zoned else np.zeros(rows, np.int64)
-        zones = _grown(a.zones, max(a.zones.size, int(zone.max()) + 1))
+        zones = grown(a.zones, max(a.zones.size, int(zone.max()) + 1))
         inside = routable & (zone == np.arange(zones.size)[:, None])
         weight = np.where(inside, a.terms["weight"], 0.0)
         zones["routable"] = inside.sum(axis=1)

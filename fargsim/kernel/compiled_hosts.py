@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import cast
 
 import numpy as np
 
 from fargsim.kernel.body import Body
-from fargsim.kernel.compiled import CompiledBody
+from fargsim.kernel.compiled import CompiledBody, grown
 from fargsim.kernel.host_layout import GROW, HOST, LANE, MEMBER, Stopped
 from fargsim.kernel.hosting import CLOSE, DEMAND, JOIN, OPEN, PART, RUN, SEE, SHARE, HostArrays, operate_hosts
 from fargsim.kernel.lanes import WIDTH, write_arrays, write_chunk
 from fargsim.kernel.layout import NOTHING, Arrays, Chunk, Records
-
-
-def _grown(old: Records, size: int) -> Records:
-    new = np.zeros(size, dtype=old.dtype)
-    new[: old.size] = old
-    return new
 
 
 class CompiledHosts:
@@ -51,7 +46,7 @@ class CompiledHosts:
         """Open a host; return its number."""
         number = self._free("hosts")
         host = np.zeros(1, HOST)
-        host["next_us"], host["cores"], host["first"], host["last"], host["open"] = np.inf, cores, -1, -1, 1
+        host["next_us"], host["cores"], host["first"], host["last"] = np.inf, cores, -1, -1
         self.arrays.hosts[number] = host[0]
         self._operate(OPEN, number)
         return number
@@ -60,8 +55,7 @@ class CompiledHosts:
         """Close a host without members."""
         assert self.arrays.hosts["first"][host] < 0
         self._operate(CLOSE, host)
-        self.arrays.hosts["open"][host] = 0
-        self._unused["hosts"].append(host)
+        heapq.heappush(self._unused["hosts"], host)
 
     def set_cores(self, now: float, host: int, cores: float) -> None:
         """Change how many cores the members of a host share."""
@@ -82,7 +76,7 @@ class CompiledHosts:
 
     def _join(self, number: int, host: int, lane: int, row: int, weight: float, most: float, now: float) -> int:
         member = np.zeros(1, MEMBER)
-        member["next_us"], member["last_us"], member["open"] = np.inf, now, 1
+        member["next_us"], member["last_us"] = np.inf, now
         member["host"], member["lane"], member["row"] = host, lane, row
         member["weight"], member["most"], member["cores"] = weight, most, most
         self.arrays.members[number] = member[0]
@@ -96,8 +90,7 @@ class CompiledHosts:
     def leave(self, now: float, member: int) -> None:
         """Take a member out."""
         self._operate(PART, member, now)
-        self.arrays.members["open"][member] = 0
-        self._unused["members"].append(member)
+        heapq.heappush(self._unused["members"], member)
 
     def set_demand(self, now: float, member: int, demand: float) -> None:
         """Change how many cores an outside member could keep busy."""
@@ -156,8 +149,7 @@ class CompiledHosts:
             old: Records = getattr(self.arrays, kind)
             size = max(64, 2 * old.size)
             unused.extend(range(old.size, size))
-            self.arrays = self.arrays._replace(**{kind: _grown(old, size)})
+            self.arrays = self.arrays._replace(**{kind: grown(old, size)})
             if kind == "hosts":
-                self.arrays = self.arrays._replace(heap=_grown(self.arrays.heap, size))
-        unused.sort(reverse=True)
-        return unused.pop()
+                self.arrays = self.arrays._replace(heap=grown(self.arrays.heap, size))
+        return heapq.heappop(unused)

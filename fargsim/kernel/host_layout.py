@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from fargsim.kernel.body import Body
-from fargsim.kernel.layout import Chunk, Ints, Records
+from fargsim.kernel.layout import Chunk, Records
 
 HOST = np.dtype(
     [
@@ -17,7 +16,6 @@ HOST = np.dtype(
         ("first", np.int32),  # members in order of joining
         ("last", np.int32),
         ("place", np.int32),  # in the heap of hosts by `next_us`
-        ("open", np.int32),
     ]
 )
 
@@ -38,7 +36,6 @@ MEMBER = np.dtype(
         ("prev", np.int32),
         ("short", np.int32),  # it wants more than its part
         ("watch", np.int32),  # outside: stop when what it has been given changes
-        ("open", np.int32),
     ]
 )
 
@@ -104,20 +101,3 @@ class HostsBody(Protocol):
 
     def run(self, chunks: list[Chunk], lanes: Records, until: float) -> Stopped:
         """Let everything happen in all planes, up to an instant (arrivals before it) or to a reason to stop."""
-
-
-Floats = npt.NDArray[np.float64]
-__all__ = [
-    "DONE",
-    "GRANTED",
-    "GROW",
-    "HOST",
-    "LANE",
-    "MEMBER",
-    "NEEDS_DEMANDS",
-    "NEXT_CHUNK",
-    "Floats",
-    "HostsBody",
-    "Ints",
-    "Stopped",
-]

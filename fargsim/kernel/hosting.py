@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fargsim.kernel.advance import admit, time_out
-from fargsim.kernel.host_layout import DONE, GRANTED, GROW, NEEDS_DEMANDS, NEXT_CHUNK, Floats
+from fargsim.kernel.host_layout import DONE, GRANTED, GROW, NEEDS_DEMANDS, NEXT_CHUNK
 from fargsim.kernel.jit import entry, inlined, jit, source_digest
 from fargsim.kernel.lanes import arrays_of, chunk_of
-from fargsim.kernel.layout import NOBODY, Arrays, Ints, Records
+from fargsim.kernel.layout import NOBODY, Arrays, Floats, Ints, Records
 from fargsim.kernel.station import attain, set_next, share, step
 from fargsim.kernel.users import think, wake
 

@@ -77,11 +77,6 @@ class Hosts:
         """The instant up to which everything has happened in all planes."""
         return self._now
 
-    @property
-    def planes(self) -> tuple[Plane, ...]:
-        """Those that have joined."""
-        return tuple(self._planes)
-
     def join(self, plane: Plane) -> None:
         """Let a plane's slots sit on hosts: from now on it goes together with the others.
 
