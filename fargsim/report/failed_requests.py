@@ -8,11 +8,11 @@ from __future__ import annotations
 from html import escape
 
 import pandas as pd
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from fargsim.record.result import Result
+from fargsim.report.plain_table import plain_table, words_html
 
 TITLE = "Requests that failed"
 KINDS = {
@@ -60,17 +60,7 @@ def failed_requests_table(result: Result) -> Table | None:
     rows = _cells(result)
     if not rows:
         return None
-    table = Table(
-        title=Text(TITLE),
-        title_justify="left",
-        title_style="bold",
-        caption=Text(MEANING),
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-    )
+    table = plain_table(TITLE, MEANING)
     table.add_column("service", overflow="fold")
     for heading in ("requests", "failed", "share", *KINDS.values()):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -84,9 +74,5 @@ def failed_requests_html(result: Result) -> str:
     rows = _cells(result)
     if not rows:
         return ""
-    heads = "".join(f"<th>{escape(name)}</th>" for name in ("service", "requests", "failed", "share", *KINDS.values()))
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        f'<h3>{TITLE}</h3>\n<div class="wide"><table class="words">\n<thead><tr>{heads}</tr></thead>\n'
-        f'<tbody>\n{body}\n</tbody>\n</table></div>\n<p class="muted">{escape(MEANING)}</p>'
-    )
+    table = words_html("words", ("service", "requests", "failed", "share", *KINDS.values()), rows)
+    return f'<h3>{TITLE}</h3>\n{table}\n<p class="muted">{escape(MEANING)}</p>'

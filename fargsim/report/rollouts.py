@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from html import escape
 from typing import Any
 
 import pandas as pd
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from fargsim.record.result import Result
 from fargsim.report.facts import facts_of
+from fargsim.report.plain_table import plain_table, words_html
 from fargsim.report.story import clock
 
 TITLE = "How deployments ended"
@@ -81,15 +80,7 @@ def rollouts_table(results: Iterable[Result]) -> Table | None:
     heads, rows = _rows(results)
     if not rows:
         return None
-    table = Table(
-        title=Text(TITLE),
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-    )
+    table = plain_table(TITLE)
     for head in heads:
         right = head in ("began", "ended", "failed tasks")
         table.add_column(
@@ -107,9 +98,4 @@ def rollouts_html(results: Iterable[Result]) -> str:
     heads, rows = _rows(results)
     if not rows:
         return ""
-    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        f'<section>\n<h2>{TITLE}</h2>\n<div class="wide"><table class="ends">\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody>\n</table></div>\n</section>"
-    )
+    return f"<section>\n<h2>{TITLE}</h2>\n{words_html('ends', heads, rows)}\n</section>"

@@ -8,12 +8,12 @@ from html import escape
 from typing import Any
 
 import pandas as pd
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from fargsim.record.result import Result
 from fargsim.report.facts import facts_of
+from fargsim.report.plain_table import plain_table, words_html
 from fargsim.report.story import clock
 
 TITLE = "Why tasks stopped"
@@ -147,17 +147,7 @@ def stops_table(results: Sequence[Result]) -> Table | None:
     if not found:
         return None
     several = len(results) > 1
-    table = Table(
-        title=Text(TITLE),
-        title_justify="left",
-        title_style="bold",
-        caption=Text(MEANING),
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-    )
+    table = plain_table(TITLE, MEANING)
     if several:
         table.add_column("variant", overflow="fold")
     table.add_column("service", overflow="fold")
@@ -182,9 +172,5 @@ def stops_html(result: Result) -> str:
     rows = _cells(result)
     if not rows:
         return ""
-    heads = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in COLUMNS)
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        f'<h3>{TITLE}</h3>\n<div class="wide"><table class="words">\n<thead><tr>{heads}</tr></thead>\n'
-        f'<tbody>\n{body}\n</tbody>\n</table></div>\n<p class="muted">{escape(MEANING)}</p>'
-    )
+    table = words_html("words", (name.replace("_", " ") for name in COLUMNS), rows)
+    return f'<h3>{TITLE}</h3>\n{table}\n<p class="muted">{escape(MEANING)}</p>'

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from fargsim.report.columns import MESSAGES, RUNNING, Column, columns, judged, notes
 from fargsim.report.compare import Comparison, Variant
+from fargsim.report.plain_table import plain_table
 
 
 def comparison_tables(comparison: Comparison, title: str = "") -> list[Table]:
@@ -35,17 +35,7 @@ def comparison_tables(comparison: Comparison, title: str = "") -> list[Table]:
 
 def _table(comparison: Comparison, title: str, shown: list[Column], caption: str, verdict: bool = True) -> Table:
     """Return some columns as a table."""
-    table = Table(
-        title=Text(title) if title else None,
-        title_justify="left",
-        title_style="bold",
-        caption=Text(caption) if caption else None,
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-    )
+    table = plain_table(title, caption)
     longest = max(len(variant.name) for variant in comparison.variants)
     table.add_column("\nvariant", overflow="fold", no_wrap=longest <= 24)
     running = {key for _, key, _ in RUNNING}

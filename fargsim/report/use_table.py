@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from html import escape
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from fargsim.report.columns import dollars, tenths
 from fargsim.report.compare import Comparison
+from fargsim.report.plain_table import plain_table
 from fargsim.report.student import Estimate
 
 HEADINGS = ("paid", "reserved", "used", "idle", "used of paid")
@@ -59,17 +59,7 @@ def use_table(comparison: Comparison) -> Table | None:
     rows = use_rows(comparison)
     if not rows:
         return None
-    table = Table(
-        title=Text("Paid for, reserved, used"),
-        title_justify="left",
-        title_style="bold",
-        caption=Text(MEANING),
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-    )
+    table = plain_table("Paid for, reserved, used", MEANING)
     table.add_column("variant", overflow="fold")
     table.add_column("")
     for heading in HEADINGS:
