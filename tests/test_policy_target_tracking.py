@@ -26,12 +26,15 @@ from fargsim.policy.target_tracking import (
 MINUTE_US = 60_000_000
 
 
-def tracking(target: float = 50, *, disable: bool = False, scale_in_s: int = 300) -> TargetTracking:
+def tracking(
+    target: float = 50, *, disable: bool = False, scale_in_s: int = 300, scale_out_s: int = 300
+) -> TargetTracking:
     return TargetTracking(
         target_value=target,
         predefined_metric_specification={"PredefinedMetricType": "ECSServiceAverageCPUUtilization"},  # type: ignore[arg-type]
         disable_scale_in=disable,
         scale_in_cooldown=scale_in_s,
+        scale_out_cooldown=scale_out_s,
     )
 
 
@@ -75,6 +78,15 @@ def calm(metric: float | None, running: float) -> PolicyView:
 def test_decision_table(view: PolicyView, desired: int, limits: tuple[int, int], expected: int | None) -> None:
     decision, _ = track(tracking(), Limits(*limits), view, ScalingView(0, desired), PolicyMemory())
     assert (decision.desired if isinstance(decision, SetDesired) else None) == expected
+
+
+@pytest.mark.parametrize("cooldown_s", [0, 300, 86_400])
+def test_the_length_of_a_scale_out_cooldown_changes_nothing(cooldown_s: int) -> None:
+    spec, limits = tracking(scale_out_s=cooldown_s), Limits(1, 10)
+    first, memory = track(spec, limits, high(75, 3), ScalingView(0, 3), PolicyMemory())
+    same, memory = track(spec, limits, high(75, 3), ScalingView(60_000_000, 5), memory)
+    more, _ = track(spec, limits, high(100, 3), ScalingView(120_000_000, 5), memory)
+    assert [d.desired if isinstance(d, SetDesired) else None for d in (first, same, more)] == [5, None, 6]
 
 
 def test_rounding_is_not_fooled_by_binary_fractions() -> None:

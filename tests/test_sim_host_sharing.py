@@ -260,12 +260,26 @@ def test_shares_and_limits_of_a_task() -> None:
     region = region_with("c5.xlarge")
     on_host(region, "none", shares=0, behaviour={}, balanced=False)
     on_host(region, "some", shares=300, behaviour={}, balanced=False)
+    on_host(region, "one", shares=1, behaviour={}, balanced=False)
     on_host(region, "capped", shares=100, cpu=512, behaviour={}, balanced=False)
+    for name, shares in (("two", {"cpu": 200}), ("unsaid", {})):
+        containers = [
+            {"name": f"c{n}", "image": "some:1", "memory": 64, **more} for n, more in enumerate([{"cpu": 300}, shares])
+        ]
+        region.ecs.register_task_definition(family=name, containerDefinitions=containers)
+        region.ecs.create_service(serviceName=name, taskDefinition=name, desiredCount=1, launchType="EC2")
     region.run("100 s")
     found = {
         t.group: (shares_of(region.kit, t), most_cores(t)) for t in region.registry.clusters["default"].tasks.values()
     }
-    assert found == {"service:none": (2.0, 4.0), "service:some": (300.0, 4.0), "service:capped": (512.0, 0.5)}
+    assert found == {
+        "service:none": (2.0, 4.0),
+        "service:one": (2.0, 4.0),
+        "service:some": (300.0, 4.0),
+        "service:capped": (512.0, 0.5),
+        "service:two": (500.0, 4.0),
+        "service:unsaid": (302.0, 4.0),
+    }
 
 
 # against an oracle

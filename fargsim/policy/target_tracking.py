@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fargsim.model.scaling import TargetTracking
 from fargsim.policy.alarms import AlarmState
@@ -81,9 +81,11 @@ class ScalingView:
 
 @dataclass(frozen=True, slots=True)
 class PolicyMemory:
-    """What one policy remembers: when its cooldowns end, in microseconds."""
+    """What one policy remembers: when its scale-in cooldown ends, in microseconds.
 
-    scale_out_until_us: int = 0
+    A scale-out cooldown needs no memory: what was asked for counts as capacity, inside of it and after it.
+    """
+
     scale_in_until_us: int = 0
 
 
@@ -178,10 +180,8 @@ def _scale_out(
     memories: tuple[PolicyMemory, ...],
 ) -> tuple[Decision, tuple[PolicyMemory, ...]]:
     spec, view, _ = policies[index]
-    until = service.at_us + spec.scale_out_cooldown * US_PER_S
     # a scale-out ends every scale-in cooldown
-    changed = [replace(m, scale_in_until_us=min(m.scale_in_until_us, service.at_us)) for m in memories]
-    changed[index] = replace(changed[index], scale_out_until_us=until)
+    changed = [PolicyMemory(min(m.scale_in_until_us, service.at_us)) for m in memories]
     because = (
         f"high alarm: metric {view.metric:g} with {view.running_mean:g} running tasks, target {spec.target_value:g}"
     )
@@ -219,5 +219,5 @@ def _scale_in(
     )
     until = service.at_us + spec.scale_in_cooldown * US_PER_S
     changed = list(memories)
-    changed[index] = replace(changed[index], scale_in_until_us=until)
+    changed[index] = PolicyMemory(until)
     return SetDesired(count, because, index), tuple(changed)

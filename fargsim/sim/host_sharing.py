@@ -34,8 +34,12 @@ def is_capped(task: TaskRun) -> bool:
 
 
 def shares_of(kit: Kit, task: TaskRun) -> float:
-    """Return a task's CPU units as its share against its neighbours: those of all its containers, which its serving one is given."""
-    return max(kit.parameters.number("container_least_cpu_shares"), float(task.revision.definition.cpu_units))
+    """Return a task's share against its neighbours: its own CPU units, or those of all its containers, which its serving one is given."""
+    definition = task.revision.definition
+    if definition.cpu is not None:
+        return float(definition.cpu)
+    least = kit.parameters.number("container_least_cpu_shares")
+    return sum(max(least, float(c.cpu)) for c in definition.container_definitions)
 
 
 def most_cores(task: TaskRun) -> float:

@@ -237,8 +237,7 @@ class TargetRun:
         now = self._kit.now
         for policy in self.policies.values():
             if isinstance(policy, TrackingRun):
-                kept = policy.memory
-                policy.memory = PolicyMemory(kept.scale_out_until_us, min(kept.scale_in_until_us, now))
+                policy.memory = PolicyMemory(min(policy.memory.scale_in_until_us, now))
             elif isinstance(policy, StepRun):
                 old = policy.memory
                 policy.memory = StepMemory(old.scale_out_until_us, min(old.scale_in_until_us, now), old.base)
