@@ -219,6 +219,17 @@ def test_tasks_of_the_old_revision_are_replaced_where_it_ran():
     old, new = reversed(region.registry.service("default", "web").deployments)
     assert (old.spec.launch_type, old.spec.capacity_provider_strategy) == ("FARGATE", ())
     assert (new.spec.launch_type, new.spec.capacity_provider_strategy[0].capacity_provider) == (None, "FARGATE_SPOT")
+    region.registry.fargate.capacity.withdraw(SUBNETS.values(), ["spot"], 3_600_000_000)
+    lost = {t.task_id for t in region.registry.service("default", "web").tasks.values() if t.launch_type == "FARGATE"}
+    region.run(until="6 min")
+    for task in lost:
+        region.ecs.stop_task(task=task)
+    region.run(until="10 min")
+    found = region.registry.service("default", "web").tasks
+    assert [(t.launch_type, t.capacity_provider, t.last_status) for t in found.values()] == [
+        ("FARGATE", None, "RUNNING")
+    ] * 2
+    assert not lost & set(found)
 
 
 def test_a_move_that_is_given_up_takes_the_service_back_to_where_it_was():

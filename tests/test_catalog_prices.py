@@ -82,6 +82,7 @@ def test_quotas_by_region_and_date():
     assert (old["fargate_on_demand_launch_burst"], old["fargate_on_demand_launches_per_s"]) == (10, 1)
     assert old["fargate_on_demand_vcpu"] is None
     assert old.limit("fargate_on_demand_vcpu") == math.inf
+    assert new["provisioning_tasks_per_cluster"] == 500
     assert catalog.quotas("us-east-1", on="2022-04-20")["provisioning_tasks_per_cluster"] == 300
     assert catalog.quotas("us-east-1", on="2022-04-20")["ec2_service_launches_per_min"] == 250
     assert new["fargate_on_demand_tasks"] is None

@@ -12,7 +12,18 @@ from collections.abc import Callable
 import pytest
 from deployment_helpers import BREAKER, MISSING, by_begin, service, updated
 from shift_helpers import front
-from sim_helpers import EXACT, SUBNETS, associate, behind, exact_region, fleet, network, register, target_group
+from sim_helpers import (
+    EXACT,
+    SUBNETS,
+    associate,
+    behind,
+    exact_region,
+    fleet,
+    messages,
+    network,
+    register,
+    target_group,
+)
 
 from fargsim import Region
 
@@ -358,6 +369,19 @@ def test_what_can_happen_is_said_in_these_words(
         if re.fullmatch(ABOUT + message, row.message) and (row.event_type, row.event_name) == (kind, name)
     ]
     assert found, rows.message.tolist()
+
+
+def test_throttling_is_said_once_in_six_hours_though_tasks_start_meanwhile() -> None:
+    region = exact_region(
+        quotas={"fargate_on_demand_launch_burst": 1, "fargate_on_demand_launches_per_s": 1 / 3600},
+        assumptions={"api_throttling": False},
+    )
+    register(region)
+    service(region, 20)
+    region.run(until="13 h")
+    said = [at for at, message in messages(region) if "being throttled" in message]
+    assert [round(at / 3600, 2) for at in said] == [0.0, 6.0, 12.0]
+    assert region.registry.service("default", "web").running > 2
 
 
 def test_no_event_is_said_that_the_catalogue_does_not_have() -> None:

@@ -156,6 +156,15 @@ def test_what_tasks_use_while_they_are_idle_leaves_less_to_share() -> None:
     assert took(region, "web") == [2.0, 2.0, 2.0, 1.0, 1.0], "1.5 of 2 vCPU, and all of it when the other has gone"
 
 
+def test_an_instance_full_of_idle_work_keeps_a_rest_for_requests() -> None:
+    region = region_with()
+    on_host(region, "web", shares=1024, behaviour={"request": {"cpu": "1 s"}})
+    on_host(region, "agent", shares=0, behaviour={"idle_cpu": "2 vCPU"}, balanced=False)
+    send(region, "web", 0)
+    region.run("220 s")
+    assert took(region, "web") == [10.0], "a twentieth of 2 vCPU"
+
+
 def test_a_task_that_dies_gives_its_part_back_at_once() -> None:
     region = region_with()
     on_host(region, "web", shares=512, behaviour={"request": {"cpu": "4 s"}})

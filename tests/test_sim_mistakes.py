@@ -135,6 +135,16 @@ def test_a_role_that_cannot_be_taken_on_launches_nothing(which):
     assert region.finish().tasks.frame().empty
 
 
+def test_a_role_that_cannot_be_taken_on_is_tried_again_at_every_look():
+    region = exact_region(surroundings=UNTRUSTED, assumptions={"event_suppression_s": 0})
+    define(region, role=None, more={"executionRoleArn": ROLE})
+    region.ecs.create_service(
+        serviceName="web", taskDefinition="web", desiredCount=1, launchType="FARGATE", networkConfiguration=network()
+    )
+    region.run(until="1 min")
+    assert [at for at, _ in messages(region)] == [5.0 * n for n in range(1, 13)], "as where no instance has room"
+
+
 def test_on_instances_a_role_that_cannot_be_taken_on_launches_nothing_either():
     region = exact_region(surroundings=UNTRUSTED)
     fleet(region, 1)

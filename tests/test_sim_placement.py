@@ -311,7 +311,7 @@ def test_a_daemon_task_and_one_of_start_task_have_their_steps() -> None:
 
 
 def test_the_vpc_and_the_trunk_are_attributes() -> None:
-    region = exact_region()
+    region = exact_region(surroundings={"network": {"security_groups": [{"GroupId": "sg-1", "VpcId": "vpc-mine"}]}})
     fleet(region, 1, name="plain")
     fleet(region, 1, name="trunked", awsvpc_trunking=True)
     shown = [
@@ -320,7 +320,7 @@ def test_the_vpc_and_the_trunk_are_attributes() -> None:
             containerInstances=region.ecs.list_container_instances()["containerInstanceArns"]
         )["containerInstances"]
     ]
-    assert len({one["ecs.vpc-id"] for one in shown}) == 1
+    assert {one["ecs.vpc-id"] for one in shown} == {"vpc-mine"}
     assert ["ecs.awsvpc-trunk-id" in one for one in shown] == [False, True]
     found = region.ecs.list_container_instances(filter="attribute:ecs.awsvpc-trunk-id exists")
     assert len(found["containerInstanceArns"]) == 1

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sim_helpers import associate, exact_region, fleet, network, register
+from sim_helpers import SUBNETS, associate, exact_region, fleet, network, register
 
 from fargsim import Region
 from fargsim.sim.errors import AwsError
@@ -115,6 +115,18 @@ def test_a_cluster_is_deleted_when_nothing_is_left_in_it() -> None:
     assert region.ecs.delete_cluster(cluster="small")["cluster"]["status"] == "INACTIVE"
     with pytest.raises(AwsError, match="Cluster not found"):
         region.ecs.delete_cluster(cluster="small")
+    # a provider of Managed Instances belongs to its cluster
+    region.ecs.create_cluster(clusterName="managed")
+    launch = {"networkConfiguration": {"subnets": list(SUBNETS)}}
+    region.ecs.create_capacity_provider(
+        name="mi", cluster="managed", managedInstancesProvider={"instanceLaunchTemplate": launch}
+    )
+    region.ecs.put_cluster_capacity_providers(
+        cluster="managed", capacityProviders=["mi"], defaultCapacityProviderStrategy=[]
+    )
+    with pytest.raises(AwsError, match="capacity providers are active: mi") as caught:
+        region.ecs.delete_cluster(cluster="managed")
+    assert caught.value.code == "ClusterContainsCapacityProviderException"
     # its group is still there, but its instances have nowhere to register
     region.autoscaling.set_desired_capacity(AutoScalingGroupName="asg", DesiredCapacity=1)
     region.run(until="10 min")
