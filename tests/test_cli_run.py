@@ -196,16 +196,19 @@ def test_an_interrupted_run_leaves_nothing(small: Path, jobs: int, number: signa
     here = small.parent.parent / "here"
     here.mkdir()
     words = [COMMAND, "run", small, "-o", "deep/out", "--set", "duration=300 d", "--jobs", str(jobs)]
-    running = subprocess.Popen(
+    with subprocess.Popen(
         words, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    while not list(here.glob("deep/.out.*.partial")):
-        assert running.poll() is None, "it ended before it began to write"
-        time.sleep(0.01)
-    time.sleep(2)
-    assert running.poll() is None, "it ended before it was interrupted"
-    os.killpg(running.pid, number)
-    out, err = running.communicate(timeout=60)
+    ) as running:
+        try:
+            while not list(here.glob("deep/.out.*.partial")):
+                assert running.poll() is None, "it ended before it began to write"
+                time.sleep(0.01)
+            time.sleep(2)
+            assert running.poll() is None, "it ended before it was interrupted"
+            os.killpg(running.pid, number)
+            out, err = running.communicate(timeout=60)
+        finally:
+            running.kill()
     assert (running.returncode, out) == (status, "")
     assert err == ("interrupted: nothing was written\n" if number == signal.SIGINT else "")
     assert list(here.iterdir()) == []

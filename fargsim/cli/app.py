@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from fargsim import __version__
-from fargsim.cli.status import AT_FAULT, FAILED, end_on_sigterm, faults_shown, refuse, say
+from fargsim.cli.interrupts import end_when_asked
+from fargsim.cli.status import AT_FAULT, FAILED, faults_shown, refuse, say
 
 app = typer.Typer(
     name="fargsim",
@@ -280,5 +281,5 @@ def _print_json(value: Any) -> None:
 
 def main() -> None:
     """Run the program."""
-    end_on_sigterm()
+    end_when_asked()
     app()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 import typer
+
+from fargsim.cli.interrupts import lost_ones_found
 
 FAILED = 1
 """It ran, but a stated check failed."""
@@ -16,7 +16,6 @@ AT_FAULT = 2
 """The input is at fault; nothing was written."""
 INTERRUPTED = 130
 """Ctrl-C; nothing was written."""
-TERMINATED = 143
 
 
 def say(line: str) -> None:
@@ -40,7 +39,8 @@ def faults_shown(file: str) -> Iterator[None]:
         What the user named: begins the lines of faults that have no place of their own.
     """
     try:
-        yield
+        with lost_ones_found():
+            yield
     except KeyboardInterrupt:
         say("interrupted: nothing was written")
         raise typer.Exit(INTERRUPTED) from None
@@ -81,12 +81,3 @@ def _lines(file: str, error: Exception) -> list[str]:
             code = f"{error.code}: " if name == "AwsError" else ""
             return [f"{file}: {verb}{code}{error}"]
     return []
-
-
-def end_on_sigterm() -> None:
-    """Let a polite kill unwind like Ctrl-C does, so that it leaves no half-written folder either."""
-
-    def unwind(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(TERMINATED)
-
-    signal.signal(signal.SIGTERM, unwind)

@@ -1,0 +1,81 @@
+"""A request to end that arrives inside a callback of C, where Python loses the exception it becomes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import ctypes, signal, sys, time
+import typer
+from fargsim.cli.interrupts import end_when_asked
+from fargsim.cli.status import faults_shown
+
+app = typer.Typer()
+
+@ctypes.CFUNCTYPE(None)
+def callback():
+    signal.raise_signal(int(sys.argv[1]))
+
+@ctypes.CFUNCTYPE(None)
+def broken():
+    1 / 0
+
+def on_for_long():
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends:
+        time.sleep(0.01)
+
+@app.command()
+def main(number: int) -> None:
+    with faults_shown("my.yaml"):
+        try:
+            {body}
+        finally:
+            print("cleaned up")
+
+end_when_asked()
+app()
+"""
+ENDS = [(signal.SIGINT, 130, "interrupted: nothing was written\n"), (signal.SIGTERM, 143, "")]
+
+
+def ended(tmp_path: Path, body: str, number: int) -> tuple[int, str, str]:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.replace("{body}", body), encoding="utf-8")
+    words = [sys.executable, program, str(int(number))]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=50, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process of Windows at once")
+@pytest.mark.parametrize(("number", "status", "words"), ENDS)
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("callback(); on_for_long()", id="lost-once"),
+        pytest.param("[(callback(), time.sleep(0.05)) for _ in range(5)]; on_for_long()", id="lost-again-and-again"),
+        pytest.param("callback(); raise RuntimeError('no compiled object yet')", id="its-loss-broke-something"),
+    ],
+)
+def test_a_lost_request_to_end_ends_it_all_the_same(
+    tmp_path: Path, body: str, number: int, status: int, words: str
+) -> None:
+    assert ended(tmp_path, body, number) == (status, "cleaned up\n", words)
+
+
+def test_what_else_is_lost_in_a_callback_is_told_and_ends_nothing(tmp_path: Path) -> None:
+    status, out, err = ended(tmp_path, "broken()", signal.SIGINT)
+    assert (status, out) == (0, "cleaned up\n")
+    assert "Exception ignored" in err
+    assert "ZeroDivisionError" in err
+
+
+def test_an_error_that_nobody_asked_for_stays_an_error(tmp_path: Path) -> None:
+    status, _, err = ended(tmp_path, "raise RuntimeError('a fault of its own')", signal.SIGINT)
+    assert status == 1
+    assert "a fault of its own" in err
