@@ -199,6 +199,28 @@ def test_workers_of_a_queue_share_the_instance_with_requests() -> None:
     assert tasks["service:worker"] == pytest.approx(8.0)
 
 
+@pytest.mark.parametrize("looks", [(), (11,), (11, 17), (2, 11.5, 13, 15.9, 16.1)])
+def test_how_often_the_control_plane_looks_changes_nothing_for_a_queue_and_its_neighbours(looks: tuple[float, ...]) -> None:
+    region = region_with("c7g.medium")  # one core
+    region.sqs.create_queue(QueueName="orders", Attributes={"VisibilityTimeout": "600"})
+    arm: dict[str, Any] = {"shares": 256, "runtimePlatform": {"cpuArchitecture": "ARM64"}}
+    on_host(region, "web", behaviour={"request": {"cpu": "6 s"}}, **arm)
+    on_host(region, "late", behaviour={"request": {"cpu": "1 s"}}, **arm)
+    message = {"message": {"queue": "orders", "cpu": "10 s", "workers": 1}}
+    on_host(region, "worker", behaviour=message, balanced=False, **arm)
+    region.send_messages("orders", {"instants": [f"{AT} s"]})
+    send(region, "web", 0, 40)
+    send(region, "late", 16.5, 50)
+    for at in looks:
+        region.kit.at(round((AT + at) * 1_000_000), region.kit.sharing.advance_now)
+    region.run("300 s")
+    # half a core each until 12, then the message has the core for what is left of it, 4 s, and is done before the last request comes
+    assert took(region, "web") == [12.0, 6.0]
+    assert took(region, "late") == [1.0, 1.0]
+    [row] = [r for r in tables(region).queues.frame().itertuples() if r.deleted]
+    assert row.completion_max_s == pytest.approx(16.0, abs=1e-5)
+
+
 def test_a_worker_that_is_stopped_finishes_what_its_neighbours_have_slowed_down() -> None:
     region = region_with("c5.large")
     region.sqs.create_queue(QueueName="orders", Attributes={"VisibilityTimeout": "600"})

@@ -10,6 +10,7 @@ Sources: Amazon ECS API Reference, API_ContainerDefinition.html (cpu), API_TaskD
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -235,16 +236,14 @@ class HostSharing:
         """Go on, planes and queues step by step."""
         for queue in self._queues:
             queue.feed(upto_us)
-        while self._queues:
-            first = min(self._queues, key=lambda queue: queue.pull.next_before(upto_us))
-            at_us = first.pull.next_before(upto_us)
+        while True:
+            nexts = [queue.pull.next_before(upto_us) for queue in self._queues]
+            at_us = min(nexts, default=math.inf)
+            if not hosts.run_to(min(at_us, float(upto_us))):
+                continue  # somebody has been given other cores on the way, so that another queue may be the first now
             if at_us > upto_us:
                 break
-            # where somebody has been given other cores on the way, another queue may be the first now
-            if hosts.run_to(at_us):
-                first.pull.do_next()
-        while not hosts.run_to(float(upto_us)):
-            pass
+            self._queues[nexts.index(at_us)].pull.do_next()
         hosts.advance(upto_us)
         for queue in self._queues:
             queue.pull.advance(upto_us)
