@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from sim_helpers import behind, exact_region, fleet, register, seconds, target_g
 from fargsim import Region
 from fargsim.kernel.reference_hosts import Host, Member
 from fargsim.model.scenario import Record
-from fargsim.sim.host_sharing import most_cores, shares_of
+from fargsim.sim.host_sharing import HostSharing, Seat, most_cores, shares_of
+from fargsim.sim.state import TaskRun
 
 FULL = Record(requests="full")
 AT = 200
@@ -200,7 +201,9 @@ def test_workers_of_a_queue_share_the_instance_with_requests() -> None:
 
 
 @pytest.mark.parametrize("looks", [(), (11,), (11, 17), (2, 11.5, 13, 15.9, 16.1)])
-def test_how_often_the_control_plane_looks_changes_nothing_for_a_queue_and_its_neighbours(looks: tuple[float, ...]) -> None:
+def test_how_often_the_control_plane_looks_changes_nothing_for_a_queue_and_its_neighbours(
+    looks: tuple[float, ...],
+) -> None:
     region = region_with("c7g.medium")  # one core
     region.sqs.create_queue(QueueName="orders", Attributes={"VisibilityTimeout": "600"})
     arm: dict[str, Any] = {"shares": 256, "runtimePlatform": {"cpuArchitecture": "ARM64"}}
@@ -272,6 +275,58 @@ def test_credits_that_run_low_leave_less_for_all() -> None:
     )
     assert credits["used_credits"].iloc[-1] == pytest.approx(0.4, abs=0.02)
     assert tables(region).tasks.frame()["cpu_core_s"].sum() == pytest.approx(60 * credits["used_credits"].sum())
+
+
+def test_a_capped_worker_that_comes_while_credits_are_low_has_its_cores_back_when_its_neighbours_want_none() -> None:
+    region = exact_region(record=FULL)
+    credits = {"InstanceType": "t3.small", "CreditSpecification": {"CpuCredits": "standard"}}
+    region.autoscaling.create_launch_template(LaunchTemplateName="t", LaunchTemplateData=credits)
+    region.autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName="asg", MinSize=1, MaxSize=1, LaunchTemplate={"LaunchTemplateName": "t"},
+        AvailabilityZones=["us-east-1a"], registered_at_start=True,
+    )  # fmt: skip
+    region.sqs.create_queue(QueueName="orders", Attributes={"VisibilityTimeout": "600"})
+    trace = {"steps": [{"at": "0 s", "percent": 400}, {"at": "3500 s", "percent": 0}]}
+    on_host(region, "noise", behaviour={"utilization": {"cpu": trace}}, balanced=False)
+    message = {"message": {"queue": "orders", "cpu": "2 s", "workers": 1}}
+    on_host(region, "worker", shares=256, cpu=256, behaviour=message, balanced=False, count=0)
+    region.run("3000 s")
+    [noise] = region.registry.clusters["default"].tasks.values()
+    instance = noise.instance
+    assert instance is not None
+    assert instance.cpu_factor < 0.5
+    region.ecs.update_service(service="worker", desiredCount=1)
+    region.run("3600 s")
+    region.send_messages("orders", {"instants": ["3601 s"]})
+    region.run("4000 s")
+    assert instance.cpu_factor < 1.0, "the instance has 0.4 cores, which the worker does not even want"
+    [row] = [r for r in tables(region).queues.frame().itertuples() if r.deleted]
+    assert row.completion_max_s == pytest.approx(2 / 0.25, abs=1e-5)
+
+
+def test_a_follower_that_is_being_stopped_takes_no_seat_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    region = region_with("c5.large")
+    trace = {"steps": [{"at": "0 s", "percent": 100}]}
+    on_host(region, "noise", cpu=512, behaviour={"stop": "60 s", "utilization": {"cpu": trace}}, balanced=False)
+    free = {"utilization": {"cpu": {"steps": [{"at": "0 s", "percent": 10}]}}}
+    on_host(region, "free", behaviour=free, balanced=False, count=0)
+    region.run(f"{AT} s")
+    [task] = region.registry.clusters["default"].tasks.values()
+    assert task.instance is not None
+    seated: list[str] = []
+    seat = HostSharing.seat
+
+    def spied(sharing: HostSharing, task: TaskRun, *on_grant: Callable[[float, float], None]) -> Seat | None:
+        seated.append(task.group)
+        return seat(sharing, task, *on_grant)
+
+    monkeypatch.setattr(HostSharing, "seat", spied)
+    region.ecs.update_service(service="noise", desiredCount=0)
+    region.ecs.update_service(service="free", desiredCount=1)
+    region.run(f"{AT + 28} s")
+    assert task.last_status == "STOPPING"
+    assert region.kit.sharing.in_use(task.instance) is not None, "it is shared by now"
+    assert seated == ["service:free"]
 
 
 def test_a_windows_container_has_its_cpu_and_no_more() -> None:

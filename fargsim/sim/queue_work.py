@@ -24,7 +24,7 @@ from fargsim.policy.metric_data import Point
 from fargsim.sim.alarm_run import metric_key
 from fargsim.sim.cloudwatch import CloudWatch
 from fargsim.sim.errors import QueueDoesNotExist
-from fargsim.sim.host_sharing import Seat
+from fargsim.sim.host_sharing import Seat, most_cores
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.message_feed import Message, MessageFeed
 from fargsim.sim.metering import Metering
@@ -161,6 +161,7 @@ class _Worker:
         self._seat = seat = self._kit.sharing.seat(task, self._granted)
         if seat is not None:
             self._queue.share()
+            self._granted(most_cores(task), now)  # what a seat begins with, whatever low credits left of it until now
             seat.want(float(self._server.busy), now)
             self._server.on_busy = lambda busy, at_us: seat.want(float(busy), at_us)
 

@@ -111,6 +111,8 @@ class _Follower:
         return WorkUse(self.busy_core_us + shared, 0.0, self.held_byte_us)
 
     def sit(self, task: TaskRun) -> None:
+        if self._name not in self._load.followers:
+            return  # it is being stopped, and nothing is left for it
         self._load.settle()
         self.seat = self._kit.sharing.seat(task)
         self._load.press()
