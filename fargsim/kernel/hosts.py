@@ -67,8 +67,10 @@ class Hosts:
         """The host of its own that a slot sits on, by lane and slot."""
         self._seats: dict[tuple[int, int], int] = {}
         """Members by lane and slot."""
-        self._granted: dict[int, float] = {}
-        """What watched members have been given, as far as has been told."""
+        self._host_of: dict[int, int] = {}
+        """The host of each member."""
+        self._granted: dict[int, dict[int, float]] = {}
+        """What watched members have been given, as far as has been told, by host."""
         self.on_grant: Callable[[int, float, float], None] | None = None
         """Told of a watched member that has been given other cores: the member, the cores, and since when."""
 
@@ -122,7 +124,7 @@ class Hosts:
             raise ValueError(f"a host needs cores, not {cores}")
         self.advance(now_us)
         self._body.set_cores(float(now_us), host, float(cores))
-        self._tell(float(now_us))
+        self._tell(host, float(now_us))
 
     def seat(self, now_us: int, plane: Plane, slot: int, host: int, *, weight: float, most: float) -> None:
         """Let a slot share the cores of a host, for what it holds too.
@@ -145,10 +147,11 @@ class Hosts:
         lane = self._planes.index(plane)
         plane.set_rate(now_us, slot, cores=most)  # which makes it a slot whose rate may change
         self._leave(lane, slot)
-        self._seats[lane, slot] = self._body.seat(
+        self._seats[lane, slot] = member = self._body.seat(
             float(now_us), host, lane, plane.row_of(slot), float(weight), float(most)
         )
-        self._tell(float(now_us))
+        self._host_of[member] = host
+        self._tell(host, float(now_us))
 
     def invite(self, now_us: int, host: int, *, weight: float, most: float, watch: bool = False) -> int:
         """Let somebody who works outside of the planes share the cores of a host; return the member's number.
@@ -162,8 +165,9 @@ class Hosts:
             raise ValueError(f"weight and most must be positive and finite, not {weight} and {most}")
         self.advance(now_us)
         member = self._body.invite(float(now_us), host, float(weight), float(most), watch)
+        self._host_of[member] = host
         if watch:
-            self._granted[member] = self._body.granted(member)
+            self._granted.setdefault(host, {})[member] = self._body.granted(member)
         return member
 
     def set_demand(self, at_us: float, member: int, demand: float) -> None:
@@ -171,7 +175,7 @@ class Hosts:
         if not 0.0 <= demand < math.inf:
             raise ValueError(f"a demand must be finite and not negative, not {demand}")
         self._body.set_demand(float(at_us), member, float(demand))
-        self._tell(float(at_us))
+        self._tell(self._host_of[member], float(at_us))
 
     def in_use(self, host: int) -> tuple[float, float]:
         """Return how many of a host's cores are busy now, and how many its members could keep busy."""
@@ -183,9 +187,10 @@ class Hosts:
 
     def dismiss(self, at_us: float, member: int) -> None:
         """Take an outside member out."""
-        self._granted.pop(member, None)
+        host = self._host_of.pop(member)
+        self._granted.get(host, {}).pop(member, None)
         self._body.leave(float(at_us), member)
-        self._tell(float(at_us))
+        self._tell(host, float(at_us))
 
     def advance(self, until_us: int) -> None:
         """Let everything happen in all planes up to an instant: arrivals before it, all else including it.
@@ -228,7 +233,7 @@ class Hosts:
                 plane = self._planes[stopped.whom]
                 raise DemandsNeeded(plane.due_before(math.ceil(until_us)), self._now, plane)
             if stopped.why == GRANTED:
-                self._tell(stopped.at_us)
+                self._tell(self._host_of[stopped.whom], stopped.at_us)
                 return False
 
     def opened(self, plane: Plane, slot: int) -> None:
@@ -236,33 +241,40 @@ class Hosts:
         lane = self._planes.index(plane)
         alone = self._body.open_host(EVERYWHERE)
         self._alone[lane, slot] = alone
-        self._seats[lane, slot] = self._body.seat(float(self._now), alone, lane, plane.row_of(slot), 1.0, 1.0)
+        self._seats[lane, slot] = member = self._body.seat(float(self._now), alone, lane, plane.row_of(slot), 1.0, 1.0)
+        self._host_of[member] = alone
 
     def changed(self, plane: Plane, slot: int) -> None:
         """Take note that a slot's cores or speed have been changed."""
-        self._body.refresh(float(self._now), self._seats[self._planes.index(plane), slot])
-        self._tell(float(self._now))
+        member = self._seats[self._planes.index(plane), slot]
+        self._body.refresh(float(self._now), member)
+        self._tell(self._host_of[member], float(self._now))
 
     def closed(self, plane: Plane, slot: int) -> None:
         """Take note that a slot has been closed."""
-        self._leave(self._planes.index(plane), slot)
-        self._tell(float(self._now))
+        self._tell(self._leave(self._planes.index(plane), slot), float(self._now))
 
-    def _leave(self, lane: int, slot: int) -> None:
-        self._body.leave(float(self._now), self._seats.pop((lane, slot)))
+    def _leave(self, lane: int, slot: int) -> int:
+        """Take a slot from its host, and return that."""
+        member = self._seats.pop((lane, slot))
+        self._body.leave(float(self._now), member)
         alone = self._alone.pop((lane, slot), None)
         if alone is not None:
             self._body.close_host(alone)
+        return self._host_of.pop(member)
 
     def _reached(self, now_us: int) -> None:
         self._now = now_us
         for plane in self._planes:
             plane.reached(now_us)
 
-    def _tell(self, at_us: float) -> None:
-        """Tell of watched members whose cores have changed; telling may change them again."""
-        changed = [(m, self._body.granted(m)) for m, told in self._granted.items() if self._body.granted(m) != told]
-        self._granted.update(changed)
+    def _tell(self, host: int, at_us: float) -> None:
+        """Tell of watched members of a host whose cores have changed; telling may change them again."""
+        told = self._granted.get(host)
+        if not told:
+            return
+        changed = [(member, cores) for member in told if (cores := self._body.granted(member)) != told[member]]
+        told.update(changed)
         if self.on_grant is not None:
             for member, cores in changed:
                 self.on_grant(member, cores, at_us)
