@@ -1,9 +1,10 @@
 """Tasks that share hosts against the same tasks each on its own, on the same requests in one process.
 
-100 tasks of two services on 25 hosts of four cores, load 0.7, least outstanding requests, Poisson arrivals, lognormal demand (mean 10 ms,
-sigma 1). Alone each task has one core; on hosts it may have four and shares them, so that at times the hosts are short of cores.
+100 tasks of two services (or of as many as asked for) on 25 hosts of four cores, load 0.7, least outstanding requests, Poisson arrivals,
+lognormal demand (mean 10 ms, sigma 1). Alone each task has one core; on hosts it may have four and shares them, so that at times the
+hosts are short of cores.
 
-    python benchmarks/bench_hosts.py [--requests 2000000] [--repetitions 3] [--json]
+    python benchmarks/bench_hosts.py [--requests 2000000] [--repetitions 3] [--services 2] [--json]
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ import numpy as np
 
 from fargsim.kernel import Hosts, Plane, accumulate
 
-SERVICES, TASKS, PER_HOST, LOAD, SERVICE_US = 2, 100, 4, 0.7, 10_000.0
+TASKS, PER_HOST, LOAD, SERVICE_US = 100, 4, 0.7, 10_000.0
 
 
-def planes(shared: bool) -> list[Plane]:
-    """Two services of 50 tasks, alone or two of each on a host."""
-    made = [Plane("least_outstanding_requests") for _ in range(SERVICES)]
-    each = TASKS // SERVICES
+def planes(services: int, shared: bool) -> list[Plane]:
+    """Services whose tasks are alone, or four on a host."""
+    made = [Plane("least_outstanding_requests") for _ in range(services)]
+    each = TASKS // services
     if not shared:
         for plane in made:
             for _ in range(each):
@@ -35,10 +36,11 @@ def planes(shared: bool) -> list[Plane]:
     for plane in made:
         hosts.join(plane)
     machines = [hosts.open_host(0, float(PER_HOST)) for _ in range(TASKS // PER_HOST)]
-    for weight, plane in zip((3.0, 1.0), made, strict=True):
-        for number in range(each):
+    for place, plane in enumerate(made):
+        for number in range(place * each, (place + 1) * each):
             slot = plane.open_slot(0, cores=float(PER_HOST), workers=32)
-            hosts.seat(0, plane, slot, machines[number % len(machines)], weight=weight, most=float(PER_HOST))
+            machine, weight = machines[number % len(machines)], (3.0, 1.0)[place % 2]
+            hosts.seat(0, plane, slot, machine, weight=weight, most=float(PER_HOST))
     return made
 
 
@@ -53,15 +55,15 @@ def run(made: list[Plane], work: list[tuple[np.ndarray, np.ndarray]]) -> float:
     return (time.perf_counter() - began) * 1e9 / sum(arrivals.size for arrivals, _ in work)
 
 
-def repetition(seed: int, requests: int) -> tuple[float, float]:
+def repetition(seed: int, requests: int, services: int) -> tuple[float, float]:
     """Return the cost alone and on hosts, on the same draws."""
     draw = np.random.Generator(np.random.PCG64(seed))
-    n = requests // SERVICES
+    n = requests // services
     work = []
-    for _ in range(SERVICES):
-        sums = accumulate(0.0, draw.standard_exponential(n)) * (SERVICE_US * SERVICES / (LOAD * TASKS))
+    for _ in range(services):
+        sums = accumulate(0.0, draw.standard_exponential(n)) * (SERVICE_US * services / (LOAD * TASKS))
         work.append((np.rint(sums).astype(np.int64), draw.lognormal(math.log(SERVICE_US) - 0.5, 1.0, n)))
-    return run(planes(False), work), run(planes(True), work)
+    return run(planes(services, False), work), run(planes(services, True), work)
 
 
 def main() -> None:
@@ -69,10 +71,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=2_000_000)
     parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--services", type=int, default=2, choices=[1, 2, 4, 10, 20, 50, 100])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    repetition(0, 20_000)  # compiles
-    found = [repetition(1 + i, options.requests) for i in range(options.repetitions)]
+    repetition(0, 20_000, options.services)  # compiles
+    found = [repetition(1 + i, options.requests, options.services) for i in range(options.repetitions)]
     answer = {
         "requests": options.requests,
         "ns_alone": statistics.median(alone for alone, _ in found),

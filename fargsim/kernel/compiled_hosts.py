@@ -11,7 +11,7 @@ from fargsim.kernel.body import Body
 from fargsim.kernel.compiled import CompiledBody, grown
 from fargsim.kernel.host_layout import GROW, HOST, LANE, MEMBER, Stopped
 from fargsim.kernel.hosting import CLOSE, DEMAND, JOIN, OPEN, PART, RUN, SEE, SHARE, HostArrays, operate_hosts
-from fargsim.kernel.lanes import WIDTH, write_arrays, write_chunk
+from fargsim.kernel.lanes import WIDTH, are_as_told, write_arrays, write_chunk
 from fargsim.kernel.layout import NOTHING, Arrays, Chunk, Records
 
 
@@ -34,7 +34,9 @@ class CompiledHosts:
 
     def add_lane(self, body: Body) -> int:
         """Take a plane in; return its number."""
-        self._bodies.append(cast(CompiledBody, body))
+        compiled = cast(CompiledBody, body)
+        assert are_as_told(compiled.arrays)
+        self._bodies.append(compiled)
         self._written.append((None, None))
         count = len(self._bodies)
         table = np.zeros((count, WIDTH), np.int64)

@@ -68,6 +68,12 @@ WIDTH = CHUNK_AT + _words(_CHUNK) + 1
 """Words of a row: an address and the shape of each array."""
 
 
+def are_as_told(arrays: tuple[Any, ...]) -> bool:
+    """Whether arrays are what compiled code takes them for: it would read anything else as if they were."""
+    told = [(np.dtype(kind), ndim) for kind, ndim in _ARRAYS]
+    return [(a.dtype, a.ndim) for a in arrays] == told and all(a.flags.c_contiguous for a in arrays)
+
+
 def write_arrays(row: Ints, at: int, arrays: tuple[Any, ...]) -> int:
     """Write down where arrays lie; return the place behind."""
     for array in arrays:

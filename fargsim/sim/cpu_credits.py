@@ -20,7 +20,7 @@ from fargsim.policy.cpu_credits import (
 )
 from fargsim.policy.metric_data import Point
 from fargsim.sim.alarm_run import metric_key
-from fargsim.sim.host_sharing import task_cores
+from fargsim.sim.host_sharing import left_by_idle, task_cores
 from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.state import TaskRun
 
@@ -129,10 +129,7 @@ class CreditRun:
         """Give tasks what is allowed; what they use while nothing is in them comes first."""
         one, now, factor = self._instance, self._kit.now, 1.0
         if vcpu < self.facts.vcpu:
-            idle = sum(t.revision.behaviour.idle_cpu for t in one.tasks.values() if t.last_status == "RUNNING")
-            factor = (
-                max(vcpu - idle, self._kit.parameters.number("shared_cores_left_by_idle_cpu") * vcpu) / self.facts.vcpu
-            )
+            factor = left_by_idle(self._kit, one, vcpu) / self.facts.vcpu
         if factor == one.cpu_factor:
             return
         one.cpu_factor = factor

@@ -64,6 +64,12 @@ def task_cores(task: TaskRun) -> float:
     return most_cores(task) * (task.instance.cpu_factor if is_capped(task) else 1.0)
 
 
+def left_by_idle(kit: Kit, instance: InstanceRun, cores: float) -> float:
+    """Return what is left of an instance's cores after what tasks use while nothing is in them."""
+    idle = sum(t.revision.behaviour.idle_cpu for t in instance.tasks.values() if t.last_status == "RUNNING")
+    return max(cores - idle, kit.parameters.number("shared_cores_left_by_idle_cpu") * cores)
+
+
 class SharedQueue(Protocol):
     """A queue some of whose workers sit on shared instances."""
 
@@ -190,8 +196,7 @@ class HostSharing:
         cores = instance.cpu_units / 1024
         if instance.cpu_factor < 1.0:
             return cores * instance.cpu_factor
-        idle = sum(t.revision.behaviour.idle_cpu for t in instance.tasks.values() if t.last_status == "RUNNING")
-        return max(cores - idle, self._kit.parameters.number("shared_cores_left_by_idle_cpu") * cores)
+        return left_by_idle(self._kit, instance, cores)
 
     def review(self, instance: InstanceRun | None) -> bool:
         """Work out anew what there is to share; return whether the instance is shared at all."""

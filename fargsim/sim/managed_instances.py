@@ -43,7 +43,7 @@ from fargsim.sim.errors import InvalidParameterException
 from fargsim.sim.groups import AutoScalingGroupRun
 from fargsim.sim.instances import InstanceRun
 from fargsim.sim.kit import Kit
-from fargsim.sim.managed_eligible import Eligible, asks
+from fargsim.sim.managed_eligible import Eligible, Places, asks
 from fargsim.sim.mixed_instances import pool_of
 from fargsim.sim.registry import Registry
 from fargsim.sim.state import ProviderRun
@@ -181,14 +181,15 @@ class ManagedInstances(AutoScalingGroupRun):
 
     def _launch_for(self, tasks: list[TaskRun], architecture: str) -> None:
         while tasks:
-            zones = self._zones_for(tasks[0])
+            first = self._eligible.of(tasks[0])
+            zones = self._zones_for(first)
             zone = min(zones, key=lambda z: (self._zone_counts[z], self.zones.index(z)), default=None)
             if zone is None:
-                tasks = tasks[1:]  # no type that it may run on can be had anywhere now
+                # no type that it may run on can be had anywhere now, nor can those of its like have one
+                tasks = [t for t in tasks if self._eligible.of(t) is not first]
                 continue
             there = sum(1 for z in zones if self._zone_counts[z])
             batch = tasks[: next_batch(len(tasks), len(zones), there)]
-            first = self._eligible.of(tasks[0])
             offers = [
                 o
                 for o in self._offers
@@ -210,8 +211,7 @@ class ManagedInstances(AutoScalingGroupRun):
     def _on_offer(self, tasks: Sequence[TaskRun], offers: Sequence[Offer], zone: str) -> May:
         return lambda task, offer: (offers[offer].name, zone) in self._eligible.of(tasks[task])
 
-    def _zones_for(self, task: TaskRun) -> list[str]:
-        places = self._eligible.of(task)
+    def _zones_for(self, places: Places) -> list[str]:
         return [
             z
             for z in self.zones

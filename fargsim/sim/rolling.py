@@ -107,7 +107,9 @@ class RollingController:
         """Stop what was rolled out by a shift of traffic that was broken off: no request reaches it, so no bound speaks for it."""
         actions, protection = self._service.actions, self._service.protection
         for deployment in self._service.deployments:
-            stopped = [task for task in deployment.standing if deployment.unserved and task not in protection]
+            if not deployment.unserved:
+                continue
+            stopped = [task for task in deployment.standing if task not in protection]
             for task in stopped:
                 actions.stop(task, actions.reason_to_stop(task, False), "ServiceSchedulerInitiated")
             actions.tell_stopped(stopped)

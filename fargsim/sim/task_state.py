@@ -10,13 +10,13 @@ from fargsim.sim.state import TaskRun
 def enter(kit: Kit, task: TaskRun, status: str) -> None:
     """Change the last status."""
     counts = task.cluster.counts
-    counts[task.last_status] -= 1
+    before = task.last_status
+    counts[before] -= 1
     counts[status] += 1
     task.last_status = status
     record_state(kit, task)
-    if task.instance is not None and task.revision.behaviour.idle_cpu:
-        kit.sharing.review(
-            task.instance
-        )  # what it uses while nothing is in it leaves less for its neighbours, or no longer
+    if task.instance is not None and task.revision.behaviour.idle_cpu and "RUNNING" in (before, status):
+        # what it uses while nothing is in it leaves less for its neighbours, or no longer
+        kit.sharing.review(task.instance)
     if task.service is not None:
         task.service.task_moved(task)
