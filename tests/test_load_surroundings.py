@@ -42,6 +42,13 @@ def faults(path: Path) -> list[tuple[str, str]]:
     return [(issue.dotted(), issue.message) for issue in error.value.issues]
 
 
+@pytest.mark.parametrize("network", ["", "network: {zones_without_fargate: [us-east-1a]}\n"])
+def test_an_unknown_region_is_told_at_its_place_beside_other_faults(tmp_path: Path, network: str) -> None:
+    found = faults(write(tmp_path, f"region: mars-1\n{network}registries: {{quay.io: {{}}}}"))
+    assert [where for where, _ in found] == ["region", "registries.quay.io"]
+    assert found[0][1].startswith("there is no region 'mars-1'")
+
+
 @pytest.mark.parametrize(
     ("surroundings", "where", "message"),
     [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fargsim.catalog.regions import availability_zones
+from fargsim.catalog.regions import availability_zones, regions
 from fargsim.load.names import unknown
 from fargsim.model.access import ImageName
 from fargsim.model.base import Issue, Path
@@ -33,10 +33,12 @@ def _routes(scenario: Scenario) -> Iterator[Issue]:
             message = "a route to a NAT gateway needs one: set nat_gateways of the network"
             yield Issue(("network", "subnets", n, "route"), message)
     known = [subnet.subnet_id for subnet in network.subnets]
-    zones = sorted({subnet.availability_zone for subnet in network.subnets} or availability_zones(scenario.region))
-    for n, zone in enumerate(network.zones_without_fargate):
-        if zone not in zones:
-            yield Issue(("network", "zones_without_fargate", n), unknown("zone", zone, zones))
+    named = {subnet.availability_zone for subnet in network.subnets}
+    if network.zones_without_fargate and (named or scenario.region in regions()):  # an unknown region is told by itself
+        zones = sorted(named or availability_zones(scenario.region))
+        for n, zone in enumerate(network.zones_without_fargate):
+            if zone not in zones:
+                yield Issue(("network", "zones_without_fargate", n), unknown("zone", zone, zones))
     services: list[str] = []
     for n, endpoint in enumerate(network.endpoints):
         path: Path = ("network", "endpoints", n)
@@ -125,8 +127,6 @@ def _roles(scenario: Scenario) -> Iterator[Issue]:
 
 
 def _outages(scenario: Scenario) -> Iterator[Issue]:
-    from fargsim.catalog import availability_zones, regions
-
     if scenario.region not in regions():
         return  # told by itself
     zones = availability_zones(scenario.region)
