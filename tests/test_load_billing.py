@@ -191,12 +191,20 @@ def test_volumes_keep_what_gp3_can(tmp_path: Path, volume: str, key: str | None,
     assert words in str(issue)
 
 
-def test_windows_needs_an_instance_that_runs_it(tmp_path: Path) -> None:
-    text = """launchTemplates:
-  - {LaunchTemplateName: t, LaunchTemplateData: {InstanceType: m7g.large}}
+@pytest.mark.parametrize(
+    "template",
+    [
+        "LaunchTemplate: {LaunchTemplateName: t}",
+        # a mixed policy without overrides takes the type of its template
+        "MixedInstancesPolicy: {LaunchTemplate: {LaunchTemplateSpecification: {LaunchTemplateName: t}}}",
+    ],
+)
+def test_windows_needs_an_instance_that_runs_it(tmp_path: Path, template: str) -> None:
+    text = f"""launchTemplates:
+  - {{LaunchTemplateName: t, LaunchTemplateData: {{InstanceType: m7g.large}}}}
 autoScalingGroups:
-  - {AutoScalingGroupName: g, MinSize: 1, MaxSize: 1, LaunchTemplate: {LaunchTemplateName: t}, AvailabilityZones: [us-east-1a],
-     operating_system_family: WINDOWS_SERVER_2022_CORE}
+  - {{AutoScalingGroupName: g, MinSize: 1, MaxSize: 1, {template}, AvailabilityZones: [us-east-1a],
+     operating_system_family: WINDOWS_SERVER_2022_CORE}}
 """
     with pytest.raises(ScenarioError, match=r"x86_64 only, and m7g\.large is arm64") as caught:
         load(tmp_path, text)

@@ -44,9 +44,7 @@ def capacity_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
             if message is not None:
                 yield Issue((*path, "MixedInstancesPolicy", "LaunchTemplate", "Overrides", m, "InstanceType"), message)
         if group.operating_system_family != "LINUX":
-            own = () if template is None else (template.instance_type,)
-            types = own if mixed is None else tuple(o.instance_type for o in mixed.launch_template.overrides)
-            message = next(filter(None, map(windows_fault, types)), None)
+            message = next(filter(None, map(windows_fault, _types(scenario, group))), None)
             if message is not None:
                 yield Issue((*path, "operating_system_family"), message)
         if mixed is not None and spot:
