@@ -243,6 +243,20 @@ def test_a_type_that_the_region_does_not_offer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("assumption", "message"),
+    [
+        ("service_reactions_s: 4", "there is no parameter 'service_reactions_s'"),
+        ("registered_memory_factor: 7", "registered_memory_factor must be"),
+    ],
+)
+def test_reserved_memory_does_not_hide_an_assumption_at_fault(assumption: str, message: str, tmp_path: Path) -> None:
+    document = text(group="agent: {ECS_RESERVED_MEMORY: 256}") + f"assumptions: {{{assumption}}}\n"
+    [(path, said)] = found(tmp_path, document)
+    assert path == f"assumptions.{assumption.partition(':')[0]}"
+    assert message in said
+
+
+@pytest.mark.parametrize(
     ("more", "message"),
     [
         ({"WarmPoolConfiguration": {}}, "ECS_WARM_POOLS_CHECK"),

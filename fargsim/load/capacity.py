@@ -86,8 +86,13 @@ def _memory_fault(scenario: Scenario, group: AutoScalingGroup, name: str) -> str
         return None
     from fargsim.catalog.offers import memory_fault
     from fargsim.catalog.parameters import parameters
+    from fargsim.catalog.store import CatalogError
 
-    return memory_fault(name, reserved, parameters(scenario.assumptions).number("registered_memory_factor"))
+    try:
+        factor = parameters(scenario.assumptions).number("registered_memory_factor")
+    except CatalogError:
+        return None  # an assumption at fault is told by itself
+    return memory_fault(name, reserved, factor)
 
 
 def _termination(group: AutoScalingGroup, path: Path) -> Iterator[Issue]:
