@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 from sim_helpers import exact_region, network, register
 
 from fargsim import Region
@@ -265,6 +267,42 @@ timeline:
     )
     [fault] = faults(tmp_path, text)
     assert fault.startswith("19: timeline[3].ecs.update_service.deploymentConfiguration: minimumHealthyPercent is 65")
+
+
+SPOT = "capacityProviderStrategy: [{capacityProvider: FARGATE_SPOT, weight: 1}]"
+PLAIN = "capacityProviderStrategy: [{capacityProvider: FARGATE, weight: 1}]"
+
+
+@pytest.mark.parametrize(
+    ("updates", "refused"),
+    [
+        # what the service has by then needs no force
+        ([f"{SPOT}, forceNewDeployment: true", f"{SPOT}, desiredCount: 2"], []),
+        ([f"{SPOT}, forceNewDeployment: true", "capacityProviderStrategy: []"], [1]),
+        ([f"{SPOT}, forceNewDeployment: true", "capacityProviderStrategy: [], forceNewDeployment: true", SPOT], [2]),
+        (["capacityProviderStrategy: []"], []),
+        # what was refused changes nothing
+        ([SPOT, SPOT], [0, 1]),
+        ([f"{SPOT}, forceNewDeployment: true", PLAIN, SPOT], [1]),
+    ],
+)
+def test_a_strategy_is_compared_with_the_service_as_it_is_by_then_as_the_verb_does(
+    tmp_path: Any, updates: list[str], refused: list[int]
+) -> None:
+    entries = [f"  - {{at: {n + 1} min, ecs.update_service: {{service: web, {u}}}}}\n" for n, u in enumerate(updates)]
+    found = faults(tmp_path, SCENARIO.replace("CONFIGURATION", "{}") + "timeline:\n" + "".join(entries))
+    message = "capacityProviderStrategy: a changed strategy takes effect with a forced deployment only: give forceNewDeployment: true"
+    assert found == [f"{16 + n}: timeline[{n}].ecs.update_service.{message}" for n in refused]
+    region = created({})
+    for n, update in enumerate(updates):
+        with pytest.raises(InvalidParameterException, match="force") if n in refused else nullcontext():
+            region.ecs.update_service(service="web", **YAML(typ="safe").load(f"{{{update}}}"))
+
+
+def test_an_update_of_an_unknown_service_is_told_by_its_name_alone(tmp_path: Any) -> None:
+    entry = f"timeline:\n  - {{at: 1 min, ecs.update_service: {{service: wob, {SPOT}}}}}\n"
+    [fault] = faults(tmp_path, SCENARIO.replace("CONFIGURATION", "{}") + entry)
+    assert "no service 'wob'" in fault
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,11 @@ def _updates(scenario: Scenario) -> Iterator[Issue]:
         if update is None or service is None:
             continue
         path: Path = ("timeline", n, "ecs.update_service")
+        strategy = update.capacity_provider_strategy
+        unforced = strategy not in (None, service.capacity_provider_strategy) and not update.force_new_deployment
+        if unforced:
+            message = "a changed strategy takes effect with a forced deployment only: give forceNewDeployment: true"
+            yield Issue((*path, "capacityProviderStrategy"), message)
         try:
             after = updated(service, update)
         except ValidationError as fault:
@@ -92,7 +97,7 @@ def _updates(scenario: Scenario) -> Iterator[Issue]:
         before = {*bounds_faults(service), *shift_faults(service)}
         faults = [fault for fault in (*bounds_faults(after), *shift_faults(after)) if fault not in before]
         yield from (Issue((*path, *where), message) for where, message in faults)
-        if not faults:
+        if not faults and not unforced:
             services[tail(update.cluster), tail(update.service)] = after
 
 

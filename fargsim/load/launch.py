@@ -228,13 +228,6 @@ class Launches:
             if message is not None:
                 yield Issue((*path, "taskDefinition"), message)
         yield from self._strategy(update.capacity_provider_strategy or (), update.cluster, path)
-        created = [*self._scenario.services, *(e.create_service for e in self._scenario.timeline if e.create_service)]
-        same = [s for s in created if (tail(s.cluster), s.service_name) == (tail(update.cluster), tail(update.service))]
-        strategy = update.capacity_provider_strategy
-        changed = strategy is not None and all(s.capacity_provider_strategy != strategy for s in same)
-        if changed and not update.force_new_deployment:
-            message = "a changed strategy takes effect with a forced deployment only: give forceNewDeployment: true"
-            yield Issue((*path, "capacityProviderStrategy"), message)
         yield from constraint_faults(update.placement_constraints or (), (*path, "placementConstraints"))
         yield from self._network(update.network_configuration, path)
 
