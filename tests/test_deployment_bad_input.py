@@ -133,6 +133,9 @@ def test_an_update_leaves_alone_what_it_is_not_told() -> None:
     assert now()["deploymentCircuitBreaker"] == off
     region.ecs.update_service(service="web", deploymentConfiguration={})
     assert now() == {"minimumHealthyPercent": 50, "maximumPercent": 150, "deploymentCircuitBreaker": off}
+    nothing = {"maximumPercent": None, "deploymentCircuitBreaker": None}
+    region.ecs.update_service(service="web", deploymentConfiguration=nothing)
+    assert now() == {"minimumHealthyPercent": 50, "maximumPercent": 150, "deploymentCircuitBreaker": off}
 
 
 def test_an_update_is_judged_by_what_comes_out() -> None:

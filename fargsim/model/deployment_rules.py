@@ -31,14 +31,14 @@ def configured(before: DeploymentConfiguration, change: DeploymentChange) -> Dep
     {'maximumPercent': 150, 'strategy': 'CANARY'}
     """
     kept = before.model_dump(by_alias=True, exclude_unset=True)
-    asked = change.model_dump(by_alias=True, exclude_unset=True)
+    asked = change.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
     if asked.get("strategy", before.strategy) != before.strategy:
         kept = {key: value for key, value in kept.items() if key not in OF_A_STRATEGY}
     return DeploymentConfiguration.model_validate({**kept, **asked})
 
 
 def updated(before: CreateService, change: UpdateService) -> CreateService:
-    """Return what an update makes of a service.
+    """Return what an update makes of a service, except its launch type, which depends on how the service came about.
 
     Raises
     ------
@@ -57,8 +57,6 @@ def updated(before: CreateService, change: UpdateService) -> CreateService:
         changes["deployment_configuration"] = configured(
             before.deployment_configuration, change.deployment_configuration
         )
-    if change.capacity_provider_strategy:
-        changes["launch_type"] = None
     return before.model_copy(update=changes)
 
 
