@@ -6,10 +6,10 @@ Developer Guide, fargate-tasks-services.html, service_definition_parameters.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from fargsim.load.names import FARGATE_PROVIDERS, Names, pick, revision_fault, tail, unknown
-from fargsim.model.balancing import forwards_to
+from fargsim.load.shifts import reached_groups
 from fargsim.model.base import Issue, Path
 from fargsim.model.deployment_rules import bounds_faults
 from fargsim.model.placement import CapacityProviderStrategyItem, PlacementConstraint
@@ -52,10 +52,7 @@ class Launches:
         self._associated = {c.cluster_name: c.associated for c in scenario.clusters}
         self._defaults = {c.cluster_name: c.default_capacity_provider_strategy for c in scenario.clusters}
         self._target_types = {g.name: g.target_type for g in scenario.target_groups}
-        listeners = [listener for b in scenario.load_balancers for listener in b.listeners]
-        reached = {tail(group) for x in listeners for action in x.actions for group in forwards_to(action)}
-        sound = len(scenario.load_balancers) == len(names.load_balancers) and reached <= set(names.target_groups)
-        # where a listener is at fault itself nobody knows what it was to reach
+        reached, sound = reached_groups(scenario, names)
         self._reached = reached if sound else set(names.target_groups)
         self._by_family: dict[str, list[TaskDefinition]] = {}
         later = sorted((e.at, n) for n, e in enumerate(scenario.timeline) if e.register_task_definition is not None)
@@ -178,8 +175,14 @@ class Launches:
             if known and subnet not in known:
                 yield Issue((*path, *_NETWORK, "subnets", n), unknown("subnet", subnet, known))
 
-    def service_faults(self, service: CreateService, path: Path) -> Iterator[Issue]:
-        """Yield the faults of a service."""
+    def service_faults(self, service: CreateService, path: Path, later: Collection[str] = ()) -> Iterator[Issue]:
+        """Yield the faults of a service.
+
+        Parameters
+        ----------
+        later
+            Target groups that a listener forwards to by then, not from the beginning.
+        """
         yield from self.launch_faults(service, path)
         if service.scheduling_strategy == "DAEMON" and self.kind(service) == "FARGATE":
             yield Issue((*path, "schedulingStrategy"), "DAEMON is not possible on Fargate: use REPLICA")
@@ -205,7 +208,7 @@ class Launches:
             group = tail(balancer.target_group_arn)
             if group not in self._names.target_groups:
                 yield Issue((*at, "targetGroupArn"), unknown("target group", group, self._names.target_groups))
-            elif group not in self._reached:
+            elif group not in self._reached and group not in later:
                 message = f"target group {group} does not have an associated load balancer: no listener forwards to it"
                 yield Issue((*at, "targetGroupArn"), message)
             if definition is None:

@@ -15,7 +15,7 @@ from fargsim.load.deployments import deployment_faults
 from fargsim.load.launch import Launches
 from fargsim.load.names import FARGATE_PROVIDERS, Names, tail, unknown
 from fargsim.load.scaling import scaling_faults
-from fargsim.load.shifts import rules_of, shift_reference_faults
+from fargsim.load.shifts import reached_groups, rules_of, shift_reference_faults
 from fargsim.load.surroundings import surroundings_faults
 from fargsim.load.work import credit_faults, work_faults
 from fargsim.model.balancer_attributes import Kind
@@ -244,8 +244,7 @@ def _scaling(scenario: Scenario, names: Names) -> Iterator[Issue]:
 
 def _traffic(scenario: Scenario, names: Names, launches: Launches) -> Iterator[Issue]:
     services = _services_now_and_later(scenario)
-    reached = {tail(g) for b in scenario.load_balancers for x in b.listeners for a in x.actions for g in forwards_to(a)}
-    sound = len(scenario.load_balancers) == len(names.load_balancers) and reached <= set(names.target_groups)
+    _, sound = reached_groups(scenario, names)
     for n, traffic in enumerate(scenario.traffic):
         path: Path = ("traffic", n)
         yield from _service_fault(traffic.to, traffic.cluster, names, path, "to")
@@ -283,6 +282,13 @@ def _shifts(entry: TimelineEntry) -> Iterator[tuple[str, str, str, tuple[Action,
         yield "elbv2.modify_rule", "RuleArn", entry.modify_rule.rule_arn, entry.modify_rule.actions
 
 
+def _forwarded_before(scenario: Scenario, n: int) -> set[str]:
+    """Return the target groups that the timeline forwards to before one of its entries happens."""
+    until = (scenario.timeline[n].at, n)
+    earlier = [entry for m, entry in enumerate(scenario.timeline) if (entry.at, m) < until]
+    return {tail(g) for e in earlier for *_, actions in _shifts(e) for action in actions for g in forwards_to(action)}
+
+
 def _attributes(scenario: Scenario, entry: TimelineEntry, names: Names, path: Path) -> Iterator[Issue]:
     """Yield dangling names of the verbs that change attributes of target groups and load balancers."""
     of_group, of_balancer = entry.modify_target_group_attributes, entry.modify_load_balancer_attributes
@@ -299,7 +305,9 @@ def _timeline(scenario: Scenario, names: Names, launches: Launches) -> Iterator[
     for n, entry in enumerate(scenario.timeline):
         path: Path = ("timeline", n)
         if entry.create_service is not None:
-            yield from launches.service_faults(entry.create_service, (*path, "ecs.create_service"))
+            yield from launches.service_faults(
+                entry.create_service, (*path, "ecs.create_service"), _forwarded_before(scenario, n)
+            )
         if entry.run_task is not None:
             yield from launches.launch_faults(entry.run_task, (*path, "ecs.run_task"))
         update = entry.update_service

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fargsim.load.names import Names, tail, unknown
+from fargsim.model.balancing import forwards_to
 from fargsim.model.base import Issue, Path
 from fargsim.model.lifecycle import LifecycleHook
 from fargsim.model.scenario import Scenario
@@ -23,6 +24,16 @@ def rules_of(scenario: Scenario) -> list[str]:
             name = f"{balancer.name}:{listener.port}"
             found += [name, *(f"{name}/{rule.priority}" for rule in listener.rules)]
     return found
+
+
+def reached_groups(scenario: Scenario, names: Names) -> tuple[set[str], bool]:
+    """Return the target groups that listeners forward to, and whether all of these are sound.
+
+    Where a listener is at fault itself nobody knows what it was to reach.
+    """
+    listeners = [listener for balancer in scenario.load_balancers for listener in balancer.listeners]
+    reached = {tail(group) for x in listeners for action in x.actions for group in forwards_to(action)}
+    return reached, len(scenario.load_balancers) == len(names.load_balancers) and reached <= set(names.target_groups)
 
 
 def shift_reference_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
