@@ -320,6 +320,10 @@ def test_composite_alarms_and_the_verbs_that_take_away_run(tmp_path: Path) -> No
         ("AlarmName: worse", "AlarmName: deep", "there is an alarm 'deep' already"),
         ("AlarmRule: ALARM(bad)", "AlarmRule: ALARM(bad), AlarmActions: [out]", "a composite alarm cannot scale: 'out'"),
         ("scaling_policy: {ResourceId: service/default/web", "scaling_policy: {ResourceId: service/default/wbe", "did you mean"),
+        ("disable_alarm_actions: {AlarmNames: [deep]}", "disable_alarm_actions: {AlarmNames: [depe]}", "there is no alarm 'depe'"),
+        ("enable_alarm_actions: {AlarmNames: [deep]}", "enable_alarm_actions: {AlarmNames: [deep, depe]}", "there is no alarm 'depe'"),
+        ("{AlarmNames: [late]}", "{AlarmNames: [latest]}", "there is no alarm 'latest': did you mean late"),
+        ("set_alarm_state: {AlarmName: deep", "set_alarm_state: {AlarmName: depe", "there is no alarm 'depe'"),
         ("{ResourceId: service/default/web}", "{ResourceId: web}", "must say which service: write service/CLUSTER/SERVICE"),
     ],
 )  # fmt: skip
@@ -331,3 +335,27 @@ def test_faults_of_composite_alarms_and_of_verbs_that_take_away(
     with pytest.raises(fargsim.ScenarioError) as caught:
         load(tmp_path, text.replace(old, new, 1))
     assert any(message in issue.message for issue in caught.value.issues), caught.value.issues
+
+
+def test_alarms_are_there_from_the_time_at_which_they_are_made_whatever_the_order_in_the_file(tmp_path: Path) -> None:
+    text = f"""{BASE}timeline:
+  - {{at: 1 min, cloudwatch.put_composite_alarm: {{AlarmName: c, AlarmRule: ALARM(x)}}}}
+  - {{at: 1 min, cloudwatch.set_alarm_state: {{AlarmName: 'arn:aws:cloudwatch:us-east-1:1:alarm:x', StateValue: OK}}}}
+  - at: 30 s
+    cloudwatch.put_metric_alarm:
+      AlarmName: x
+      Namespace: App
+      MetricName: Depth
+      Statistic: Maximum
+      Period: 60
+      EvaluationPeriods: 1
+      Threshold: 10
+      ComparisonOperator: GreaterThanThreshold
+"""
+    assert not (fargsim.run(load(tmp_path, text)).tables["events"].event_name == "API_ERROR").any()
+    with pytest.raises(fargsim.ScenarioError) as caught:
+        load(tmp_path, text.replace("30 s", "2 min"))
+    assert [(issue.dotted(), issue.message) for issue in caught.value.issues] == [
+        ("timeline[0].cloudwatch.put_composite_alarm.AlarmRule", "there is no alarm 'x': there are none"),
+        ("timeline[1].cloudwatch.set_alarm_state.AlarmName", "by then there is no alarm 'x': there is c"),
+    ]

@@ -24,6 +24,7 @@ from fargsim.model.scaling import (
 from fargsim.model.scaling_verbs import DeregisterScalableTarget
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService
+from fargsim.model.timeline import TimelineEntry
 
 Services = Mapping[tuple[str, str], CreateService]
 
@@ -50,7 +51,7 @@ def scaling_faults(scenario: Scenario, services: Services) -> Iterator[Issue]:
             yield Issue((*path, "AlarmName"), f"there is an alarm '{composite.alarm_name}' already")
         yield from _composite(composite, made, path)
         made.append(composite.alarm_name)
-    for n, entry in enumerate(scenario.timeline):
+    for n, entry in sorted(enumerate(scenario.timeline), key=lambda item: item[1].at):
         put = entry.put_metric_alarm
         if put is not None:
             made.append(put.alarm_name)
@@ -58,6 +59,10 @@ def scaling_faults(scenario: Scenario, services: Services) -> Iterator[Issue]:
         if entry.put_composite_alarm is not None:
             yield from _composite(entry.put_composite_alarm, made, ("timeline", n, "cloudwatch.put_composite_alarm"))
             made.append(entry.put_composite_alarm.alarm_name)
+        for where, name in _alarms_meant(entry):
+            message = _no_alarm(name.rsplit(":alarm:", 1)[-1], made)
+            if message is not None:
+                yield Issue(("timeline", n, *where), f"by then {message}")
         registered = entry.register_scalable_target
         if registered is not None:
             at: Path = ("timeline", n, "application_autoscaling.register_scalable_target")
@@ -207,9 +212,24 @@ def _composite(alarm: CompositeAlarm, made: list[str], path: Path) -> Iterator[I
         yield Issue(at, str(fault))
         return
     for name in names:
-        # those of a target tracking policy are made for it
-        if name not in made and not name.startswith("TargetTracking-"):
-            yield Issue(at, unknown("alarm", name, made))
+        message = _no_alarm(name, made)
+        if message is not None:
+            yield Issue(at, message)
+
+
+def _no_alarm(name: str, made: list[str]) -> str | None:
+    """Say that there is no such alarm; None when there is, or may be: those of a target tracking policy are made for it."""
+    return None if name in made or name.startswith("TargetTracking-") else unknown("alarm", name, made)
+
+
+def _alarms_meant(entry: TimelineEntry) -> Iterator[tuple[Path, str]]:
+    """Yield the alarms that an entry takes away, switches or puts into a state, and where it names them."""
+    for verb in ("delete_alarms", "enable_alarm_actions", "disable_alarm_actions"):
+        named = getattr(entry, verb)
+        for m, name in enumerate(() if named is None else named.alarm_names):
+            yield (f"cloudwatch.{verb}", "AlarmNames", m), name
+    if entry.set_alarm_state is not None:
+        yield ("cloudwatch.set_alarm_state", "AlarmName"), entry.set_alarm_state.alarm_name
 
 
 def _expressions(queries: tuple[MetricDataQuery, ...], path: Path) -> Iterator[Issue]:
