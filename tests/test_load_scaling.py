@@ -359,3 +359,17 @@ def test_alarms_are_there_from_the_time_at_which_they_are_made_whatever_the_orde
         ("timeline[0].cloudwatch.put_composite_alarm.AlarmRule", "there is no alarm 'x': there are none"),
         ("timeline[1].cloudwatch.set_alarm_state.AlarmName", "by then there is no alarm 'x': there is c"),
     ]
+
+
+def test_what_names_an_alarm_at_fault_is_not_told_that_there_is_none(tmp_path: Path) -> None:
+    text = f"""{BASE}{STEPS}compositeAlarms: [{{AlarmName: bad, AlarmRule: ALARM(deep)}}]
+timeline:
+  - {{at: 1 min, cloudwatch.delete_alarms: {{AlarmNames: [deep]}}}}
+"""
+    text = text.replace(
+        "desiredCount: 1", "deploymentConfiguration: {alarms: {alarmNames: [deep], enable: true, rollback: true}}"
+    )
+    load(tmp_path, text)
+    with pytest.raises(fargsim.ScenarioError) as caught:
+        load(tmp_path, text.replace("Threshold:", "Treshold:"))
+    assert [issue.dotted() for issue in caught.value.issues] == ["alarms[0].Treshold"]

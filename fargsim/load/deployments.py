@@ -25,10 +25,6 @@ from fargsim.policy.deployment import bounds
 
 def deployment_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
     """Yield what deployments name and nobody makes, and updates that come to something illegal."""
-    made = [alarm.alarm_name for alarm in scenario.alarms]
-    made += [alarm.alarm_name for alarm in scenario.composite_alarms]
-    made += [e.put_metric_alarm.alarm_name for e in scenario.timeline if e.put_metric_alarm is not None]
-    made += [e.put_composite_alarm.alarm_name for e in scenario.timeline if e.put_composite_alarm is not None]
     asked: list[tuple[Path, DeploymentChange | None]] = [
         (("services", n), service.deployment_configuration) for n, service in enumerate(scenario.services)
     ]
@@ -43,11 +39,11 @@ def deployment_faults(scenario: Scenario, names: Names) -> Iterator[Issue]:
     for path, configuration in asked:
         alarms = None if configuration is None else configuration.alarms
         for m, name in enumerate(() if alarms is None else alarms.alarm_names):
-            if name not in made:
+            if name not in names.alarms:
                 at = (*path, "deploymentConfiguration", "alarms", "alarmNames", m)
-                yield Issue(at, unknown("alarm", name, made))
+                yield Issue(at, unknown("alarm", name, names.alarms))
     yield from _updates(scenario)
-    yield from _code_deploy(scenario, names, made)
+    yield from _code_deploy(scenario, names)
 
 
 def deployment_notes(scenario: Scenario) -> Iterator[str]:
@@ -101,7 +97,7 @@ def _updates(scenario: Scenario) -> Iterator[Issue]:
             services[tail(update.cluster), tail(update.service)] = after
 
 
-def _code_deploy(scenario: Scenario, names: Names, alarms: list[str]) -> Iterator[Issue]:
+def _code_deploy(scenario: Scenario, names: Names) -> Iterator[Issue]:
     created = [e.create_service for e in scenario.timeline if e.create_service is not None]
     services = {(tail(s.cluster), s.service_name): s for s in (*created, *scenario.services)}
     groups: list[str] = []
@@ -109,7 +105,7 @@ def _code_deploy(scenario: Scenario, names: Names, alarms: list[str]) -> Iterato
         if entry.create_deployment_group is not None:
             groups.append(entry.create_deployment_group.deployment_group_name)
             path: Path = ("timeline", n, "codedeploy.create_deployment_group")
-            yield from _group(scenario, names, services, alarms, entry.create_deployment_group, path)
+            yield from _group(scenario, names, services, entry.create_deployment_group, path)
         for verb, named in (("create_deployment", entry.create_deployment), ("stop_deployment", entry.stop_deployment)):
             name = None if named is None else named.deployment_group_name
             if name is not None and name not in groups:
@@ -121,7 +117,6 @@ def _group(
     scenario: Scenario,
     names: Names,
     services: dict[tuple[str, str], CreateService],
-    alarms: list[str],
     group: CreateDeploymentGroup,
     path: Path,
 ) -> Iterator[Issue]:
@@ -147,6 +142,6 @@ def _group(
             if whole and not arn.startswith("arn:") and arn not in rules_of(scenario):
                 yield Issue((*inside, key, "listenerArns", m), unknown("listener", arn, rules_of(scenario)))
     for m, alarm in enumerate(group.alarm_configuration.alarms):
-        if alarm.name not in alarms:
+        if alarm.name not in names.alarms:
             at = (*path, "alarmConfiguration", "alarms", m, "name")
-            yield Issue(at, unknown("alarm", alarm.name, alarms))
+            yield Issue(at, unknown("alarm", alarm.name, names.alarms))

@@ -67,6 +67,7 @@ class Names:
     subnets: list[str] = field(default_factory=list)
     behaviour: list[str] = field(default_factory=list)
     queues: list[str] = field(default_factory=list)
+    alarms: list[str] = field(default_factory=list)
     incomplete: bool = False
 
 
@@ -96,6 +97,9 @@ def read_names(data: dict[str, Any]) -> Names:
     names.auto_scaling_groups = list(_named(data, "autoScalingGroups", "AutoScalingGroupName"))
     names.capacity_providers = list(_named(data, "capacityProviders", "name"))
     names.queues = list(_named(data, "queues", "QueueName"))
+    names.alarms = [*_named(data, "alarms", "AlarmName"), *_named(data, "compositeAlarms", "AlarmName")]
+    for verb in ("cloudwatch.put_metric_alarm", "cloudwatch.put_composite_alarm"):
+        names.alarms += _named({verb: [entry.get(verb) for entry in timeline]}, verb, "AlarmName")
     network = data.get("network")
     names.subnets = list(_named(network, "subnets", "SubnetId")) if isinstance(network, dict) else []
     behaviour = data.get("behaviour")

@@ -239,7 +239,7 @@ def _services_now_and_later(scenario: Scenario) -> dict[tuple[str, str], CreateS
 def _scaling(scenario: Scenario, names: Names) -> Iterator[Issue]:
     for n, target in enumerate(scenario.scaling):
         yield from _service_fault(target.service, target.cluster, names, ("scaling", n))
-    yield from scaling_faults(scenario, _services_now_and_later(scenario))
+    yield from scaling_faults(scenario, names, _services_now_and_later(scenario))
 
 
 def _traffic(scenario: Scenario, names: Names, launches: Launches) -> Iterator[Issue]:

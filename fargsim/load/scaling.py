@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from fargsim.load.names import tail, unknown
+from fargsim.load.names import Names, tail, unknown
 from fargsim.model.alarms import CompositeAlarm, MetricAlarm, MetricDataQuery
 from fargsim.model.balancer_metrics import METRICS
 from fargsim.model.base import Issue, Path
@@ -29,7 +29,7 @@ from fargsim.model.timeline import TimelineEntry
 Services = Mapping[tuple[str, str], CreateService]
 
 
-def scaling_faults(scenario: Scenario, services: Services) -> Iterator[Issue]:
+def scaling_faults(scenario: Scenario, names: Names, services: Services) -> Iterator[Issue]:
     """Yield the faults of scalable targets and alarms that do not lie in their shapes.
 
     Parameters
@@ -44,7 +44,9 @@ def scaling_faults(scenario: Scenario, services: Services) -> Iterator[Issue]:
         if alarm.alarm_name in [a.alarm_name for a in scenario.alarms[:n]]:
             yield Issue((*path, "AlarmName"), f"'{alarm.alarm_name}' stands twice in alarms")
         yield from _alarm(scenario, alarm, services, path)
-    made = [alarm.alarm_name for alarm in scenario.alarms]
+    sound = set(_sound_alarms(scenario))
+    made = [name for name in names.alarms if name not in sound]  # what is at fault is told by itself
+    made += [alarm.alarm_name for alarm in scenario.alarms]
     for n, composite in enumerate(scenario.composite_alarms):
         path = ("compositeAlarms", n)
         if composite.alarm_name in made:
@@ -200,6 +202,16 @@ def _alarm(scenario: Scenario, alarm: MetricAlarm, services: Services, path: Pat
                     else unknown("scaling policy", action, policies)
                 )
                 yield Issue((*path, key, n), message)
+
+
+def _sound_alarms(scenario: Scenario) -> Iterator[str]:
+    yield from (alarm.alarm_name for alarm in scenario.alarms)
+    yield from (alarm.alarm_name for alarm in scenario.composite_alarms)
+    for entry in scenario.timeline:
+        if entry.put_metric_alarm is not None:
+            yield entry.put_metric_alarm.alarm_name
+        if entry.put_composite_alarm is not None:
+            yield entry.put_composite_alarm.alarm_name
 
 
 def _composite(alarm: CompositeAlarm, made: list[str], path: Path) -> Iterator[Issue]:
