@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fargsim.load.capacity import strategies
 from fargsim.load.names import unknown
 from fargsim.model.base import Issue, Path
 from fargsim.model.scenario import Scenario
@@ -54,10 +55,11 @@ def _table_faults(scenario: Scenario) -> Iterator[Issue]:
             elif definition.cpu_architecture == "ARM64":
                 linux |= {"arm64_vcpu", "arm64_memory"}
     stored = any(d.ephemeral_storage is not None for d in definitions)
+    spot = any(i.capacity_provider == "FARGATE_SPOT" for *_, strategy in strategies(scenario) for i in strategy)
     tables: tuple[tuple[str, str, set[str]], ...] = (
         ("fargate", chosen.fargate, linux | ({"storage"} if stored else set())),
         ("fargate_windows", chosen.fargate_windows, other),
-        ("fargate_spot", chosen.fargate_spot, linux),
+        ("fargate_spot", chosen.fargate_spot, linux if spot else set()),
     )
     for key, name, items in tables:
         price = fargate_spot_price if key == "fargate_spot" else fargate_price

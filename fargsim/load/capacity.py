@@ -152,7 +152,7 @@ def _launches(scenario: Scenario) -> Iterator[tuple[Path, CreateService | RunTas
             yield ("timeline", n, "ecs.run_task"), entry.run_task
 
 
-def _strategies(scenario: Scenario) -> Iterator[tuple[Path, str, Strategy]]:
+def strategies(scenario: Scenario) -> Iterator[tuple[Path, str, Strategy]]:
     """Yield every capacity provider strategy, with its path and its cluster."""
     for n, cluster in enumerate(scenario.clusters):
         path: Path = ("clusters", n, "defaultCapacityProviderStrategy")
@@ -170,7 +170,7 @@ def _families(scenario: Scenario) -> Iterator[Issue]:
     """Tell of strategies that mix providers of Auto Scaling groups with Managed Instances, or take those of another cluster."""
     managed = {p.name: p for p in scenario.capacity_providers if p.managed_instances_provider is not None}
     known = {p.name for p in scenario.capacity_providers}
-    for path, cluster, strategy in _strategies(scenario):
+    for path, cluster, strategy in strategies(scenario):
         named = [i.capacity_provider for i in strategy if i.capacity_provider in known]
         if len({name in managed for name in named}) > 1:
             yield Issue(path, "a strategy may not mix Managed Instances providers with Auto Scaling group providers")
