@@ -311,6 +311,21 @@ def test_what_aws_has_and_the_simulator_has_not_is_taken_and_said(tmp_path: Path
     ]
 
 
+def test_what_the_simulator_has_not_is_said_of_the_timeline_too(tmp_path: Path) -> None:
+    timeline = """timeline:
+  - at: 1 min
+    elbv2.modify_target_group_attributes: {TargetGroupArn: tg, Attributes: [{Key: stickiness.enabled, Value: 'true'}]}
+  - at: 2 min
+    elbv2.modify_load_balancer_attributes:
+      LoadBalancerArn: arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/lb/50dc6c495c0c9188
+      Attributes: [{Key: dns_record.client_routing_policy, Value: availability_zone_affinity}]
+"""
+    assert list(unsimulated(fargsim.load(place(tmp_path, "", "", timeline)))) == [
+        "stickiness.enabled of target group tg is accepted but not simulated yet",
+        "dns_record.client_routing_policy of load balancer lb is accepted but not simulated yet",
+    ]
+
+
 ALARMS = """alarms:
 """
 
