@@ -101,7 +101,7 @@ LOAD_BALANCER_ATTRIBUTES: dict[str, Legal] = {
     "idle_timeout.timeout_seconds": Legal(ALB, low=1, high=4000),
     "client_keep_alive.seconds": Legal(ALB, low=60, high=604_800),
     "deletion_protection.enabled": Legal(BOTH, _SWITCH),
-    "load_balancing.cross_zone.enabled": Legal(NLB, _SWITCH),
+    "load_balancing.cross_zone.enabled": Legal(BOTH, _SWITCH),
     "access_logs.s3.enabled": Legal(BOTH, _SWITCH),
     "access_logs.s3.bucket": Legal(BOTH),
     "access_logs.s3.prefix": Legal(BOTH),

@@ -373,8 +373,7 @@ class LoadBalancer(PascalShape):
                     "balancing off in its target groups"
                 )
         for key in unsupported(self.attributes, LOAD_BALANCER_ATTRIBUTES, self.type):
-            if key != "load_balancing.cross_zone.enabled":
-                return f"Load balancer attribute key '{key}' is not supported on load balancers with type '{self.type}'"
+            return f"Load balancer attribute key '{key}' is not supported on load balancers with type '{self.type}'"
         return None
 
     @property
