@@ -109,6 +109,10 @@ CASES: dict[str, Case] = {
         "deregistration_delay.timeout_seconds", "from 0 to 3600", "'nan'",
         Attributes=attributes(deregistration_delay__timeout_seconds="nan"),
     ),
+    "digits of another alphabet": group(
+        "Attributes[0].Value: slow_start.duration_seconds must be 0 or from 30 to 900, not '²5.5'",
+        Attributes=attributes(slow_start__duration_seconds="²5.5"),
+    ),
     "slow start too short": group(
         "slow_start.duration_seconds must be 0 or from 30 to 900", Attributes=attributes(slow_start__duration_seconds=29)
     ),

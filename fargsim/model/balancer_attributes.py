@@ -5,6 +5,7 @@ Source: Elastic Load Balancing API Reference 2015-12-01, API_TargetGroupAttribut
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -61,14 +62,8 @@ class Legal:
         if value.isascii() and value.isdigit() and self.low <= int(value) <= self.high:
             return None
         also = "" if self.also is None else f"{self.also} or "
-        whole = ": a whole number" if _number(value) is not None else ""
+        whole = ": a whole number" if re.fullmatch(r"[0-9]+\.[0-9]+", value) else ""
         return f"{key} must be {also}from {self.low} to {self.high}, not '{value}'{whole}"
-
-
-def _number(value: str) -> float | None:
-    """Return the number a text is when it is one between the digits, like ``30.5``; None for whole ones and for other texts."""
-    whole, _, part = value.partition(".")
-    return float(value) if whole.isdigit() and part.isdigit() else None
 
 
 _SWITCH = ("true", "false")
