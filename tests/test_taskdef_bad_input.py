@@ -196,6 +196,15 @@ def test_who_only_waits_for_a_circle_is_not_in_it() -> None:
         f"containerDefinitions[0].dependsOn: {words}: c0 -> c1 -> c0",
         f"containerDefinitions[2].dependsOn: {words}: c2 -> c3 -> c2",
     ]
+    # also where they have a container in common, or a way
+    assert circles(("c1",), ("c0", "c2"), ("c1",)) == [
+        f"containerDefinitions[0].dependsOn: {words}: c0 -> c1 -> c0",
+        f"containerDefinitions[1].dependsOn: {words}: c1 -> c2 -> c1",
+    ]
+    assert sorted(circles(("c1",), ("c2",), ("c0", "c1"))) == [
+        f"containerDefinitions[0].dependsOn: {words}: c0 -> c1 -> c2 -> c0",
+        f"containerDefinitions[1].dependsOn: {words}: c1 -> c2 -> c1",
+    ]
     # ways that meet again are none
     Region("us-east-1").ecs.register_task_definition(
         **definition({"dependsOn": waits("c1", "c2")}, {"dependsOn": waits("c3")}, {"dependsOn": waits("c3")}, {})

@@ -10,6 +10,7 @@ API_ContainerDependency.html, API_ContainerRestartPolicy.html.
 from __future__ import annotations
 
 import re
+from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
@@ -323,31 +324,22 @@ class TaskDefinition(EcsShape):
         return found + self._circles()
 
     def _circles(self) -> list[Issue]:
-        """Return each circle of dependencies once, at its first container."""
+        """Return circles of dependencies, each at its first container, until none is left without what closes them."""
         at = {c.name: n for n, c in reversed(list(enumerate(self.container_definitions)))}
-        waits = {c.name: [d.container_name for d in c.depends_on] for c in self.container_definitions}
+        waits = {c.name: dict.fromkeys(d.container_name for d in c.depends_on) for c in self.container_definitions}
         found: list[Issue] = []
-        done: set[str] = set()
-        for first in waits:
-            way, told = [first], False
-            turns = [iter(waits[first])]
-            while turns and not told and first not in done:
-                name = next(turns[-1], None)
-                if name is None:
-                    done.add(way.pop())
-                    turns.pop()
-                elif name in way:
-                    circle = way[way.index(name) :]
-                    start = min(circle, key=at.__getitem__)
-                    turned = circle[circle.index(start) :] + circle[: circle.index(start)]
-                    message = f"containers must not wait for each other in a circle: {' -> '.join([*turned, start])}"
-                    found.append(Issue(("containerDefinitions", at[start], "dependsOn"), message))
-                    done.update(way)
-                    told = True
-                elif name in waits and name not in done:
-                    way.append(name)
-                    turns.append(iter(waits[name]))
-        return found
+        while True:
+            try:
+                TopologicalSorter(waits).prepare()
+            except CycleError as fault:
+                circle: list[str] = fault.args[1][:0:-1]  # there each is waited for by the next one
+                first = circle.index(min(circle, key=at.__getitem__))
+                turned = [*circle[first:], *circle[:first]]
+                message = f"containers must not wait for each other in a circle: {' -> '.join([*turned, turned[0]])}"
+                found.append(Issue(("containerDefinitions", at[turned[0]], "dependsOn"), message))
+                del waits[turned[-1]][turned[0]]
+            else:
+                return found
 
     @property
     def effective_network_mode(self) -> NetworkMode:
