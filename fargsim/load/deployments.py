@@ -54,12 +54,11 @@ def deployment_notes(scenario: Scenario) -> Iterator[str]:
     created = [e.create_service for e in scenario.timeline if e.create_service is not None]
     for service in (*scenario.services, *created):
         configuration, desired = service.deployment_configuration, service.desired_count
-        low, high = configuration.minimum_healthy_percent, configuration.maximum_percent
         rolls = configuration.strategy == "ROLLING" and service.deployment_controller.type == "ECS"
         if not rolls or service.scheduling_strategy == "DAEMON" or not desired:
             continue
-        limits = bounds(desired, 100 if low is None else low, 200 if high is None else high)
-        if limits.lower >= desired >= limits.upper:
+        limits = bounds(desired, configuration.minimum_healthy_percent, configuration.maximum_percent)
+        if limits.fixed(desired):
             yield (
                 f"a deployment of service {service.service_name} stalls: with desiredCount {desired}, at least {limits.lower} of its tasks "
                 f"must be healthy (minimumHealthyPercent) and at most {limits.upper} may exist (maximumPercent)"

@@ -26,19 +26,30 @@ class Bounds:
     lower: int
     upper: int
 
+    def fixed(self, desired: int) -> bool:
+        """Whether of as many healthy tasks as are desired none may stop, and none may start beside them.
 
-def bounds(desired: int, minimum_healthy_percent: int, maximum_percent: int) -> Bounds:
+        >>> [bounds(desired, 75, 100).fixed(desired) for desired in (2, 4)]
+        [True, False]
+        """
+        return self.lower >= desired >= self.upper
+
+
+def bounds(desired: int, minimum_healthy_percent: int | None, maximum_percent: int | None) -> Bounds:
     """Return the bounds of a desired count: the lower one rounded up, the upper one rounded down.
+
+    ``None`` stands for the default of a replica service, 100 and 200.
 
     Source: Amazon ECS API Reference, API_DeploymentConfiguration.html.
 
     >>> bounds(4, 50, 200), bounds(2, 75, 100), bounds(3, 100, 125)
     (Bounds(lower=2, upper=8), Bounds(lower=2, upper=2), Bounds(lower=3, upper=3))
+    >>> bounds(4, None, None)
+    Bounds(lower=4, upper=8)
     """
-    return Bounds(
-        math.ceil(Fraction(desired * minimum_healthy_percent, 100)),
-        math.floor(Fraction(desired * maximum_percent, 100)),
-    )
+    low = 100 if minimum_healthy_percent is None else minimum_healthy_percent
+    high = 200 if maximum_percent is None else maximum_percent
+    return Bounds(math.ceil(Fraction(desired * low, 100)), math.floor(Fraction(desired * high, 100)))
 
 
 @dataclass(frozen=True, slots=True)

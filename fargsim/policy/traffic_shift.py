@@ -163,8 +163,8 @@ class Side:
 def side_by_side(
     sides: Iterable[Side],
     *,
-    minimum_healthy_percent: int = 100,
-    maximum_percent: int = 200,
+    minimum_healthy_percent: int | None = None,
+    maximum_percent: int | None = None,
     count_stopping: bool = True,
     launches: int = 1 << 30,
 ) -> Step:

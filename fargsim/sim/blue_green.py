@@ -118,14 +118,13 @@ class ShiftController(RollingController):
             else:
                 shift.start()
         configuration = service.spec.deployment_configuration
-        low, high = configuration.minimum_healthy_percent, configuration.maximum_percent
         throttled = actions.throttle.holds(now) or actions.placement.waits()
         launches = 0 if throttled else actions.launches()
         surplus = service.rebalancing.surplus()
         step = side_by_side(
             [self._side(d, surplus if d is service.primary else 0) for d in service.deployments],
-            minimum_healthy_percent=100 if low is None else low,
-            maximum_percent=200 if high is None else high,
+            minimum_healthy_percent=configuration.minimum_healthy_percent,
+            maximum_percent=configuration.maximum_percent,
             count_stopping=self._kit.parameters.flag("count_stopping_in_max"),
             launches=launches,
         )
@@ -179,7 +178,7 @@ class ShiftController(RollingController):
             return 0  # no traffic goes there, so that no bound speaks for it
         # a rolling update that was broken off has left the holder short of tasks: what it has started serves until the holder is whole
         low = service.spec.deployment_configuration.minimum_healthy_percent
-        lower = bounds(service.desired, 100 if low is None else low, 0).lower
+        lower = bounds(service.desired, low, None).lower
         healthy = sum(d.counts["healthy"] for d in service.deployments if d.service_revision is self.holder)
         return min(len(deployment.standing), max(0, lower - healthy))
 

@@ -125,7 +125,7 @@ class Rebalancer:
         """Whether enough healthy tasks remain when the others stop: one may have been lost meanwhile."""
         service = self._service
         low = service.spec.deployment_configuration.minimum_healthy_percent
-        lower = bounds(service.desired, 100 if low is None else low, 200).lower
+        lower = bounds(service.desired, low, None).lower
         return service.healthy - sum(number for *_, number in self._stops) >= lower
 
     # acting
@@ -260,7 +260,7 @@ class Rebalancer:
     def _room(self) -> int:
         service = self._service
         most = service.spec.deployment_configuration.maximum_percent
-        return bounds(service.desired, 0, 200 if most is None else most).upper - len(service.tasks)
+        return bounds(service.desired, None, most).upper - len(service.tasks)
 
     def _counts(self) -> dict[Pool, dict[str, int]]:
         """Return the tasks by zone of every pool, the zones without any included."""

@@ -78,13 +78,11 @@ class RollingController:
         service, actions = self._service, self._service.actions
         now = self._kit.now
         configuration = service.spec.deployment_configuration
-        low = configuration.minimum_healthy_percent
-        high = configuration.maximum_percent
         throttled = actions.throttle.holds(now) or actions.placement.waits()
         self._stop_unserved()
         view = ServiceView(
             service.desired + service.rebalancing.surplus(),
-            bounds(service.desired, 100 if low is None else low, 200 if high is None else high),
+            bounds(service.desired, configuration.minimum_healthy_percent, configuration.maximum_percent),
             tuple(self._view(d) for d in service.deployments),
             stopping=max(0, len(service.tasks) - sum(len(d.standing) + d.unnoticed for d in service.deployments)),
             count_stopping=self._kit.parameters.flag("count_stopping_in_max"),

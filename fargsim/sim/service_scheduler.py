@@ -370,9 +370,8 @@ class ServiceRun:
     def _fixed(self) -> bool:
         """Whether the bounds let nobody start and nobody stop."""
         configuration = self.spec.deployment_configuration
-        low, high = configuration.minimum_healthy_percent, configuration.maximum_percent
-        found = bounds(self.desired, 100 if low is None else low, 200 if high is None else high)
-        return found.lower >= self.desired >= found.upper
+        found = bounds(self.desired, configuration.minimum_healthy_percent, configuration.maximum_percent)
+        return found.fixed(self.desired)
 
     def _judge_after_grace(self, task: TaskRun) -> None:
         if task.started_at is not None:
