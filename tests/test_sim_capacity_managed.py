@@ -187,6 +187,23 @@ def test_a_task_that_no_instance_of_its_provider_holds_waits_and_the_smallest_ty
     assert given_up(region) == {"TaskFailedToStart: RESOURCE:CPU"}
 
 
+def test_a_task_that_its_overrides_make_too_large_is_told_of_though_the_plain_one_was_not():
+    region = exact_region()
+    register(region, cpu=256, memory=512, fargate=False)
+    provider(region)
+    for overrides in ({}, {"memory": "9000"}, {"memory": "9000"}):
+        region.ecs.run_task(
+            taskDefinition="web",
+            overrides=overrides,
+            capacityProviderStrategy=[{"capacityProvider": "cp", "weight": 1}],
+        )
+    events = region.kit.recorder.events.frame()
+    [text] = events[events.event_name == "TASK_FITS_NO_INSTANCE"].message
+    assert text.startswith(
+        "tasks of web:1 on capacity provider cp: no c5.large holds one (256 CPU units, 9000 MiB), so they stay"
+    )
+
+
 def test_waiting_tasks_of_several_families_count_together_where_they_ask_for_the_same():
     """managed-scaling-behavior.html: the groups are those of identical resources; of different ones the maximum counts."""
     found = {}

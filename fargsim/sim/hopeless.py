@@ -10,6 +10,7 @@ from fargsim.catalog.offers import offer_fault, offered
 from fargsim.policy.fitting import never_held
 from fargsim.policy.managed_instances import Offer
 from fargsim.policy.managed_scaling import InstanceShape
+from fargsim.policy.needs import TaskNeeds
 from fargsim.sim.groups import AutoScalingGroupRun
 from fargsim.sim.kit import Kit
 from fargsim.sim.state import ProviderRun, TaskRun
@@ -18,16 +19,16 @@ EVENT = "TASK_FITS_NO_INSTANCE"
 
 
 class Hopeless:
-    """Looks once at every revision that waits for a provider, and again when its group has another launch template."""
+    """Looks once at every revision that waits for a provider, and again with other overrides or another launch template of its group."""
 
     def __init__(self, kit: Kit) -> None:
         self._kit = kit
-        self._seen: set[tuple[str, str, int]] = set()
+        self._seen: set[tuple[str, TaskNeeds, str, int]] = set()
 
     def look(self, task: TaskRun, provider: ProviderRun) -> None:
         """Say so where a task can never be placed."""
         group = provider.group
-        key = (task.revision.name, provider.spec.name, group.template_version)
+        key = (task.revision.name, task.revision.needs, provider.spec.name, group.template_version)
         if key in self._seen:
             return
         self._seen.add(key)
