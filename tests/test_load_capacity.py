@@ -23,6 +23,11 @@ MI = "[{capacityProvider: mi, weight: 1}]"
 UNSCALED = "- {name: cq, autoScalingGroupProvider: {autoScalingGroupArn: asg, managedTerminationProtection: ENABLED}}"
 WITH_MI = {"provider": MANAGED, "more": ", mi"}
 TIMELINE = "timeline: [{{at: 1 min, ecs.{verb}: {{{what}, capacityProviderStrategy: {strategy}}}}}]"
+VERSION = (
+    "timeline: [{{at: 1 min, autoscaling.create_launch_template_version: "
+    "{{LaunchTemplateName: lt, LaunchTemplateData: {{InstanceType: {}}}}}}}]"
+)
+VERSION_TYPE = "timeline[0].autoscaling.create_launch_template_version.LaunchTemplateData.InstanceType"
 REQUIREMENTS = "capacityProviders[1].managedInstancesProvider.instanceLaunchTemplate.instanceRequirements"
 
 
@@ -106,6 +111,21 @@ GROUP = "autoScalingGroups[0]"
             {"group": "agent: {ECS_RESERVED_MEMORY: 9999}"},
             f"{GROUP}.agent.ECS_RESERVED_MEMORY",
             "ECS_RESERVED_MEMORY of 9999 MiB is more than a c5.large has (3993 MiB): its agent cannot register",
+        ),
+        (
+            {
+                "kind": "c5.4xlarge",
+                "group": "agent: {ECS_RESERVED_MEMORY: 9999}",
+                "timeline": VERSION.format("c5.large"),
+            },
+            VERSION_TYPE,
+            "Auto Scaling group asg: ECS_RESERVED_MEMORY of 9999 MiB is more than a c5.large has (3993 MiB): "
+            "its agent cannot register",
+        ),
+        (
+            {"group": "operating_system_family: WINDOWS_SERVER_2022_CORE", "timeline": VERSION.format("m7g.large")},
+            VERSION_TYPE,
+            "Auto Scaling group asg: Windows runs on x86_64 only, and m7g.large is arm64",
         ),
         (
             {"provider": required("vCpuCount: {min: 5000}"), "more": ", mi"},
@@ -310,6 +330,55 @@ def test_instances_by_an_unknown_name_and_templates_that_are_not_there() -> None
         region.autoscaling.create_launch_template(
             LaunchTemplateName="lt", LaunchTemplateData={"InstanceType": "c5.huge"}
         )
+
+
+def test_a_version_with_a_type_that_a_group_overrides_is_sound(tmp_path: Path) -> None:
+    changes = {
+        "kind": "c5.4xlarge",
+        "group": "agent: {ECS_RESERVED_MEMORY: 9999}",
+        "timeline": VERSION.format("c5.large"),
+    }
+    assert load(place(tmp_path, text(template=mixed("[{InstanceType: c5.4xlarge}]"), **changes)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "more", "message"),
+    [
+        (
+            "c5.large",
+            "m7g.large",
+            {"operating_system_family": "WINDOWS_SERVER_2022_CORE"},
+            "operating_system_family: Windows runs on x86_64 only, and m7g.large is arm64",
+        ),
+        (
+            "c5.4xlarge",
+            "c5.large",
+            {"agent": {"ECS_RESERVED_MEMORY": 9999}},
+            "agent.ECS_RESERVED_MEMORY: .* c5.large has",
+        ),
+    ],
+)
+def test_a_version_is_refused_for_what_a_new_group_is(
+    before: str, after: str, more: dict[str, Any], message: str
+) -> None:
+    region = exact_region()
+    fleet(region, 0, before, **more)
+    version = {"LaunchTemplateName": "asg", "LaunchTemplateData": {"InstanceType": after}}
+    with pytest.raises(AwsError, match=message):
+        region.autoscaling.create_launch_template_version(**version)
+    assert region.registry.group("asg").types == (before,)
+    with pytest.raises(AwsError, match=message):
+        fleet(region, 0, after, name="new", **more)
+
+
+def test_a_version_with_a_type_that_a_group_overrides_is_taken_as_a_new_group_is() -> None:
+    region = exact_region()
+    template = {"LaunchTemplateSpecification": {"LaunchTemplateName": "asg"}}
+    policy = {"LaunchTemplate": template | {"Overrides": [{"InstanceType": "c5.4xlarge"}]}}
+    fleet(region, 0, LaunchTemplate=None, MixedInstancesPolicy=policy, agent={"ECS_RESERVED_MEMORY": 9999})
+    version = {"LaunchTemplateName": "asg", "LaunchTemplateData": {"InstanceType": "c5.large"}}
+    region.autoscaling.create_launch_template_version(**version)
+    assert region.registry.launch_templates["asg"].instance_type == "c5.large"
 
 
 def test_managed_instances_take_no_placement_strategy(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fargsim.load.names import Names, tail, unknown
 from fargsim.model.base import Issue, Path
 from fargsim.model.capacity import AutoScalingGroup, CapacityProvider, warm_pool_fault
+from fargsim.model.group_verbs import CreateLaunchTemplateVersion
 from fargsim.model.placement import CapacityProviderStrategyItem
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService, RunTask
@@ -120,12 +121,26 @@ def _timeline(scenario: Scenario, names: Names) -> Iterator[Issue]:
                 message = unknown("launch template", version.launch_template_name, names.launch_templates)
                 yield Issue((*at, "LaunchTemplateName"), message)
             fault = offer_fault(version.launch_template_data.instance_type, scenario.region)
-            if fault is not None:
-                yield Issue((*at, "LaunchTemplateData", "InstanceType"), fault)
+            for message in _refusals(scenario, version) if fault is None else (fault,):
+                yield Issue((*at, "LaunchTemplateData", "InstanceType"), message)
         for path, group in _groups_meant(scenario, n):
             if tail(group) not in names.auto_scaling_groups:
                 message = unknown("Auto Scaling group", tail(group), names.auto_scaling_groups)
                 yield Issue((*path, "auto_scaling_group"), message)
+
+
+def _refusals(scenario: Scenario, version: CreateLaunchTemplateVersion) -> Iterator[str]:
+    """Yield why groups that would launch by a version of their template cannot; those that override its type do not look at it."""
+    from fargsim.catalog.offers import windows_fault
+
+    kind = version.launch_template_data.instance_type
+    for group in scenario.auto_scaling_groups:
+        used = group.template
+        if used.launch_template_name == version.launch_template_name and used.moves and not group.overrides:
+            windows = None if group.operating_system_family == "LINUX" else windows_fault(kind)
+            fault = windows or _memory_fault(scenario, group, kind)
+            if fault is not None:
+                yield f"Auto Scaling group {group.auto_scaling_group_name}: {fault}"
 
 
 def _groups_meant(scenario: Scenario, n: int) -> Iterator[tuple[Path, str]]:

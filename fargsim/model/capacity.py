@@ -247,6 +247,12 @@ class AutoScalingGroup(PascalShape):
         return found
 
     @property
+    def overrides(self) -> tuple[str, ...]:
+        """The instance types that replace that of its launch template, in their order; empty where none do."""
+        mixed = self.mixed_instances_policy
+        return () if mixed is None else tuple(o.instance_type for o in mixed.launch_template.overrides)
+
+    @property
     def template_path(self) -> tuple[str, ...]:
         """Where it names its launch template."""
         if self.mixed_instances_policy is None:

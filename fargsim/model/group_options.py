@@ -22,6 +22,11 @@ class LaunchTemplateSpecification(PascalShape):
     launch_template_name: str
     version: str | None = None
 
+    @property
+    def moves(self) -> bool:
+        """Whether it means the newest version rather than a certain one."""
+        return self.version in (None, "$Latest", "$Default")
+
 
 class InstanceOverride(PascalShape):
     """One instance type of a mixed group; its place in the list is its priority."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fargsim.catalog.offers import memory_fault, offer_fault, windows_fault
-from fargsim.model.capacity import AutoScalingGroup, LaunchTemplate, warm_pool_fault
+from fargsim.model.capacity import AutoScalingGroup, LaunchTemplate, LaunchTemplateData, warm_pool_fault
 from fargsim.model.group_options import StartInstanceRefresh, WarmPoolConfiguration
 from fargsim.model.group_verbs import (
     CreateLaunchTemplateVersion,
@@ -64,14 +64,9 @@ class AutoScaling:
             if zone not in self._kit.zones:
                 raise ValidationError(f"The zone '{zone}' is not one of {', '.join(self._kit.zones)}")
         mixed = spec.mixed_instances_policy
-        for override in () if mixed is None else mixed.launch_template.overrides:
-            self._offered(override.instance_type)
-        types = () if mixed is None else tuple(o.instance_type for o in mixed.launch_template.overrides)
-        for name in types or (template.instance_type,):
-            windows = None if spec.operating_system_family == "LINUX" else windows_fault(name)
-            if windows is not None:
-                raise ValidationError(f"operating_system_family: {windows}")
-            self._registers(name, spec)
+        for name in spec.overrides:
+            self._offered(name)
+        self._check_types(spec, template)
         if mixed is not None and template.instance_market_options is not None:
             raise ValidationError(
                 "Incompatible launch template: InstanceMarketOptions does not go with MixedInstancesPolicy"
@@ -97,12 +92,16 @@ class AutoScaling:
         if fault is not None:
             raise ValidationError(fault)
 
-    def _registers(self, name: str, spec: AutoScalingGroup) -> None:
-        """Refuse a type whose agents cannot register with the memory that they are to keep for the instance."""
+    def _check_types(self, spec: AutoScalingGroup, template: LaunchTemplateData) -> None:
+        """Refuse a type that does not run the group's system, or whose agents cannot register with the memory they are to keep."""
         factor = self._kit.parameters.number("registered_memory_factor")
-        fault = memory_fault(name, spec.agent.ecs_reserved_memory_mib, factor)
-        if fault is not None:
-            raise ValidationError(f"agent.ECS_RESERVED_MEMORY: {fault}")
+        for name in spec.overrides or (template.instance_type,):
+            windows = None if spec.operating_system_family == "LINUX" else windows_fault(name)
+            if windows is not None:
+                raise ValidationError(f"operating_system_family: {windows}")
+            fault = memory_fault(name, spec.agent.ecs_reserved_memory_mib, factor)
+            if fault is not None:
+                raise ValidationError(f"agent.ECS_RESERVED_MEMORY: {fault}")
 
     @staticmethod
     def _check_warm_pool(spec: AutoScalingGroup, spot: bool, pool: WarmPoolConfiguration) -> None:
@@ -130,12 +129,10 @@ class AutoScaling:
         using = [
             g
             for g in self._registry.groups.values()
-            if g.asg_name is not None
-            and g.spec.template.launch_template_name == name
-            and g.spec.template.version in (None, "$Latest", "$Default")
+            if g.asg_name is not None and g.spec.template.launch_template_name == name and g.spec.template.moves
         ]
         for group in using:
-            self._registers(spec.launch_template_data.instance_type, group.spec)
+            self._check_types(group.spec, spec.launch_template_data)
         self._registry.launch_templates[name] = spec.launch_template_data
         for group in using:
             group.use_template(spec.launch_template_data)

@@ -27,10 +27,9 @@ class LaunchChoice:
     def __init__(self, kit: Kit, spec: AutoScalingGroup, template: LaunchTemplateData, capacity: Ec2Capacity) -> None:
         self._kit = kit
         self._capacity = capacity
-        mixed = spec.mixed_instances_policy
-        overrides = () if mixed is None else mixed.launch_template.overrides
-        self.types = tuple(o.instance_type for o in overrides) or (template.instance_type,)
+        self.types = spec.overrides or (template.instance_type,)
         """The instance types it may launch, in their order."""
+        mixed = spec.mixed_instances_policy
         self._distribution = None if mixed is None else mixed.instances_distribution
         self._plain: Market = "spot" if template.instance_market_options else "on-demand"
         self._best_effort = spec.availability_zone_distribution.capacity_distribution_strategy == "balanced-best-effort"
