@@ -18,7 +18,7 @@ MIN = 60_000_000
 
 def provider(region: Region, size: int = 0, *, scaling: dict[str, Any] | None = None, **more: Any) -> None:
     """A group and its capacity provider ``cp``; c5.large: 2048 units."""
-    group = {k: more.pop(k) for k in list(more) if k[0].isupper() or k in ("registered_at_start", "agent")}
+    group = {k: more.pop(k) for k in list(more) if k[0].isupper() or k in ("registered_at_start", "agent", "kind")}
     fleet(region, size, zones=1, **group)
     region.ecs.create_capacity_provider(
         name="cp",
@@ -69,6 +69,20 @@ def test_from_zero_two_instances_are_launched_whatever_is_needed():
     assert [life[-1] for life in lives[4:]] == [(5, "PROVISIONING")] * 2
     region.run(until="300 s")
     assert [life[-1] for life in statuses(region)[4:]] == [(207.4, "RUNNING")] * 2
+
+
+def test_another_launch_template_version_changes_how_many_instances_are_needed():
+    region = exact_region()
+    register(region, cpu=1024, memory=512, fargate=False)
+    provider(region, kind="c5.9xlarge")
+    region.run(until="90 s")
+    region.autoscaling.create_launch_template_version(
+        LaunchTemplateName="asg", LaunchTemplateData={"InstanceType": "c5.large"}
+    )
+    service(region, 64)
+    region.run(until="200 s")
+    # two of a c5.large's 2048 units each: 32 of them, not two of a c5.9xlarge's 36,864
+    assert sizes(region) == [(120, 0, 2), (180, 2, 32)]
 
 
 @pytest.mark.parametrize(("counted", "after"), [(True, [(60, 0, 2)]), (False, [(60, 0, 2)])])

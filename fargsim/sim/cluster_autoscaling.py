@@ -81,8 +81,6 @@ class ManagedProvider:
         self._values: deque[float | None] = deque(maxlen=longest)
         self._states: dict[str, AlarmState] = {"high": "INSUFFICIENT_DATA", "low": "INSUFFICIENT_DATA"}
         self._memory = GroupMemory()
-        group = provider.group
-        self._shapes = tuple(shape_of(kit, group, name) for name in group.types)
 
     def minute(self) -> None:
         """Compute the metric, evaluate its alarms and set the group's capacity."""
@@ -96,7 +94,7 @@ class ManagedProvider:
             instances=len(there),
             empty=sum(1 for i in there if not i.busy),
             booting=len(booting),
-            shapes=self._shapes,
+            shapes=tuple(shape_of(kit, group, name) for name in group.types),
             waiting=waiting,
         )
         metric = reservation(self._spec, view)
