@@ -31,11 +31,8 @@ REVISION_KEYS = (
     "vpc_lattice_configurations",
     "monitoring",
 )
-"""What of a service belongs to its revision: a change of it starts a deployment (Amazon ECS API Reference, API_UpdateService.html)."""
-
-LAUNCH_KEYS = ("launch_type", "capacity_provider_strategy")
-"""What a revision keeps, too, and a rollback brings back, though a change of it starts no deployment (Amazon ECS API Reference,
-API_ServiceRevision.html, API_UpdateService.html)."""
+"""What of a service belongs to its revision: a change of it starts a deployment, and a rollback brings it back (Amazon ECS API
+Reference, API_UpdateService.html, API_ServiceRevision.html)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

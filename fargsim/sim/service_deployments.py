@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fargsim.sim.deployment_watch import DeploymentWatch, Verdict
-from fargsim.sim.deployments import LAUNCH_KEYS, REVISION_KEYS, DeploymentRun, ServiceRevisionRun
+from fargsim.sim.deployments import REVISION_KEYS, DeploymentRun, ServiceRevisionRun
 from fargsim.sim.kit import Kit
 from fargsim.sim.records import record_deployment
 from fargsim.sim.state import Revision
@@ -176,7 +176,7 @@ class Rollouts:
         self._completed.pop()  # in progress again: it can be gone back to only when it has completed once more
         target = back_to.service_revision
         asked = service.spec
-        restored = {key: getattr(target.spec, key) for key in (*REVISION_KEYS, *LAUNCH_KEYS)}
+        restored = {key: getattr(target.spec, key) for key in REVISION_KEYS}
         service.spec = asked.model_copy(update=restored)
         if service.actions.on_fargate:  # rules of placement that came with a move to EC2 say nothing there
             service.spec = service.spec.model_copy(update={"placement_strategy": (), "placement_constraints": ()})
