@@ -99,6 +99,24 @@ def test_a_fargate_task_has_account_provider_and_zone() -> None:
         assert zones["passed"].sum() == 1
 
 
+@pytest.mark.parametrize(
+    ("quota", "reason", "needed", "found"),
+    [
+        ({"fargate_task_vcpu": 0.5}, "LIMIT:CPU", "1 vCPU", "at most 0.5 vCPU a task"),
+        ({"fargate_task_memory_gib": 1}, "LIMIT:MEMORY", "2 GiB", "at most 1 GiB a task"),
+    ],
+)
+def test_a_task_too_large_for_the_account_is_held_against_the_limit_of_its_size(
+    quota: dict[str, float], reason: str, needed: str, found: str
+) -> None:
+    region = exact_region(record=FULL, quotas=quota)
+    register(region)
+    run = {"taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network()}
+    assert region.ecs.run_task(**run)["failures"]
+    [row] = steps(region, step="task size").itertuples()
+    assert (row.passed, row.reason, row.needed, row.found) == (False, reason, needed, found)
+
+
 def test_the_victims_pass_every_step_of_their_decision() -> None:
     region = busy(FULL)
     tasks = region.kit.recorder.tasks.frame()

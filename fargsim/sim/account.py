@@ -116,21 +116,24 @@ class FargateAccount:
         return self._buckets[option].available(now_us)
 
     def said(
-        self, option: str, tokens: int, cpu_units: int, limit: str
+        self, option: str, tokens: int, cpu_units: int, memory_mib: int, limit: str
     ) -> list[tuple[str, str, bool, str | None, str, str]]:
         """Return what the two gates of the account say of one more task, for records in full."""
         rate = (option, "launch rate", tokens >= 1, None if tokens >= 1 else "THROTTLED", "1 launch", f"{tokens} left")
         if tokens < 1:
             return [rate]
+        needed = f"{cpu_units / 1024:g} vCPU"
+        if limit == "LIMIT:CPU":
+            return [rate, (option, "task size", False, limit, needed, f"at most {self._task_vcpu:g} vCPU a task")]
+        if limit == "LIMIT:MEMORY":
+            found = f"at most {self._task_gib:g} GiB a task"
+            return [rate, (option, "task size", False, limit, f"{memory_mib / 1024:g} GiB", found)]
         most, used = self._limit_units[option], self._units[option]
         found = f"{used / 1024:g} of {most / 1024:g} vCPU in use"
         tasks = self._limit_tasks[option]
         if tasks is not None:
             found += f", {self._tasks[option]} of {tasks:g} tasks"
-        needed = f"{cpu_units / 1024:g} vCPU"
-        quota = {"LIMIT:CPU": "task size", "LIMIT:MEMORY": "task size", "LIMIT:TASKS": "task quota"}.get(
-            limit, "vCPU quota"
-        )
+        quota = "task quota" if limit == "LIMIT:TASKS" else "vCPU quota"
         return [rate, (option, quota, not limit, limit or None, needed, found)]
 
     def launch(self, option: str, now_us: int, cpu_units: int, token: bool = True) -> None:

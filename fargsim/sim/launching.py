@@ -194,7 +194,8 @@ class Launcher:
             units = revision.definition.cpu_units
             refusal = None
             tokens = account.tokens(option, self._kit.now)
-            limit = account.limit(option, units, revision.definition.memory_mib)
+            memory_mib = revision.definition.memory_mib
+            limit = account.limit(option, units, memory_mib)
             if not settled and tokens < 1:
                 refusal = Refusal("THROTTLED", passes=True)
             elif limit:
@@ -203,7 +204,7 @@ class Launcher:
                 refusal = Refusal("INTERNAL", UNABLE + INTERNAL, detail=INTERNAL)
             elif not self.placer.zones(spec, option, revision.definition.cpu_architecture, where.zone):
                 refusal = Refusal(UNAVAILABLE, f"{UNABLE}{UNAVAILABLE}.", detail="RESOURCE:FARGATE")
-            said = account.said(option, tokens, units, limit) if full else []
+            said = account.said(option, tokens, units, memory_mib, limit) if full else []
             if refusal is not None:
                 if full:
                     self._records.account(None, group, cluster, said)
