@@ -10,7 +10,6 @@ import resource
 import sys
 import time
 
-from fargsim.model.service import RunTask
 from fargsim.sim.region import Region
 
 SPREAD_THEN_BINPACK = [
@@ -40,16 +39,14 @@ def measure(tasks: int, instances: int) -> dict[str, float]:
         LaunchTemplate={"LaunchTemplateName": "m5"},
         registered_at_start=True,
     )
-    spec = RunTask.model_validate(
-        {"taskDefinition": "job", "count": 10, "launchType": "EC2", "placementStrategy": SPREAD_THEN_BINPACK}
-    )
+    asked = {"taskDefinition": "job", "count": 10, "launchType": "EC2", "placementStrategy": SPREAD_THEN_BINPACK}
     calls = tasks // 10
     step_us = 10 * 1_000_000 // TASKS_PER_S
     failed = 0
 
     def submit() -> None:
         nonlocal failed
-        failed += len(region.ecs.run(spec)["failures"])
+        failed += len(region.ecs.run_task(**asked)["failures"])
 
     for call in range(calls):
         region.kit.at(call * step_us, submit)

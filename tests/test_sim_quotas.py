@@ -9,6 +9,7 @@ import pytest
 from sim_helpers import SUBNETS, associate, exact_region, fleet, network, register
 
 from fargsim import Region
+from fargsim.catalog.quotas import API_GROUPS
 from fargsim.sim.errors import AwsError
 
 
@@ -186,3 +187,12 @@ def test_run_task_beyond_the_provisioning_limit():
     assert caught.value.code == "ClientException"
     assert "provisioning" in str(caught.value)
     assert len(region.ecs.list_tasks()["taskArns"]) == 12
+
+
+def test_nothing_public_of_ecs_goes_past_its_rates():
+    """Every verb is `counted`, but one for which no bucket is known."""
+    ecs = type(exact_region().ecs)
+    public = {name for name in dir(ecs) if not name.startswith("_") and callable(getattr(ecs, name))}
+    past = {name for name in public if not hasattr(getattr(ecs, name), "__wrapped__")}
+    assert past == {"put_account_setting_default"}
+    assert not past & set(API_GROUPS)

@@ -32,10 +32,7 @@ class ServiceVerbs(EcsVerbs):
     @counted
     def create_service(self, **arguments: Any) -> dict[str, Any]:
         """Create a service; its scheduler starts the tasks."""
-        return self.create(read(CreateService, arguments))
-
-    def create(self, spec: CreateService) -> dict[str, Any]:
-        """Create a service from a value."""
+        spec = read(CreateService, arguments)
         cluster = self._registry.cluster(spec.cluster)
         name = spec.service_name
         former = cluster.services.get(name)
@@ -65,10 +62,7 @@ class ServiceVerbs(EcsVerbs):
     @counted
     def update_service(self, **arguments: Any) -> dict[str, Any]:
         """Change a service; a new task definition, network or forced deployment starts a deployment."""
-        return self.update(read(UpdateService, arguments))
-
-    def update(self, spec: UpdateService) -> dict[str, Any]:
-        """Change a service from a value."""
+        spec = read(UpdateService, arguments)
         service = self._registry.service(spec.cluster, spec.service)
         if service.deleted:
             raise ServiceNotActiveException(f"Service '{spec.service}' was deleted.")

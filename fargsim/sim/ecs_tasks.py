@@ -38,16 +38,10 @@ class TaskVerbs(InstanceVerbs):
         ClientException
             When too many tasks of the cluster wait for instances already, or ECS cannot take on a role of the task.
         """
-        return self.run(read(RunTask, arguments), called=True)
-
-    def run(self, spec: RunTask, *, called: bool = False) -> dict[str, Any]:
-        """Start standalone tasks from a value; `called` where the call has been held against its rate already."""
-        rates = self.rates
-        if not called:
-            rates.call("run_task")
+        spec = read(RunTask, arguments)
         cluster = self._registry.cluster(spec.cluster)
         if uses_fargate(cluster, spec):
-            rates.run_on_fargate()
+            self.rates.run_on_fargate()
         if spec.client_token is not None:
             former = self._launcher.calls.get((cluster.name, spec.client_token))
             if former is not None:
