@@ -223,6 +223,26 @@ def test_subscribers_and_the_state_that_a_user_sets() -> None:
         region.cloudwatch.state("a")
 
 
+def test_an_updated_alarm_keeps_its_state_until_it_is_evaluated() -> None:
+    """API_PutMetricAlarm.html: when an existing alarm is updated, its state is left unchanged."""
+    region = exact_region()
+    region.cloudwatch.put_metric_alarm(**alarm(EvaluationPeriods=1))
+    seen: list[Any] = []
+    region.cloudwatch.subscribe("a", seen.append)
+    for minute in range(3):
+        region.run(until=f"{60 * minute} s")
+        put(region, 20)
+    region.run(until="150 s")
+    region.cloudwatch.put_metric_alarm(**alarm(EvaluationPeriods=1, Threshold=15))
+    assert region.cloudwatch.state("a") == "ALARM"
+    region.run(until="200 s")
+    assert changes(region) == [(75, "ALARM")]
+    region.cloudwatch.put_metric_alarm(**alarm(EvaluationPeriods=1, Threshold=25, TreatMissingData="ignore"))
+    region.run(until="320 s")
+    assert changes(region) == [(75, "ALARM"), (255, "OK")]
+    assert seen == ["ALARM", "OK"]
+
+
 def test_an_alarm_made_late_looks_back() -> None:
     region = exact_region()
     for minute in range(4):

@@ -84,6 +84,38 @@ def test_described_only_when_asked_for_and_deleted_with_care() -> None:
         cloudwatch.state("c")
 
 
+def test_an_updated_one_keeps_its_state_until_its_rule_says_another() -> None:
+    """API_PutCompositeAlarm.html: when an existing alarm is updated, its state is left unchanged."""
+    region = exact_region()
+    metric_alarm(region, "a")
+    put(region, "c", "ALARM(a)")
+    region.cloudwatch.set_alarm_state(AlarmName="a", StateValue="ALARM")
+    heard: list[Any] = []
+    region.cloudwatch.on_change.append(lambda name, before, after: heard.append((name, before, after)))
+    region.cloudwatch.subscribe("c", heard.append)
+    put(region, "c", "ALARM(a) AND NOT OK(a)", AlarmDescription="the same in other words")
+    assert (region.cloudwatch.state("c"), heard) == ("ALARM", [])
+    put(region, "c", "OK(a)")
+    assert heard == [("c", "ALARM", "OK"), "OK"]
+    assert [row[1:] for row in changes(region, "c")] == [
+        ("OK", "the alarm was created"),
+        ("ALARM", "a transitioned to ALARM"),
+        ("OK", "the alarm was updated"),
+    ]
+
+
+def test_one_that_is_deleted_with_its_alarms_does_not_follow_them_any_more() -> None:
+    region = exact_region()
+    metric_alarm(region, "a")
+    put(region, "c", "INSUFFICIENT_DATA(a)")
+    region.cloudwatch.set_alarm_state(AlarmName="a", StateValue="OK")
+    heard: list[Any] = []
+    region.cloudwatch.on_change.append(lambda *change: heard.append(change))
+    region.cloudwatch.delete_alarms(AlarmNames=["a", "c"])
+    assert heard == []
+    assert [row[1] for row in changes(region, "c")] == ["ALARM", "OK"]
+
+
 def test_the_alarms_of_a_policy_may_go_and_come_back() -> None:
     region = service({1: 19.2})
     track(region)

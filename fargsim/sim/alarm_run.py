@@ -148,6 +148,11 @@ class Stateful:
         self._kit.recorder.alarms.append((self._kit.now, self.name, self.resource, self.label, before, after, reason))
         return True
 
+    def take_over(self, former: Stateful) -> None:
+        """Go on in the state of the alarm that this one is an update of, with those who want to know of it."""
+        self.state, self.reason, self.changed_at = former.state, former.reason, former.changed_at
+        self.subscribers = former.subscribers
+
     def tell(self) -> None:
         """Tell everyone who has subscribed that the state has changed."""
         for changed in list(self._cloudwatch.on_change):

@@ -173,10 +173,10 @@ class CloudWatch:
     # the verbs
 
     def put_metric_alarm(self, **arguments: Any) -> dict[str, Any]:
-        """Create or replace an alarm; a replaced one begins anew, in INSUFFICIENT_DATA.
+        """Create or update an alarm; an updated one keeps its state until it is evaluated.
 
         An action is the ARN of a scaling policy, or its name where that is the only one; topics and functions are accepted and have no
-        effect.
+        effect. Source: Amazon CloudWatch API Reference, API_PutMetricAlarm.html.
         """
         spec = read(MetricAlarm, arguments, ValidationError)
         try:
@@ -186,6 +186,9 @@ class CloudWatch:
         for action in (*spec.alarm_actions, *spec.ok_actions, *spec.insufficient_data_actions):
             if not action.startswith("arn:") and not any(act(action, alarm, False) for act in self.scaling_actions):
                 raise ValidationError(f"action '{action}' is neither an ARN nor the name of one scaling policy")
+        former = self._alarms.get(alarm.name)
+        if former is not None:
+            alarm.take_over(former)
         self.add(alarm)
         return {}
 
@@ -207,7 +210,7 @@ class CloudWatch:
         self._clocks[rhythm].add(alarm)
 
     def put_composite_alarm(self, **arguments: Any) -> dict[str, Any]:
-        """Create or replace an alarm whose state follows from those of others; it cannot scale anything."""
+        """Create or update an alarm whose state follows from those of others; it cannot scale anything."""
         self._composites.put(read(CompositeAlarm, arguments, ValidationError))
         return {}
 
@@ -226,11 +229,11 @@ class CloudWatch:
 
     def forget(self, names: Iterable[str]) -> None:
         """Drop alarms, whatever looks at them: a composite alarm has insufficient data of one that is gone."""
-        for name in names:
-            alarm = self._alarms.pop(name, None)
-            if alarm is not None:
-                self._forget(alarm)
-                self._composites.follow(name, f"{name} was deleted")
+        gone = [self._alarms.pop(name) for name in names if name in self._alarms]
+        for alarm in gone:
+            self._forget(alarm)
+        for alarm in gone:
+            self._composites.follow(alarm.name, f"{alarm.name} was deleted")
 
     def _forget(self, alarm: Stateful) -> None:
         if isinstance(alarm, AlarmRun):

@@ -52,7 +52,11 @@ class CompositeAlarms:
         cloudwatch.on_change.append(self._changed)
 
     def put(self, spec: CompositeAlarm) -> None:
-        """Create or replace a composite alarm; it takes its state at once."""
+        """Create or update a composite alarm; it takes the state that its rule says at once.
+
+        An updated one keeps its state until then, so that nothing changes where the new rule says the same: Amazon CloudWatch API
+        Reference, API_PutCompositeAlarm.html.
+        """
         alarm = CompositeRun(self._cloudwatch, self._kit, spec)
         unknown = [name for name in alarm.rule.names if name not in self._alarms and name != alarm.name]
         if unknown:
@@ -63,8 +67,10 @@ class CompositeAlarms:
         old = self._alarms.get(alarm.name)
         if old is not None and not isinstance(old, CompositeRun):
             raise ValidationError(f"AlarmName: '{alarm.name}' is a metric alarm")
+        if old is not None:
+            alarm.take_over(old)
         self._alarms[alarm.name] = alarm
-        alarm.follow(self._states(), "the alarm was created")
+        alarm.follow(self._states(), f"the alarm was {'created' if old is None else 'updated'}")
 
     def _reached(self, names: tuple[str, ...]) -> set[str]:
         """Return the alarms that some depend on, they themselves included."""
