@@ -1,9 +1,9 @@
-"""What containers run out of: memory, and the ephemeral storage of a Fargate task. Computed instants, no polling.
+"""What containers run out of: memory, the ephemeral storage of a Fargate task, and the time to stop. Computed instants, no polling.
 
 Memory is a tree of control groups as on a Linux host: a container with a hard limit, a task with a size, an instance. Whoever makes a
 group pass its limit gets somebody killed: the member that holds most. `memoryReservation` limits nobody; it lets a container burst.
 
-Sources: Amazon ECS API Reference, API_ContainerDefinition.html (memory, memoryReservation); Amazon ECS Developer Guide,
+Sources: Amazon ECS API Reference, API_ContainerDefinition.html (memory, memoryReservation, stopTimeout); Amazon ECS Developer Guide,
 fargate-task-storage.html. Nobody says whom the kernel kills or how an application dies of a full disk: both are models.
 """
 
@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fargsim.catalog.platforms import LATEST
+from fargsim.catalog.platforms import LATEST, LINUX
+from fargsim.catalog.sizes import EPHEMERAL_STORAGE_DEFAULT_GIB
+from fargsim.model.taskdef import ContainerDefinition
 from fargsim.policy.containers import crossing_us, usable_storage_bytes
 from fargsim.sim.container_run import HOUR_US, ContainerRun
-from fargsim.sim.kit import Kit
+from fargsim.sim.kit import US_PER_S, Kit
 from fargsim.sim.state import TaskRun
 
 BYTES_PER_MIB = 2**20
@@ -23,6 +25,8 @@ KILLED = "OutOfMemoryError: Container killed due to memory usage"
 DISK_FULL = "no space left on device"
 STORAGE_1_3_GIB = 10
 """Layer storage of platform version 1.3.0."""
+STOP_LIMIT_S = 30
+"""Between SIGTERM and SIGKILL on Fargate, where a container does not say; on an instance its agent's setting counts."""
 
 End = Callable[[], None]
 
@@ -154,6 +158,14 @@ def requests_pass_limit(task: TaskRun, in_task: int) -> bool:
     return behaviour.memory + in_task * behaviour.request.memory > limit_mib * BYTES_PER_MIB
 
 
+def stop_limit_us(task: TaskRun, container: ContainerDefinition) -> int:
+    """Return how long after SIGTERM a container is killed: its own limit, else that of the agent or of Fargate."""
+    limit_s = container.stop_timeout
+    if limit_s is None:
+        limit_s = STOP_LIMIT_S if task.instance is None else task.instance.stop_timeout_s
+    return limit_s * US_PER_S
+
+
 class TaskDisk:
     """The ephemeral storage of a Fargate task: what its images leave of it, and what its containers write.
 
@@ -219,7 +231,7 @@ def platform_of(task: TaskRun) -> str | None:
     if not task.fargate or task.revision.definition.operating_system_family != "LINUX":
         return None
     asked = task.spec.platform_version
-    return "1.4.0" if asked is None or asked == LATEST else asked
+    return LINUX[0] if asked is None or asked == LATEST else asked
 
 
 def storage_gib(task: TaskRun) -> int:
@@ -233,7 +245,7 @@ def storage_gib(task: TaskRun) -> int:
     if platform_of(task) == "1.3.0":
         return STORAGE_1_3_GIB
     storage = task.revision.definition.ephemeral_storage
-    return storage.size_in_gi_b if storage else 20
+    return storage.size_in_gi_b if storage else EPHEMERAL_STORAGE_DEFAULT_GIB
 
 
 def storage_left_bytes(kit: Kit, task: TaskRun) -> float:

@@ -17,7 +17,7 @@ import simpy
 from fargsim.model.quantity import US_PER_S
 from fargsim.policy.containers import Health, dependents_of, health_changes, may_start, restarts, task_health
 from fargsim.policy.start_up import agent_duration
-from fargsim.sim.container_limits import DISK_FULL, KILLED, TaskDisk, TaskMemory, storage_left_bytes
+from fargsim.sim.container_limits import DISK_FULL, KILLED, TaskDisk, TaskMemory, stop_limit_us, storage_left_bytes
 from fargsim.sim.container_run import NOTHING, ContainerRun, container_behaviour, serving_name, trouble_of
 from fargsim.sim.kit import Kit
 from fargsim.sim.state import Stop, TaskRun
@@ -329,11 +329,8 @@ class ContainerMachine:
         )
         if run is self.serving:
             wanted = max(wanted, kit.work.done_in_us(task))
-        limit = run.definition.stop_timeout
-        if limit is None:
-            limit = 30 if task.instance is None else task.instance.stop_timeout_s
         self._enter(run, "stopping")
-        self._end_after(run, wanted, kit.now + limit * US_PER_S)
+        self._end_after(run, wanted, kit.now + stop_limit_us(task, run.definition))
 
     def _end_after(self, run: ContainerRun, wanted_us: int, killed_at: int) -> None:
         """Let a container that was signalled exit when it wants to, or kill it at the end of its time."""

@@ -12,6 +12,7 @@ import simpy
 
 from fargsim.model.quantity import US_PER_S
 from fargsim.policy.containers import health_changes
+from fargsim.sim.container_limits import stop_limit_us
 from fargsim.sim.container_machine import ContainerMachine
 from fargsim.sim.kit import Kit
 from fargsim.sim.state import Stop, TaskRun
@@ -107,10 +108,7 @@ def stop_containers(kit: Kit, task: TaskRun) -> Process:
         else kit.streams.duration_us(f"stop/{definition.family}/{container.name}", does.stop)
     )
     wanted = max(wanted, kit.work.done_in_us(task))
-    limit_s = container.stop_timeout
-    if limit_s is None:
-        limit_s = 30 if task.instance is None else task.instance.stop_timeout_s
-    left, killed = limit_s * US_PER_S, False
+    left, killed = stop_limit_us(task, container), False
     while wanted and not killed:
         killed = wanted > left
         yield kit.env.timeout(left if killed else wanted)
