@@ -50,6 +50,11 @@ BIG = TaskNeeds(4096, 1000)
          "end; managed scaling goes by the smallest type of the group; the smallest type that would do is large"),
         (BIG, [LARGE, SMALL], False, False, None),
         (BIG, [LARGE, SMALL], True, True, None),
+        # Managed Instances pick a type of the task's processor only
+        (BIG, [ARM, SMALL], True, True, "no type that meets the instanceRequirements holds one (4096 CPU units, 1000 MiB), so they stay "
+         "PROVISIONING and stop in the end; the smallest type that would do is large"),
+        (BIG, [ARM, SMALL, LARGE], True, True, None),
+        (TaskNeeds(1, 1, attributes=ON_ARM), [SMALL, ARM], True, True, None),
         (BIG, [SMALL], False, False, "no small holds one (4096 CPU units, 1000 MiB), so they are refused; the smallest type that "
          "would do is large"),
         (BIG, [], True, True, "no type that meets the instanceRequirements holds one (4096 CPU units, 1000 MiB), so they stay "

@@ -252,10 +252,8 @@ def _never_held(scenario: Scenario, definition: TaskDefinition, provider: Capaci
     here = (name for name in instance_types() if offer_fault(name, scenario.region) is None)
     if managed is not None:
         requirements = managed.instance_launch_template.instance_requirements
-        wanted = "arm64" if definition.cpu_architecture == "ARM64" else "x86_64"
         kinds = instance_types()
-        own = [n for n in kinds if meets(kinds[n], requirements) and kinds[n].architecture == wanted]
-        own = [n for n in own if offer_fault(n, scenario.region) is None]
+        own = [n for n in kinds if meets(kinds[n], requirements) and offer_fault(n, scenario.region) is None]
     elif group is not None:
         own = [name for name in _types(scenario, group) if name in instance_types()]
     else:

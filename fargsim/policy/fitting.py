@@ -46,9 +46,11 @@ def never_held(
     waits
         Whether its tasks wait in PROVISIONING (managed scaling, Managed Instances) or are refused.
     picks
-        Whether ECS picks the type for the task (Managed Instances); otherwise every type of the group must hold it, for managed scaling
-        goes by the smallest.
+        Whether ECS picks the type for the task (Managed Instances), of the task's processor, which is x86_64 where it does not say;
+        otherwise every type of the group must hold it, for managed scaling goes by the smallest.
     """
+    if picks:
+        own = [o for o in own if o.architecture == (needs.architecture or "x86_64")]
     small = [o for o in own if not holds(o, needs)]
     one_will_do = picks or not waits
     if len(small) < len(own) if one_will_do else not small:

@@ -34,9 +34,6 @@ class Hopeless:
         self._seen.add(key)
         picks = provider.on_wait is not None
         own = [self._offer(group, name) for name in group.types]
-        if picks:
-            wanted = "arm64" if task.revision.definition.cpu_architecture == "ARM64" else "x86_64"
-            own = [o for o in own if o.architecture == wanted]
         every = (self._offer(group, n) for n in instance_types() if offer_fault(n, self._kit.region) is None)
         why = never_held(task.revision.needs, own, every, waits=True, picks=picks)
         if why is not None:
