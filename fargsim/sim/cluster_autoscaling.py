@@ -189,7 +189,7 @@ class ClusterAutoScaling:
 
     def _period(self) -> None:
         for name, provider in self._registry.providers.items():
-            if provider.managed and provider.on_wait is None:
+            if provider.managed and not provider.managed_instances:
                 if name not in self._loops:
                     self._loops[name] = ManagedProvider(self._registry.kit, provider, self._cloudwatch)
                 self._loops[name].minute()

@@ -107,7 +107,7 @@ ClusterContainsCapacityProviderException
     def _is_managed(self, provider: str) -> bool:
         """Whether a capacity provider is one of Managed Instances, which belongs to one cluster."""
         known = self._registry.providers.get(provider)
-        return known is not None and known.on_wait is not None
+        return known is not None and known.managed_instances
 
     @counted
     def update_cluster_settings(self, *, cluster: str, settings: list[dict[str, str]]) -> dict[str, Any]:

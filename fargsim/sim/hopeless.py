@@ -32,7 +32,7 @@ class Hopeless:
         if key in self._seen:
             return
         self._seen.add(key)
-        picks = provider.on_wait is not None
+        picks = provider.managed_instances
         own = [self._offer(group, name) for name in group.types]
         every = (self._offer(group, n) for n in instance_types() if offer_fault(n, self._kit.region) is None)
         why = never_held(task.revision.needs, own, every, waits=True, picks=picks)

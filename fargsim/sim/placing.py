@@ -151,7 +151,7 @@ class Placer:
         )
         only = provider.group.name if provider is not None and elsewhere else None
         rules = (spec.placement_strategy, spec.placement_constraints, spec.network_configuration)
-        by_ecs = provider is not None and provider.on_wait is not None
+        by_ecs = provider is not None and provider.managed_instances
         key = (id(task.revision), task.group, rules, only, zone, by_ecs)
         plan = self._plans.get(key)
         if plan is None:

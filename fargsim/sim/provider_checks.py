@@ -65,7 +65,7 @@ def check_home(registry: Registry, cluster: str, name: str) -> None:
         Where it is not.
     """
     provider = registry.providers.get(name)
-    if provider is not None and provider.on_wait is not None and provider.group.cluster.name != tail(cluster):
+    if provider is not None and provider.managed_instances and provider.group.cluster.name != tail(cluster):
         home = provider.group.cluster.name
         raise InvalidParameterException(
             f"capacityProvider: the Managed Instances provider {name} belongs to cluster {home}, not to {tail(cluster)}."
@@ -85,11 +85,11 @@ def check_providers(registry: Registry, cluster: Cluster, items: tuple[CapacityP
     kinds: dict[bool, str] = {}
     for item in items:
         if item.capacity_provider in registry.providers:
-            kinds.setdefault(registry.providers[item.capacity_provider].on_wait is None, item.capacity_provider)
+            kinds.setdefault(registry.providers[item.capacity_provider].managed_instances, item.capacity_provider)
     if len(kinds) > 1:
         raise InvalidParameterException(
             "capacityProviderStrategy: a strategy cannot mix Managed Instances providers with Auto Scaling group providers, and it "
-            f"has {kinds[False]} and {kinds[True]}."
+            f"has {kinds[True]} and {kinds[False]}."
         )
     for item in items:
         name = item.capacity_provider

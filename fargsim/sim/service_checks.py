@@ -89,7 +89,7 @@ def check_network(registry: Registry, cluster: ClusterRun, spec: CreateService |
     strategy = strategy or (() if spec.launch_type is not None else cluster.spec.default_capacity_provider_strategy)
     known = [registry.providers.get(item.capacity_provider) for item in strategy]
     mode = definition.effective_network_mode
-    managed = any(p is not None and p.on_wait is not None for p in known)
+    managed = any(p is not None and p.managed_instances for p in known)
     if managed and spec.placement_strategy:
         raise InvalidParameterException(
             "Placement strategies are not supported with Managed Instances capacity providers (placementStrategy): "

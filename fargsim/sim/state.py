@@ -191,7 +191,7 @@ class TaskRun:
 
 @dataclass(slots=True, eq=False)
 class ProviderRun:
-    """A capacity provider of an Auto Scaling group."""
+    """A capacity provider of an Auto Scaling group, or of Managed Instances."""
 
     spec: CapacityProvider
     group: AutoScalingGroupRun
@@ -200,9 +200,14 @@ class ProviderRun:
     """Called when a task begins to wait for an instance, where somebody provides for it at once (Managed Instances)."""
 
     @property
+    def managed_instances(self) -> bool:
+        """Whether ECS picks its instances itself, for the tasks that wait (Managed Instances)."""
+        return self.spec.managed_instances_provider is not None
+
+    @property
     def managed(self) -> bool:
         """Whether ECS sees to its instances, so that tasks may wait for them."""
-        return self.on_wait is not None or self.spec.asg.managed_scaling.status == "ENABLED"
+        return self.managed_instances or self.spec.asg.managed_scaling.status == "ENABLED"
 
 
 @dataclass(slots=True, eq=False)
