@@ -50,8 +50,7 @@ def _groups(tasks: Iterable[TaskRun]) -> tuple[WaitingGroup, ...]:
     """
     found: dict[tuple[TaskNeeds, str | None], int] = {}
     for task in tasks:
-        distinct = any(c.type == "distinctInstance" for c in task.spec.placement_constraints)
-        key = (task.revision.needs.resources, task.group if distinct else None)
+        key = (task.revision.needs.resources, task.group if task.distinct else None)
         found[key] = found.get(key, 0) + 1
     return tuple(WaitingGroup(needs, number, group is not None) for (needs, group), number in found.items())
 

@@ -78,5 +78,4 @@ class Eligible:
 
 def asks(task: TaskRun) -> TaskNeeds:
     """Return what a task asks of an instance, with an instance of its own where it wants one."""
-    distinct = any(c.type == "distinctInstance" for c in task.spec.placement_constraints)
-    return alone(task.revision.needs, task.group) if distinct else task.revision.needs
+    return alone(task.revision.needs, task.group) if task.distinct else task.revision.needs

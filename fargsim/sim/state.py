@@ -184,6 +184,11 @@ class TaskRun:
         return self.service is not None and self.service.spec.scheduling_strategy == "DAEMON"
 
     @property
+    def distinct(self) -> bool:
+        """Whether it shares an instance with no other of its group."""
+        return any(c.type == "distinctInstance" for c in self.spec.placement_constraints)
+
+    @property
     def alive(self) -> bool:
         """Whether it is wanted and not on its way out."""
         return self.desired_status == "RUNNING"
