@@ -68,13 +68,12 @@ class AnswerCodes:
         Parameters
         ----------
         live
-            The revision and the good answers of every target that is there.
+            The revision and the good answers of every target that is there and whose revision needs it (`needed`).
         """
         served: dict[str, int] = {}
         for revision, count in live:
-            if self.needed(revision):
-                self._of(revision)
-                served[revision.name] = served.get(revision.name, 0) + count
+            self._of(revision)
+            served[revision.name] = served.get(revision.name, 0) + count
         found = self._revisions.values()
         for of in found:
             self._tell(of, of.closed + served.get(of.revision.name, 0))

@@ -127,7 +127,7 @@ class BalancerMetrics:
         """Yield the datapoints of a minute of one kind of balancer, each by its own criterion.
 
         Of counts of errors and of connections there are only those that are not 0; of requests and answers only while requests flow and
-        targets are registered; of hosts while there are any registered; of capacity units always.
+        targets are registered; of hosts while there are any registered; of capacity units, anomalous and mitigated hosts always.
         """
         minute = _Minute(start_us, end_us)
         groups = [g for g in self._registry.target_groups.values() if g.spec.network == network]

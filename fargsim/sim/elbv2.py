@@ -20,14 +20,13 @@ from fargsim.sim.errors import (
     DuplicateTargetGroupNameException,
     InvalidConfigurationRequestException,
     InvalidLoadBalancerActionException,
-    LoadBalancerNotFoundException,
     PriorityInUseException,
     TargetGroupAssociationLimitException,
     UnsupportedProtocolException,
     ValidationError,
 )
 from fargsim.sim.listeners import Listener, ListenerRule
-from fargsim.sim.registry import Registry, tail
+from fargsim.sim.registry import Registry
 from fargsim.sim.shapes import read
 from fargsim.sim.target_reasons import health
 from fargsim.sim.targets import LoadBalancerRun, TargetGroupRun
@@ -123,9 +122,7 @@ class ElbV2:
             target groups: that is not simulated.
         """
         spec = read(ModifyLoadBalancerAttributes, arguments, ValidationError)
-        balancer = self._registry.balancers.get(tail(spec.load_balancer_arn))
-        if balancer is None:
-            raise LoadBalancerNotFoundException(f"Load balancer '{spec.load_balancer_arn}' not found.")
+        balancer = self._registry.balancer(spec.load_balancer_arn)
         before = balancer.spec
         after = before.model_copy(update={"attributes": merged(before.attributes, spec.attributes)})
         conflict = after.conflict()
@@ -152,9 +149,7 @@ class ElbV2:
             A protocol that this kind of load balancer does not have; more than one forward action; target groups of another kind; a
             value out of its range.
         """
-        balancer = self._registry.balancers.get(tail(LoadBalancerArn))
-        if balancer is None:
-            raise LoadBalancerNotFoundException(f"Load balancer '{LoadBalancerArn}' not found.")
+        balancer = self._registry.balancer(LoadBalancerArn)
         spec = read(balancing.Listener, arguments, ValidationError)
         ports = {x.port for x in self._registry.listeners.values() if x.balancer is balancer}
         self._check_listener(spec, ports, balancer.spec.type, balancer)
@@ -193,9 +188,7 @@ class ElbV2:
 
     def describe_listeners(self, *, LoadBalancerArn: str) -> dict[str, Any]:
         """Describe the listeners of a load balancer."""
-        balancer = self._registry.balancers.get(tail(LoadBalancerArn))
-        if balancer is None:
-            raise LoadBalancerNotFoundException(f"Load balancer '{LoadBalancerArn}' not found.")
+        balancer = self._registry.balancer(LoadBalancerArn)
         return {"Listeners": [self._describe(x) for x in self._registry.listeners.values() if x.balancer is balancer]}
 
     def describe_rules(self, *, ListenerArn: str) -> dict[str, Any]:

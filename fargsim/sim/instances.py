@@ -222,7 +222,7 @@ def register(kit: Kit, instance: InstanceRun) -> None:
         enis=instance.task_enis,
         gpus=instance.gpus,
         attributes=attributes_of(
-            kit, group, instance.instance_type, instance.architecture, instance.zone, instance.trunk_id or ""
+            kit, group, instance.instance_type, instance.architecture, instance.zone, instance.trunk_id
         ),
         registered_at_us=instance.registered_at,
         reserved_ports=group.spec.agent.reserved_ports,

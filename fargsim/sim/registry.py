@@ -20,6 +20,7 @@ from fargsim.sim.errors import (
     ClusterNotFoundException,
     InvalidParameterException,
     ListenerNotFoundException,
+    LoadBalancerNotFoundException,
     ResourceNotFoundException,
     RuleNotFoundException,
     ServiceNotFoundException,
@@ -123,6 +124,13 @@ class Registry:
         found = self.target_groups.get(tail(name))
         if found is None:
             raise TargetGroupNotFoundException(f"Target group '{name}' not found.")
+        return found
+
+    def balancer(self, name: str) -> LoadBalancerRun:
+        """Return a load balancer."""
+        found = self.balancers.get(tail(name))
+        if found is None:
+            raise LoadBalancerNotFoundException(f"Load balancer '{name}' not found.")
         return found
 
     def listener(self, name: str) -> Listener:
