@@ -125,6 +125,28 @@ def test_a_victim_is_told_why_it_was_chosen(record: Result) -> None:
     assert "(1 of the service in the zone)" in rule
 
 
+def test_a_victim_is_told_which_turns_before_its_own_spared_it(tmp_path: Path) -> None:
+    fg_too = "desiredCount: 2}}\n  - {at: 12 min, ecs.update_service: {service: fg, desiredCount: 1}}"
+    many_go = SCENARIO.replace("hostPort: 80", "hostPort: 0").replace("desiredCount: 5", "desiredCount: 6")
+    (tmp_path / "go.yaml").write_text(many_go.replace("desiredCount: 2}}", fg_too), encoding="utf-8")
+    result = run(load(tmp_path / "go.yaml")).record
+    steps = result.tables["placement_steps"]
+    steps = steps[steps["kind"] == "stop"]
+    tasks = result.tables["tasks"]
+    stopped = tasks[tasks["stop_code"] == "ServiceSchedulerInitiated"].set_index("task_id")["service"]
+    assert sorted(stopped) == ["fg"] * 3 + ["web"] * 4
+    spared = []
+    for victim in stopped.index:
+        told = explain_task(result, victim)
+        told = told[told.index("Why this one was stopped:") + 1 :]
+        passed = steps[steps["candidate"] == victim]["passed"]
+        assert [not line.startswith("  Another went first: ") for line in told] == list(passed), "a line for each step"
+        spared += [line.strip() for line in told if line.startswith("  Another went first: ")]
+    of_fargate = "the capacity provider that gave one was not its own (FARGATE: base 1, weight 1, 2 tasks)"
+    assert f"Another went first: {of_fargate}." in spared
+    assert any("spread(instanceId) spared this one (" in line for line in spared)
+
+
 def test_a_service_is_told_in_lines_with_its_failed_attempts(record: Result) -> None:
     found = find_task(record, service="web")
     lines = explain_service(record, found, "web")

@@ -50,6 +50,16 @@ STOPS = {
     "random": "A lot was drawn, and it fell on this one",
 }
 """Why a task could be chosen when somebody had to go."""
+SPARED = {
+    "health": "not all that do not count as healthy had to go at once",
+    "scale-in protection": "this one was protected from scale-in",
+    "capacity provider": "the capacity provider that gave one was not its own ({found})",
+    "fullest zone": "the zone that gave one was not its own ({found})",
+    "by lot": "the lot among those that were equal fell on another",
+    "the newest": "of equals the newest goes",
+    "random": "the lot fell on another",
+}
+"""Why a task was not chosen in a turn before its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +124,16 @@ def told_decisions(decisions: Sequence[pd.DataFrame], clock: Callable[[Any], str
 
 
 def told_stop(rows: pd.DataFrame, task_id: str) -> Iterator[str]:
-    """Tell what each rule of one choice of whom to stop said of a task."""
+    """Tell what each rule of one choice of whom to stop said of a task, until one spares it: then another was chosen."""
     for name, told in rows.groupby("step", sort=False):
         mine = told[told["candidate"] == task_id]
         if not len(mine):
             continue
         one = mine.iloc[0]
+        if not one["passed"]:
+            spared = SPARED.get(str(name), "{step} spared this one ({found})")
+            yield f"  Another went first: {spared.format(step=name, found=_plain(one['found']))}."
+            return
         kind = str(name).partition("(")[0]
         words = STOPS.get(str(name))
         if words is None and kind == "spread":
