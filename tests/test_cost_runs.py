@@ -109,6 +109,31 @@ def test_what_listener_rules_forward_and_what_the_timeline_creates_is_on_the_bil
     )
 
 
+def test_of_two_balancers_of_a_service_the_one_with_traffic_is_billed_for_it() -> None:
+    def forward(group: str) -> list[dict[str, Any]]:
+        return [{"Type": "forward", "TargetGroupArn": group}]
+
+    http = {"Protocol": "HTTP", "Port": 80, "DefaultActions": forward("a")}
+    tcp = {"Protocol": "TCP", "Port": 80, "DefaultActions": forward("n")}
+    both = {"loadBalancers": behind("a")["loadBalancers"] + behind("n")["loadBalancers"]}
+    made = scenario(
+        taskDefinitions=[definition("web")],
+        behaviour={"web": REQUEST},
+        loadBalancers=[{"Name": "alb", "Listeners": [http]}, {"Name": "nlb", "Type": "network", "Listeners": [tcp]}],
+        targetGroups=[{"Name": "a"}, {"Name": "n", "Protocol": "TCP"}],
+        services=[service("web", "web", 1, **ON_FARGATE, **both)],
+        traffic=[{"to": "web", "listener": "nlb:80", "rate": {"constant": "20 /s"}}],
+        initial_state="running",
+    )
+    tables, _ = billed(made)
+    costs, shown = tables["costs"], tables["load_balancers"]
+    units = costs[costs["item"] == "load balancer LCU"]
+    network = shown[shown["load_balancer"] == "nlb"]
+    assert units["quantity"].sum() == pytest.approx((network["consumed_lcus"] * network["period_s"] / 3600).sum())
+    assert set(units["usd_per_unit"]) == {0.006}, "a network balancer's price"
+    assert set(tables["services"]["load_balancer"]) == {"nlb"}
+
+
 def test_a_windows_fleet_takes_windows_tasks_and_pays_for_its_licence() -> None:
     windows = {"runtimePlatform": {"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE", "cpuArchitecture": "X86_64"}}
 

@@ -131,7 +131,11 @@ SERVICES = Table(
         real("period_s", "s", "Length of the period."),
         text("cluster", "Cluster of the service."),
         text("service", "Name of the service."),
-        text("load_balancer", "Load balancer in front of the service.", nullable=True),
+        text(
+            "load_balancer",
+            "Load balancer in front of the service; of several the first whose requests reach it.",
+            nullable=True,
+        ),
         whole("desired", "tasks", "Desired count at the end of the period."),
         whole("running", "tasks", "Tasks in RUNNING at the end of the period."),
         whole("pending", "tasks", "Tasks on the way to RUNNING at the end of the period."),

@@ -123,7 +123,8 @@ def traffic_by_hour(services: pd.DataFrame, balancer: str | None, terms: Billing
     services
         The record table, one row a period and service.
     balancer
-        Only what a service got while it was behind this balancer; None for all.
+        Only what a service got while it was behind this balancer; None for all. What reaches a service through
+        several at once is not told apart: all of it counts for the first of them.
 
     Returns
     -------

@@ -224,9 +224,10 @@ class ServiceMeter:
         service, use, before, counters = self._service, closed.use, closed.before, closed.after
         self._counters = counters
         latency = self._latency(before, counters)
-        for group in service.groups_with_requests():
-            self._keep_requests(group)
-        first = next(iter(service.groups), None)
+        for reached in service.groups_with_requests():
+            self._keep_requests(reached)
+        # of several balancers the one whose traffic reaches the service
+        group = service.group_with_requests() or next(iter(service.groups), None)
         span = closed.end_us - closed.start_us
         self._kit.recorder.services.append(
             (
@@ -234,7 +235,7 @@ class ServiceMeter:
                 span / US_PER_S,
                 service.cluster.name,
                 service.name,
-                None if first is None or first.balancer is None else first.balancer.spec.name,
+                None if group is None or group.balancer is None else group.balancer.spec.name,
                 service.desired,
                 service.running,
                 service.pending,
