@@ -309,6 +309,27 @@ def test_packing_and_emptying_as_decisions():
     assert underutilised([[task], []], [Room(0, 0), Room(511, 100)]) is None
 
 
+@pytest.mark.parametrize(
+    ("needs", "left"),
+    [
+        (TaskNeeds(1024, 2048, ((443, "tcp"),), 2, 1), Room(0, 0, 0, 0, frozenset({(80, "tcp"), (443, "tcp")}))),
+        (TaskNeeds(1024, 2048), Room(0, 0, 2, 1, frozenset({(80, "tcp")}))),
+        (TaskNeeds(1025, 1), None),
+        (TaskNeeds(1, 2049), None),
+        (TaskNeeds(1, 1, enis=3), None),
+        (TaskNeeds(1, 1, gpus=2), None),
+        (TaskNeeds(1, 1, ((443, "tcp"), (80, "tcp"))), None),
+    ],
+)
+def test_what_a_task_leaves_of_a_room(needs: TaskNeeds, left: Room | None) -> None:
+    assert Room(1024, 2048, 2, 1, frozenset({(80, "tcp")})).less(needs) == left
+
+
+def test_a_room_without_interfaces_takes_who_asks_for_none() -> None:
+    assert Room(1, 1, enis=-1).less(TaskNeeds(1, 1)) == Room(0, 0, enis=-1)
+    assert Room(1, 1, enis=0).less(TaskNeeds(1, 1, enis=1)) is None
+
+
 def test_tasks_on_managed_instances_are_packed_and_no_strategy_is_taken():
     region = exact_region()
     register(region, "whole", cpu=4096, memory=8192, behaviour={"run": "10 min"})

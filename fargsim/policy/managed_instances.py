@@ -43,16 +43,18 @@ class Room:
 
     def less(self, needs: TaskNeeds) -> Room | None:
         """Return what is left beside a task; None where it does not fit."""
-        left = Room(
+        # asked of every type for every waiting task, and mostly refused: a room is only made for one that fits
+        if needs.cpu_units > self.cpu_units or needs.memory_mib > self.memory_mib or needs.gpus > self.gpus:
+            return None
+        if (needs.enis and needs.enis > self.enis) or not self.ports.isdisjoint(needs.host_ports):
+            return None
+        return Room(
             self.cpu_units - needs.cpu_units,
             self.memory_mib - needs.memory_mib,
             self.enis - needs.enis,
             self.gpus - needs.gpus,
-            self.ports.union(needs.host_ports),
+            self.ports.union(needs.host_ports) if needs.host_ports else self.ports,
         )
-        fits = left.cpu_units >= 0 and left.memory_mib >= 0 and left.gpus >= 0
-        fits = fits and self.ports.isdisjoint(needs.host_ports)
-        return left if fits and (left.enis >= 0 or not needs.enis) else None
 
 
 def room_of(shape: InstanceShape) -> Room:
