@@ -59,6 +59,9 @@ BIG = TaskNeeds(4096, 1000)
          "would do is large"),
         (BIG, [], True, True, "no type that meets the instanceRequirements holds one (4096 CPU units, 1000 MiB), so they stay "
          "PROVISIONING and stop in the end; the smallest type that would do is large"),
+        # a group without types that are known
+        (BIG, [], True, False, None),
+        (BIG, [], False, False, None),
         (TaskNeeds(1, 1, attributes=ON_ARM), [SMALL], True, False, "no small holds one (1 CPU units, 1 MiB, arm64), so they stay "
          "PROVISIONING and stop in the end; the smallest type that would do is arm"),
         (TaskNeeds(1, 1, gpus=9), [GPU], True, False, "no gpu holds one (1 CPU units, 1 MiB, 9 GPUs), so they stay PROVISIONING and "

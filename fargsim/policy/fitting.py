@@ -40,7 +40,7 @@ def never_held(
     Parameters
     ----------
     own
-        The types that the provider may launch.
+        The types that the provider may launch; of a group without any, nothing is said.
     every
         The types of the region.
     waits
@@ -53,7 +53,7 @@ def never_held(
         own = [o for o in own if o.architecture == (needs.architecture or "x86_64")]
     small = [o for o in own if not holds(o, needs)]
     one_will_do = picks or not waits
-    if len(small) < len(own) if one_will_do else not small:
+    if (len(small) < len(own) if one_will_do else not small) or not (own or picks):
         return None
     asked = f"{needs.cpu_units} CPU units, {needs.memory_mib} MiB"
     asked += "".join(f", {n} {what}" for n, what in ((needs.gpus, "GPUs"), (needs.enis, "interface")) if n)
