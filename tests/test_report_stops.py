@@ -10,9 +10,10 @@ from rich.console import Console
 
 import fargsim
 from fargsim.load.issue import ScenarioError
-from fargsim.record.result import Result
-from fargsim.report.failed_requests import failed_requests, failed_requests_html, failed_requests_table
+from fargsim.record.result import Result, replace
+from fargsim.report.failed_requests import KINDS, failed_requests, failed_requests_html, failed_requests_table
 from fargsim.report.stops import NOT_LAUNCHED, stops, stops_html, stops_table
+from fargsim.report.summary import ERRORS
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 
@@ -122,7 +123,26 @@ def test_requests_that_fail_while_no_task_stops_are_told_by_service(lesson: Resu
     table = failed_requests_table(lesson)
     assert table is not None
     assert table.row_count == 1
-    assert "<td>no-task-role</td>" in failed_requests_html(lesson)
+    html = failed_requests_html(lesson)
+    assert "<td>no-task-role</td>" in html
+    assert 'class="counts"' in html, "figures are not set as the words of the other table are"
+
+
+def test_every_error_of_the_summary_is_a_kind_of_failure() -> None:
+    assert sorted(KINDS) == sorted(ERRORS)
+
+
+def test_failures_of_services_of_one_name_in_two_clusters_are_told_apart(lesson: Result) -> None:
+    def of(**timeouts: int) -> list[tuple[str, int, int]]:
+        services = lesson.tables["services"].head(len(timeouts)).assign(**dict.fromkeys(KINDS, 0))
+        changed = {"cluster": list(timeouts), "service": "web", "requests_arrived": 100}
+        services = services.assign(**changed, requests_timeout_504=list(timeouts.values()))
+        found = failed_requests(replace(lesson, services=services))
+        return list(zip(found["service"], found["requests"], found["failed"], strict=True))
+
+    assert of(one=2, two=3) == [("two/web", 100, 3), ("one/web", 100, 2)]
+    assert of(one=2, two=0) == [("one/web", 100, 2)]
+    assert of(one=2) == [], "one service: the comparison says it all"
 
 
 @pytest.mark.parametrize(

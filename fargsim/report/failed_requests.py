@@ -32,12 +32,15 @@ def failed_requests(result: Result) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns `service`, `requests` (arrived), `failed`, `share` (of those that arrived), and one for each kind of failure. Empty where
-        fewer than two services had requests: then the comparison says it all.
+        Columns `service` (with its cluster before it, `cluster/service`, where there are requests in several), `requests` (arrived),
+        `failed`, `share` (of those that arrived), and one for each kind of failure. Empty where fewer than two services had requests:
+        then the comparison says it all.
     """
     services = result.tables["services"]
-    sums = services.groupby("service", sort=False)[["requests_arrived", *KINDS]].sum()
+    sums = services.groupby(["cluster", "service"], sort=False)[["requests_arrived", *KINDS]].sum()
     sums = sums[sums["requests_arrived"] > 0]
+    several = len({cluster for cluster, _ in sums.index}) > 1
+    sums.index = pd.Index([f"{c}/{s}" if several else s for c, s in sums.index], dtype=object, name="service")
     found = sums.rename(columns={"requests_arrived": "requests", **KINDS})
     failed = found[list(KINDS.values())].sum(axis=1)
     found.insert(1, "failed", failed)
@@ -74,5 +77,5 @@ def failed_requests_html(result: Result) -> str:
     rows = _cells(result)
     if not rows:
         return ""
-    table = words_html("words", ("service", "requests", "failed", "share", *KINDS.values()), rows)
+    table = words_html("counts", ("service", "requests", "failed", "share", *KINDS.values()), rows)
     return f'<h3>{TITLE}</h3>\n{table}\n<p class="muted">{escape(MEANING)}</p>'

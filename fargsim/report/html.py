@@ -54,6 +54,7 @@ th:first-child, td:first-child { text-align: left; padding-left: .4rem; }
 .words th:nth-child(n+5), .words td:nth-child(n+5) { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 7rem; }
 .words td:nth-child(5), .words td:nth-child(6) { overflow-wrap: normal; min-width: 0; }
 .words th:last-child, .words td:last-child { width: 45%; }
+.counts td:first-child { white-space: normal; min-width: 9rem; }
 .ends { font-size: .85rem; } .ends th, .ends td { text-align: left; padding: .35rem .5rem; }
 .ends td:last-child { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
 tr.best { background: #eef7f3; font-weight: 600; }
