@@ -26,8 +26,16 @@ def test_a_spot_instance_that_ec2_takes_back_in_its_first_hour_costs_nothing():
     assert time["quantity"].sum() == pytest.approx(3599 / 3600)
     assert time["usd"].tolist() == [0.0] * len(time)
     assert set(time["price_basis"]) == {"documented"}
+    assert set(time["unit"]) == {"instance-hour"}
     # the volume is charged all the same
     assert by_item(costs)["ebs volume"] == pytest.approx(73 * 3599 / 3600 / 730 * 0.08)
+
+
+def test_the_first_hour_is_free_at_any_price_and_of_any_type():
+    p = terms(hours=2, price_overrides={"ec2_spot:m5.large": 2.0})
+    assert by_item(bill(tables([], [spot(600.0, 1200.0)]), p)) == {"ec2 spot instance (idle)": 0.0}
+    unlisted = spot(600.0, 1200.0, instance_type="m8i.large")  # in no feed of Spot prices
+    assert by_item(bill(tables([], [unlisted]), terms(hours=2))) == {"ec2 spot instance (idle)": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -141,6 +149,19 @@ def test_a_commitment_saves_its_share_of_a_price_of_ones_own():
     assert rates["fargate memory (Compute Savings Plan)"] == 0.003556
     reserved = terms(hours=1, price_overrides=own, commitments=(ReservedInstances("m5.large", 1),))
     assert total_usd(bill({}, reserved)) == pytest.approx(0.05 * 0.63)
+
+
+def test_a_share_that_is_assumed_stays_so_whatever_price_it_is_of():
+    def basis(kind, commitment):
+        t = terms(hours=1, price_overrides={f"ec2:{kind}": 0.05}, commitments=(commitment,))
+        costs = bill(tables([], [instance(end=3600.0, instance_type=kind)]), t)
+        [found] = set(costs.loc[costs["item"].str.startswith("ec2 instance (idle, "), "price_basis"])
+        return found
+
+    assert basis("m5.large", SavingsPlan(1.0)) == "assumed"
+    assert basis("m5.large", ReservedInstances("m5.large", 1)) == "assumed"
+    assert basis("c5.xlarge", SavingsPlan(1.0)) == "estimated"
+    assert basis("c5.xlarge", ReservedInstances("c5.xlarge", 1)) == "scenario", "a listed share of the scenario's price"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""EC2 instance time, split into what tasks had reserved and what stood idle; and the instances' root volumes.
+"""EC2 instance time, split into what tasks had reserved and what stood idle; and the instances' volumes, with IOPS and throughput.
 
 Sources: EC2 on-demand price list (billed per second with a 60-second minimum, pending not billed); EC2 User Guide,
 billing-for-interrupted-spot-instances.html (nothing is charged for a Spot instance that EC2 interrupts in its first hour);
@@ -8,7 +8,7 @@ throughput above 125 MB/s by the month).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ _DUST_H = 1e-9
 
 
 def add_ec2(ledger: Ledger, tasks: pd.DataFrame, instances: pd.DataFrame, terms: BillingTerms) -> None:
-    """Add instance time by instance, task and hour, and root volumes by instance and hour."""
+    """Add instance time by instance, task and hour, and volumes with their IOPS and throughput by instance and hour."""
     _add_instance_time(ledger, tasks, instances, terms)
     _add_volumes(ledger, instances, terms)
     if terms.around.managed_providers:
@@ -109,14 +109,13 @@ def _add_instance_time(ledger: Ledger, tasks: pd.DataFrame, instances: pd.DataFr
                 which = alike & (windows == licensed)
                 if not which[rows].any():
                     continue
-                price = _FIRST_HOUR if for_nothing else terms.ec2(kind, spot=at_spot)
+                price = terms.ec2(kind, spot=at_spot)
                 market = "ec2_windows" if licensed else "ec2"
                 name = "ec2 spot instance" if at_spot else "ec2 instance"
-                add(name, price, which, kind=None if at_spot else f"{market}:{kind}")
+                add(name, _free(price) if for_nothing else price, which, kind=None if at_spot else f"{market}:{kind}")
                 if licensed:
                     vcpu, licence = _licence(kind, terms)
-                    price = replace(_FIRST_HOUR, unit=licence.unit) if for_nothing else licence
-                    add("ec2 Windows licence", price, which, vcpu)
+                    add("ec2 Windows licence", _free(licence) if for_nothing else licence, which, vcpu)
 
 
 def windows_of(instances: pd.DataFrame) -> Bools:
@@ -140,9 +139,9 @@ def _licence(kind: str, terms: BillingTerms) -> tuple[float, Price]:
     return facts.credits.credits_per_hour / 60, price.scaled(1.0, "estimated", "for the vCPUs of the baseline")
 
 
-_FIRST_HOUR = Price(
-    0.0, "instance-hour", "documented", "EC2 User Guide, billing-for-interrupted-spot-instances.html", "2026-09-01"
-)
+def _free(price: Price) -> Price:
+    """Return the price of what belongs to a Spot instance that EC2 interrupts in its first hour."""
+    return price.scaled(0.0, "documented", "EC2 User Guide, billing-for-interrupted-spot-instances.html")
 
 
 def _taken_back_in_first_hour(instances: pd.DataFrame, terms: BillingTerms) -> Bools:

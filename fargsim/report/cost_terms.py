@@ -272,12 +272,16 @@ class BillingTerms:
         return Price(usd, otherwise.unit, "scenario", "set by the scenario", otherwise.as_of)
 
     def _as_saving(self, name: str, committed: Price, listed: Price) -> Price:
-        """Return a committed rate; where the scenario sets the on-demand price, it saves the same share of that."""
+        """Return a committed rate; where the scenario sets the on-demand price, it saves the same share of that.
+
+        A share that is an assumption stays one.
+        """
         usd = self.price_overrides.get(name)
         if usd is None:
             return committed
         saving = f"{1 - committed.value / listed.value:.1%} less than the scenario's on-demand price"
-        return committed.scaled(usd / listed.value, "scenario", saving)
+        basis = "scenario" if committed.basis == "listed" else committed.basis
+        return committed.scaled(usd / listed.value, basis, saving)
 
     def fargate(self, item: str, *, spot: bool = False) -> Price:
         """Return the hourly price of a Fargate item."""
