@@ -1,8 +1,8 @@
 """The cheapest scaling policy that holds an SLO on a real series.
 
 ``python benchmarks/autoscaling_trace.py TRACE.csv [TRACE.csv ...]`` runs a service under a series of numenta/NAB
-(``data/realAWSCloudwatch``) with a fixed count and with five kinds of policies, each at several settings, and prints for every kind the
-cheapest setting that holds the SLO.
+(``data/realAWSCloudwatch``) with a fixed count and with five kinds of policies (four for a series of CPU, which
+has no requests to track), each at several settings, and prints for every kind the cheapest setting that holds the SLO.
 
 A series of requests (``elb_request_count_8c0756.csv``: sums of five minutes, times twenty) drives a service behind a balancer; its SLO is
 about latency and errors. A series of CPU utilisation (``ec2_cpu_utilization_77c1ca.csv`` and its like) is the mean over ten tasks: what
