@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,11 @@ from installed import Finished
 
 from fargsim import Result
 from fargsim.load import load
+from fargsim.model.placement import PlacementConstraint
+from fargsim.policy.filters import constraint, filters
+from fargsim.policy.needs import TaskNeeds
 from fargsim.report.explain import UnknownTask, explain_service, explain_task, find_task
+from fargsim.report.explain_words import CHECKS
 from fargsim.study.run import run
 
 SCENARIO = """\
@@ -145,6 +150,17 @@ def test_a_victim_is_told_which_turns_before_its_own_spared_it(tmp_path: Path) -
     of_fargate = "the capacity provider that gave one was not its own (FARGATE: base 1, weight 1, 2 tasks)"
     assert f"Another went first: {of_fargate}." in spared
     assert any("spread(instanceId) spared this one (" in line for line in spared)
+
+
+def test_every_check_of_a_placement_has_its_words() -> None:
+    needs = TaskNeeds(1, 1, ((80, "tcp"),), 1, 1, ("us-east-1a",), (("stack", None),), (("app", 80, "tcp"),))
+    assert all(getattr(needs, one.name) for one in fields(needs)), "a task that asks for everything"
+    asked = [
+        PlacementConstraint(type="distinctInstance"),
+        PlacementConstraint(type="memberOf", expression="task:group == a"),
+    ]
+    checks = (*filters(needs), *map(constraint, asked))
+    assert {check.name.partition("(")[0] for check in checks} == set(CHECKS)
 
 
 def test_a_service_is_told_in_lines_with_its_failed_attempts(record: Result) -> None:

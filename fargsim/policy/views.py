@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 DERIVED_MAX = 256
 ZONE = "ecs.availability-zone"
 """The attribute that holds an instance's Availability Zone."""
+GROUP_ATTRIBUTE = "fargsim.auto-scaling-group"
+"""Attribute of an instance that names its group, so that a capacity provider's tasks find its own instances."""
 
 Mask = NDArray[np.bool_]
 

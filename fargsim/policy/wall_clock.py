@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
 
-DAY_S, WEEK_S = 86_400, 604_800
+from fargsim.model.alarms import DAY_S, WEEK_S
+
 _INSTANT = timedelta(microseconds=1)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import pandas as pd
 
+from fargsim.policy.views import GROUP_ATTRIBUTE
+
 SHOWN = 6
 """Candidates that are named in one line; the others are counted."""
 
-GROUP_ATTRIBUTE = "fargsim.auto-scaling-group = "
 OPTIONS = {"spot": "Fargate Spot", "on_demand": "Fargate"}
 
 CHECKS = {
@@ -309,7 +310,7 @@ def _short(task: str, found: Any) -> str:
 
 
 def _plain(text: Any) -> str:
-    return text.replace(GROUP_ATTRIBUTE, "Auto Scaling group ") if isinstance(text, str) else ""
+    return text.replace(f"{GROUP_ATTRIBUTE} = ", "Auto Scaling group ") if isinstance(text, str) else ""
 
 
 def _and(parts: Sequence[str]) -> str:

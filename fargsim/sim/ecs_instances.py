@@ -19,11 +19,10 @@ from fargsim.model.task_verbs import (
 )
 from fargsim.policy.capabilities import BUILT_IN
 from fargsim.policy.cluster_query import QueryError, parse
-from fargsim.policy.views import HostPort
+from fargsim.policy.views import GROUP_ATTRIBUTE, HostPort
 from fargsim.sim.api_rates import counted
 from fargsim.sim.ecs_base import EcsVerbs
 from fargsim.sim.errors import AttributeLimitExceededException, InvalidParameterException, TargetNotFoundException
-from fargsim.sim.groups import GROUP_ATTRIBUTE
 from fargsim.sim.instance_states import activate, deregister, drain
 from fargsim.sim.registry import tail
 from fargsim.sim.shapes import instant, read

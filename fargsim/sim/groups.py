@@ -16,7 +16,6 @@ from fargsim.model.capacity import AutoScalingGroup, LaunchTemplateData
 from fargsim.model.quantity import US_PER_S
 from fargsim.policy.scaling_group import GroupInstance, most_at_once, rebalancing, terminations
 from fargsim.sim.ec2_capacity import Ec2Capacity
-from fargsim.sim.instances import GROUP_ATTRIBUTE as GROUP_ATTRIBUTE
 from fargsim.sim.instances import InstanceRun as InstanceRun
 from fargsim.sim.instances import kill_tasks, leave_cluster, register
 from fargsim.sim.kit import Kit

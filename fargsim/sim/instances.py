@@ -13,7 +13,7 @@ from fargsim.catalog.instances import awsvpc_task_limit, instance_type, register
 from fargsim.model.capacity import GP3_IOPS, GP3_MIB_S
 from fargsim.policy.capabilities import registered
 from fargsim.policy.mixed_instances import Market
-from fargsim.policy.views import HostPort
+from fargsim.policy.views import GROUP_ATTRIBUTE, HostPort
 from fargsim.sim.cpu_credits import credits_of
 from fargsim.sim.host_ports import DynamicPorts
 from fargsim.sim.images import ImageCache, cleanup_of
@@ -24,9 +24,6 @@ from fargsim.sim.task_life import stop_task
 if TYPE_CHECKING:
     from fargsim.sim.container_limits import MemoryGroup
     from fargsim.sim.groups import AutoScalingGroupRun
-
-GROUP_ATTRIBUTE = "fargsim.auto-scaling-group"
-"""Attribute of an instance that names its group, so that a capacity provider's tasks find its own instances."""
 
 
 class InstanceRun:

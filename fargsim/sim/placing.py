@@ -26,7 +26,7 @@ from fargsim.policy.placement import (
 )
 from fargsim.policy.strategies import MANAGED_INSTANCES
 from fargsim.policy.victims import fargate_zone
-from fargsim.sim.groups import GROUP_ATTRIBUTE
+from fargsim.policy.views import GROUP_ATTRIBUTE
 from fargsim.sim.placement_records import PlacementRecords
 from fargsim.sim.places import reserve
 from fargsim.sim.refusal import Refusal
