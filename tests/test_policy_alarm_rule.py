@@ -47,6 +47,11 @@ def test_names_stand_once_in_their_order() -> None:
     assert parse_rule('OK(b) AND ALARM("a") AND NOT ALARM(b)').names == ("b", "a")
 
 
+def test_what_stands_in_a_name_is_no_part_of_the_rule() -> None:
+    names = [f"{n} {'NOT (' * 60}" for n in range(4)]
+    assert parse_rule(" OR ".join(f'NOT OK("{name}")' for name in names)).names == tuple(names)
+
+
 @pytest.mark.parametrize(
     ("rule", "message"),
     [

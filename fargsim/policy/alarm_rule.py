@@ -39,7 +39,6 @@ class AlarmRule:
         The alarms it looks at, in the order in which they stand.
     """
 
-    text: str
     names: tuple[str, ...]
     _holds: Holds
 
@@ -66,9 +65,10 @@ def parse_rule(text: str) -> AlarmRule:
     """
     from lark.exceptions import UnexpectedEOF, UnexpectedInput
 
-    if _depth(text) > NESTING_MAX:
+    bare = re.sub(r'"(\\.|[^"\\])*"', '""', text)  # what stands in a name is no bracket and no NOT
+    if _depth(bare) > NESTING_MAX:
         raise RuleError(f"more than {NESTING_MAX} brackets inside each other")
-    if len(re.findall(r"\bNOT\b", text, re.IGNORECASE)) > 2 * ALARMS_MAX:
+    if len(re.findall(r"\bNOT\b", bare, re.IGNORECASE)) > 2 * ALARMS_MAX:
         raise RuleError(f"more than {2 * ALARMS_MAX} times NOT")
     try:
         tree = _parser().parse(text)
@@ -79,7 +79,7 @@ def parse_rule(text: str) -> AlarmRule:
     holds = _either(_branches(tree)[0], names)
     if len(names) > ALARMS_MAX:
         raise RuleError(f"looks at {len(names)} alarms: at most {ALARMS_MAX}")
-    return AlarmRule(text, tuple(names), holds)
+    return AlarmRule(tuple(names), holds)
 
 
 _LEGAL = (
@@ -90,7 +90,7 @@ _LEGAL = (
 
 def _depth(text: str) -> int:
     deepest = depth = 0
-    for sign in re.sub(r'"(\\.|[^"\\])*"', "", text):
+    for sign in text:
         depth += (sign == "(") - (sign == ")")
         deepest = max(deepest, depth)
     return deepest

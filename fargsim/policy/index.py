@@ -44,7 +44,6 @@ class PlacementIndex:
         self._journal = fleet.journal
         self._read = len(fleet.journal)
         self._tasks = group.tasks
-        self._plan = plan
         self._keys: tuple[_Number, ...] = tuple(
             rule.column(fleet, group).item for rule in plan.rules if rule.column is not None
         )
