@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
 import fargsim
 from fargsim.load.issue import ScenarioError
 from fargsim.record.result import Result, replace
+from fargsim.report.facts import facts_of
 from fargsim.report.failed_requests import KINDS, failed_requests, failed_requests_html, failed_requests_table
 from fargsim.report.stops import NOT_LAUNCHED, stops, stops_html, stops_table
 from fargsim.report.summary import ERRORS
@@ -112,6 +114,22 @@ def test_variants_share_a_table_with_shorter_arns(lesson: Result) -> None:
     assert "arn:...:targetgroup/" in said
     assert "2 more rows" in said
     assert "arn:aws:" not in said
+
+
+def test_a_variant_with_many_rows_leaves_room_for_the_others(lesson: Result) -> None:
+    def of(variant: str, tasks: int) -> Result:
+        named = Result(lesson.tables, {**lesson.provenance, "variant": variant})
+        some = lesson.tables["tasks"].head(1).assign(stop_code="TaskFailedToStart", stopped_at=facts_of(lesson).start)
+        many = pd.concat([some.assign(service=f"web-{n:02}", task_id=f"{n:032x}") for n in range(tasks)])
+        states = lesson.tables["task_states"].head(1).assign(last_status="PENDING")
+        states = pd.concat([states.assign(task_id=f"{n:032x}") for n in range(tasks)])
+        return replace(named, tasks=many, task_states=states, events=lesson.tables["events"].head(0))
+
+    table = stops_table([of("a", 60), of("b", 2), of("c", 3)])
+    assert table is not None
+    variants = list(table.columns[0].cells)
+    assert [str(cell) for cell in variants] == ["a"] * 25 + ["b"] * 2 + ["c"] * 3 + [""]
+    assert str(list(table.columns[-1].cells)[-1]) == "35 more rows"
 
 
 def test_requests_that_fail_while_no_task_stops_are_told_by_service(lesson: Result) -> None:

@@ -25,6 +25,9 @@ NOT_TAKEN_ON = re.compile(r"failed to launch a task with \(error (.*)\)\.$")
 NOT_LAUNCHED = "not launched"
 STARTING = ("PROVISIONING", "PENDING", "ACTIVATING")
 MOST = 30
+"""Rows in the terminal; in the report there are all."""
+FEWEST = 5
+"""Rows that a variant may have however many variants there are."""
 ARN = re.compile(r"arn:aws:[a-z0-9-]+:[a-z0-9-]*:\d{12}:")
 """What is the same in every ARN of a service."""
 MEANING = (
@@ -143,9 +146,12 @@ def stops_table(results: Sequence[Result]) -> Table | None:
     results
         One run of each variant. ARNs are shortened where there are several.
     """
-    found = [(facts_of(result).variant, row) for result in results for row in _cells(result)]
-    if not found:
+    rows = [(facts_of(result).variant, _cells(result)) for result in results]
+    number = sum(len(of_variant) for _, of_variant in rows)
+    if not number:
         return None
+    each = _rows_each([len(of_variant) for _, of_variant in rows])
+    found = [(variant, row) for variant, of_variant in rows for row in of_variant[:each]]
     several = len(results) > 1
     table = plain_table(TITLE, MEANING)
     if several:
@@ -155,16 +161,25 @@ def stops_table(results: Sequence[Result]) -> Table | None:
     table.add_column("last", justify="right", no_wrap=True)
     table.add_column("reached", no_wrap=True)
     table.add_column("why", overflow="fold")
-    for variant, (service, times, _, last, reached, code, reason) in found[:MOST]:
+    for variant, (service, times, _, last, reached, code, reason) in found:
         why = Text()
         if code:
             why.append(f"{code}  ", style="yellow")
         why.append(ARN.sub("arn:...:", reason) if several else reason)
         cells = (Text(service), Text(times), Text(last), Text(reached), why)
         table.add_row(*((Text(variant), *cells) if several else cells))
-    if len(found) > MOST:
-        table.add_row(*[""] * (len(table.columns) - 1), Text(f"{len(found) - MOST:,} more rows", style="dim"))
+    if number > len(found):
+        table.add_row(*[""] * (len(table.columns) - 1), Text(f"{number - len(found):,} more rows", style="dim"))
     return table
+
+
+def _rows_each(numbers: Sequence[int]) -> int:
+    """Return how many rows a variant may have at most, so that all have their share of the room.
+
+    >>> _rows_each([40]), _rows_each([16, 16]), _rows_each([40, 2, 3]), _rows_each([40] * 10)
+    (30, 15, 25, 5)
+    """
+    return max(FEWEST, *(n for n in range(MOST + 1) if sum(min(n, number) for number in numbers) <= MOST))
 
 
 def stops_html(result: Result) -> str:
