@@ -9,6 +9,7 @@ from sim_helpers import behind, exact_region, network, register, target_group
 
 from fargsim import Region
 from fargsim.policy.capacity_units import LCU, NLCU, units_used
+from fargsim.report.cost import capacity_units
 from fargsim.sim.alarm_run import metric_key
 
 US = 1_000_000
@@ -217,4 +218,4 @@ def test_a_network_load_balancer_has_no_codes_and_no_rules():
 )
 def test_the_largest_of_four_dimensions_is_billed(more, expected):
     nothing = {"new_connections_per_s": 0, "active_connections": 0, "gb_per_h": 0}
-    assert units_used(LCU, **{**nothing, **more}).consumed == expected
+    assert capacity_units(LCU, **{**nothing, **more}) == expected

@@ -13,9 +13,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from fargsim.record.result import Result as RecordedResult
 from fargsim.report.compare import Comparison
-from fargsim.report.facts import facts_of
+from fargsim.report.facts import facts_of, firsts
 from fargsim.report.failed_requests import failed_requests_table
 from fargsim.report.rollouts import rollouts_table
 from fargsim.report.stops import stops_table
@@ -74,24 +73,17 @@ def show_runs(results: Sequence[Result], comparison: Comparison, folder: Path) -
     if len(results) == 1 and len(first.tables["tasks"]) <= STORY_TASKS:
         put(story_table(first.record), "")
     else:
-        stopped = stops_table(_firsts(results))
+        shown = list(firsts(result.record for result in results).values())
+        stopped = stops_table(shown)
         if stopped is not None:
             put(stopped, "")
-        ends = rollouts_table(_firsts(results))
+        ends = rollouts_table(shown)
         if ends is not None:
             put(ends, "")
         failed = failed_requests_table(first.record) if len(results) == 1 else None
         if failed is not None:
             put(failed, "")
     show_comparison(comparison, first, folder)
-
-
-def _firsts(results: Sequence[Result]) -> list[RecordedResult]:
-    """Return the first replication of every variant."""
-    firsts: dict[str, RecordedResult] = {}
-    for result in results:
-        firsts.setdefault(facts_of(result.record).variant, result.record)
-    return list(firsts.values())
 
 
 def show_comparison(comparison: Comparison, first: Result, folder: Path) -> None:

@@ -62,18 +62,14 @@ def units_used(
     new_connections_per_s: float,
     active_connections: float,
     gb_per_h: float,
-    requests_per_s: float = 0.0,
-    rules: float = 0.0,
     evaluations_per_s: float = 0.0,
 ) -> UnitsUsed:
-    """Return the capacity units used, by dimension. The first ten rules that a request meets are free.
+    """Return the capacity units used, by dimension.
 
     Parameters
     ----------
-    requests_per_s, rules
-        Requests, each of which meets so many rules.
     evaluations_per_s
-        Or the rules beyond the tenth of each request, all together: where requests meet different numbers of them.
+        Rules that requests meet and that are billed, of all of them together: see :func:`billed_evaluations`.
 
     >>> units_used(LCU, new_connections_per_s=1, active_connections=120, gb_per_h=1.08)
     UnitsUsed(new_connections=0.04, active_connections=0.04, processed_bytes=1.08, rule_evaluations=0.0)
@@ -83,5 +79,5 @@ def units_used(
         new_connections_per_s / unit.new_connections_per_s,
         active_connections / unit.active_connections,
         gb_per_h / unit.gb_per_h,
-        None if rate is None else (billed_evaluations(rules) * requests_per_s + evaluations_per_s) / rate,
+        None if rate is None else evaluations_per_s / rate,
     )

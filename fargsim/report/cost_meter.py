@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 from fargsim.catalog import fargate_price
-from fargsim.policy.capacity_units import LCU, NLCU, CapacityUnit, units_used
+from fargsim.policy.capacity_units import LCU, NLCU, CapacityUnit, billed_evaluations, units_used
 
 __all__ = ["LCU", "NLCU", "CapacityUnit"]
 
@@ -190,7 +190,6 @@ def capacity_units(
         new_connections_per_s=new_connections_per_s,
         active_connections=active_connections,
         gb_per_h=gb_per_h,
-        requests_per_s=requests_per_s,
-        rules=rules,
+        evaluations_per_s=billed_evaluations(rules) * requests_per_s,
     )
     return used.consumed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,14 @@ def facts_of(result: Result) -> Facts:
         end=start + pd.Timedelta(duration_us, unit="us"),
         slo=_slo(scenario.get("slo") or {}),
     )
+
+
+def firsts(results: Iterable[Result]) -> dict[str, Result]:
+    """Return the first result of every variant, by its name: of replications the one that stands for them."""
+    found: dict[str, Result] = {}
+    for result in results:
+        found.setdefault(facts_of(result).variant, result)
+    return found
 
 
 def _duration_us(value: Any) -> int:

@@ -16,7 +16,7 @@ from fargsim.model.scenario import Scenario
 from fargsim.record.result import Result
 from fargsim.report.columns import columns, judged, notes
 from fargsim.report.compare import Comparison, compare
-from fargsim.report.facts import Facts, facts_of, slo_words
+from fargsim.report.facts import Facts, facts_of, firsts, slo_words
 from fargsim.report.failed_requests import failed_requests_html
 from fargsim.report.plots import draw_all
 from fargsim.report.rollouts import rollouts_html
@@ -91,18 +91,16 @@ def render_report(results: Sequence[Result], pictures: Mapping[str, bytes] | Non
     """
     comparison = compare(results)
     drawn = draw_all(results) if pictures is None else pictures
-    firsts: dict[str, Result] = {}
-    for result in results:
-        firsts.setdefault(facts_of(result).variant, result)
+    shown = firsts(results)
     facts = facts_of(results[0])
-    title = f"{facts.name}: {'what each variant costs and how it feels' if len(firsts) > 1 else 'what a run costs and how it feels'}"
+    title = f"{facts.name}: {'what each variant costs and how it feels' if len(shown) > 1 else 'what a run costs and how it feels'}"
     body = [
-        _head(facts, comparison, firsts),
+        _head(facts, comparison, shown),
         _comparison(comparison),
-        rollouts_html(firsts.values()),
+        rollouts_html(shown.values()),
         _figure("cost.png", drawn, "What each line item of the bill comes to." + _assumed_hint(results)),
         use_html(comparison),
-        *(_variant(name, result, drawn, len(results) > len(firsts)) for name, result in firsts.items()),
+        *(_variant(name, result, drawn, len(results) > len(shown)) for name, result in shown.items()),
         _assumptions(results, facts),
         _provenance(results),
     ]
@@ -119,15 +117,14 @@ def _page(title: str, body: str) -> str:
     )
 
 
-def _head(facts: Facts, comparison: Comparison, firsts: Mapping[str, Result]) -> str:
+def _head(facts: Facts, comparison: Comparison, shown: Mapping[str, Result]) -> str:
     hours = facts.duration_s / 3600
     span = f"{hours:,.4g} h" if hours >= 1 else f"{hours * 60:,.4g} min"
     region = str(
-        (firsts[facts.variant].provenance.get("scenario") or {}).get("region")
-        or Scenario.model_fields["region"].default
+        (shown[facts.variant].provenance.get("scenario") or {}).get("region") or Scenario.model_fields["region"].default
     )
     lead = [f"{span} from {facts.start:%Y-%m-%d %H:%M} UTC", region, slo_words(facts.slo)]
-    links = "".join(f'<a href="#{_anchor(name)}">{escape(name)}</a> ' for name in firsts if name)
+    links = "".join(f'<a href="#{_anchor(name)}">{escape(name)}</a> ' for name in shown if name)
     return (
         f"<header>\n<h1>{escape(facts.name)}</h1>\n"
         f'<p class="muted">{escape(" · ".join(part for part in lead if part))}</p>\n'

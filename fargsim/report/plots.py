@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from fargsim.record.result import Result
-from fargsim.report.facts import facts_of
+from fargsim.report.facts import facts_of, firsts
 from fargsim.report.plot_cost import plot_cost
 from fargsim.report.plot_credits import plot_credits
 from fargsim.report.plot_gantt import plot_gantt
@@ -88,12 +88,7 @@ def draw_all(results: Sequence[Result], ready: Mapping[str, bytes] | None = None
         ``cost.png`` for all variants together, then the pictures of each variant.
     """
     pictures = {"cost.png": plot_cost(results).png()}
-    drawn: set[str] = set()
-    for result in results:
-        variant = facts_of(result).variant
-        if variant in drawn:
-            continue
-        drawn.add(variant)
+    for variant, result in firsts(results).items():
         prefix = f"{variant}-" if variant else ""
         names = [f"{prefix}{kind}.png" for kind in _kinds(result)]
         if ready is not None and all(name in ready for name in names):
