@@ -103,6 +103,29 @@ def test_the_table_names_every_service_in_the_terminal_and_in_the_report(lesson:
     assert "can&#x27;t find the specified secret" in html
 
 
+def test_what_is_lost_with_an_instance_is_told_once_for_all_instances(lesson: Result) -> None:
+    some = lesson.tables["tasks"].head(1).assign(stopped_at=facts_of(lesson).start, service="web")
+    lost = [("TerminationNotice", f"Host EC2 (instance i-{n:017x}) terminated.") for n in range(3)]
+    lost += [("SpotInterruption", "Your Spot Task was interrupted."), ("UserInitiated", "Task stopped by user")]
+    tasks = [some.assign(task_id=f"{n:032x}", stop_code=c, stopped_reason=r) for n, (c, r) in enumerate(lost)]
+    running = lesson.tables["task_states"].head(1).assign(last_status="RUNNING")
+    states = [running.assign(task_id=f"{n:032x}") for n in range(len(lost))]
+    refusal = (
+        "(service web) was unable to place a task because no container instance met all of its requirements. The closest matching "
+        "container-instance i-{:017x} has insufficient CPU units available."
+    )
+    event = lesson.tables["events"].head(1).assign(event_name="SERVICE_TASK_PLACEMENT_FAILURE", service="web")
+    events = [event.assign(message=refusal.format(n)) for n in range(2)]
+    changed = {"tasks": pd.concat(tasks), "task_states": pd.concat(states), "events": pd.concat(events)}
+    found = stops(replace(lesson, **changed))
+    rows = [(row["times"], row["reached"], row["stop_code"], row["reason"]) for row in found.to_dict("records")]
+    assert rows == [
+        (2, NOT_LAUNCHED, "", refusal.partition(") ")[2].replace("i-{:017x}", "...")),
+        (3, "RUNNING", "TerminationNotice", "Host EC2 (instance ...) terminated."),
+        (1, "RUNNING", "SpotInterruption", "Your Spot Task was interrupted."),
+    ]
+
+
 def test_variants_share_a_table_with_shorter_arns(lesson: Result) -> None:
     table = stops_table([lesson, lesson])
     assert table is not None

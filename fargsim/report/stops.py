@@ -22,6 +22,8 @@ IDENTIFIER = re.compile(r"\b(?:[0-9a-f]{32}|i-[0-9a-f]{17})\b")
 CHECK_REASON = re.compile(r"\(task ([0-9a-f]{32})\) is unhealthy in .* due to \(reason (.*)\)\.$")
 REFUSED = re.compile(r"was unable to (?:place (?:a task|tasks)\b|reach steady state\. Reason: No Container)")
 NOT_TAKEN_ON = re.compile(r"failed to launch a task with \(error (.*)\)\.$")
+UNASKED = ("TaskFailedToStart", "SpotInterruption", "TerminationNotice")
+"""Stop codes of what nobody asked for, whatever the reason: what a task ran on went away, or it never ran."""
 NOT_LAUNCHED = "not launched"
 STARTING = ("PROVISIONING", "PENDING", "ACTIVATING")
 MOST = 30
@@ -39,8 +41,9 @@ MEANING = (
 def stops(result: Result) -> pd.DataFrame:
     """Return why tasks stopped that nobody wanted to stop.
 
-    Counted are tasks that failed to start, whose essential container ended with another code than 0, or that failed their health checks;
-    and, once each, the placements a service said it could not make.
+    Counted are tasks that failed to start, whose essential container ended with another code than 0, that failed their health checks, or
+    that were lost with what they ran on (Spot, an instance, a zone, maintenance); and, once each, the placements a service said it could
+    not make.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def _unwanted(task: dict[Any, Any]) -> bool:
         return False
     if code == "EssentialContainerExited":
         return not pd.isna(task["exit_code"]) and task["exit_code"] != 0
-    return bool(code == "TaskFailedToStart" or str(reason).startswith("Task failed"))
+    return bool(code in UNASKED or str(reason).startswith("Task failed"))
 
 
 def _reached(result: Result) -> dict[str, str]:
@@ -120,7 +123,7 @@ def _refused(result: Result) -> Iterator[tuple[str, Any, str, str, str]]:
     for at, service, name, message in zip(
         said["at"], said["service"], said["event_name"], said["message"], strict=True
     ):
-        text = str(message).partition(") ")[2]
+        text = IDENTIFIER.sub("...", str(message).partition(") ")[2])
         role = NOT_TAKEN_ON.match(text)
         if role is not None:
             yield str(service), at, NOT_LAUNCHED, "", role.group(1)
