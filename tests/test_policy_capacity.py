@@ -332,16 +332,25 @@ def test_hazards_follow_the_bands_and_an_unknown_type_stands_behind_all() -> Non
 
 
 def tracked(
-    metric: float | None, warm: int, desired: int, high: AlarmState, low: AlarmState, **more: bool
+    metric: float | None,
+    warm: int,
+    desired: int,
+    high: AlarmState,
+    low: AlarmState,
+    *,
+    measured: int | None = None,
+    fixed: bool = False,
 ) -> int | None:
     spec = GroupTargetTracking.model_validate(
         {
             "PredefinedMetricSpecification": {"PredefinedMetricType": "ASGAverageCPUUtilization"},
             "TargetValue": 50,
-            "DisableScaleIn": more.get("fixed", False),
+            "DisableScaleIn": fixed,
         }
     )
-    found = track_group(spec, GroupLoad(metric, warm, desired, 1, 10, high, low))
+    found = track_group(
+        spec, GroupLoad(metric, warm if measured is None else measured, warm, desired, 1, 10, high, low)
+    )
     return None if found is None else found.capacity
 
 
@@ -354,3 +363,7 @@ def test_a_group_on_cpu_adds_rounded_up_and_removes_rounded_down() -> None:
     assert tracked(20, 4, 4, "OK", "ALARM", fixed=True) is None
     assert tracked(0, 4, 4, "OK", "ALARM") == 1
     assert tracked(None, 4, 4, "ALARM", "OK") is None
+    assert tracked(19, 4, 4, "OK", "ALARM", measured=8) is None, (
+        "the minute before half of them went: 8 at 19 % are 4 at 38 %"
+    )
+    assert tracked(80, 5, 7, "ALARM", "OK", measured=4) is None, "the minute before the fifth had warmed up"

@@ -190,7 +190,8 @@ class AutoScalingGroup(PascalShape):
     new_instances_protected_from_scale_in: bool = False
     default_instance_warmup: int | None = Field(default=None, ge=-1)
     default_cooldown: int = Field(default=300, ge=0)
-    """Seconds after a scaling activity in which SetDesiredCapacity with HonorCooldown is refused; target tracking knows none."""
+    """Seconds after a scaling activity in which SetDesiredCapacity with HonorCooldown is refused; target tracking knows none, but takes
+    it for the warm-up of an instance where nothing else says how long that is."""
     health_check_type: str | None = None
     health_check_grace_period: int = Field(default=0, ge=0)
     termination_policies: tuple[str, ...] = ()

@@ -2,7 +2,8 @@
 
 Source: Amazon EC2 Auto Scaling User Guide, as-scaling-target-tracking.html: instances count once they have warmed up,
 capacity that still warms up counts as there when more is asked for, and nothing is taken away meanwhile. What is added is rounded up,
-what is removed rounded down: of 1.5 instances to remove, one goes.
+what is removed rounded down: of 1.5 instances to remove, one goes. A metric is multiplied by the instances that it is the mean of, not by
+those that are there by now, which is what keeps two alarms about the same minute from being taken for two: a model, as of services.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ class GroupLoad:
     ----------
     metric
         Average CPU utilisation of the instances that count, percent; None where there is no datapoint.
+    measured
+        Instances whose mean the metric is; 0 where there is no datapoint.
     warm
-        Instances that count in the metric.
+        Instances that would count now.
     desired, minimum, maximum
         The group's sizes.
     high, low
@@ -33,6 +36,7 @@ class GroupLoad:
     """
 
     metric: float | None
+    measured: int
     warm: int
     desired: int
     minimum: int
@@ -56,20 +60,20 @@ def track_group(spec: GroupTargetTracking, load: GroupLoad) -> Resize | None:
     --------
     >>> spec = GroupTargetTracking.model_validate({
     ...     "PredefinedMetricSpecification": {"PredefinedMetricType": "ASGAverageCPUUtilization"}, "TargetValue": 50})
-    >>> track_group(spec, GroupLoad(75.0, 3, 3, 1, 10, "ALARM", "OK")).capacity
+    >>> track_group(spec, GroupLoad(75.0, 3, 3, 3, 1, 10, "ALARM", "OK")).capacity
     5
 
     2.5 instances would do for what four do at 31.25 %: 1.5 are too many, and one goes.
 
-    >>> track_group(spec, GroupLoad(31.25, 4, 4, 1, 10, "OK", "ALARM")).capacity
+    >>> track_group(spec, GroupLoad(31.25, 4, 4, 4, 1, 10, "OK", "ALARM")).capacity
     3
     """
-    if load.metric is None or not load.warm:
+    if load.metric is None:
         return None
-    exact = load.warm * load.metric / spec.target_value
+    exact = load.measured * load.metric / spec.target_value
     wanted = math.ceil(exact - _ROUNDING * max(1.0, exact))
     wanted = min(max(wanted, load.minimum), load.maximum)
-    figures = f"average CPU {load.metric:g} % of {load.warm} instances, target {spec.target_value:g}"
+    figures = f"average CPU {load.metric:g} % of {load.measured} instances, target {spec.target_value:g}"
     if load.high == "ALARM":
         return Resize(wanted, f"high alarm: {figures}") if wanted > load.desired else None
     if load.low == "ALARM" and not spec.disable_scale_in and load.warm >= load.desired and wanted < load.desired:

@@ -31,6 +31,7 @@ class GroupPolicyRun:
         self.spec = spec
         self.group = group
         self._kit = kit
+        self._cloudwatch = cloudwatch
         owner = f"arn:aws:autoscaling:{kit.region}:{kit.account}:scalingPolicy"
         number = kit.streams.identifier(f"scaling policy {group.name}/{spec.policy_name}", 0, 32)
         self.arn = f"{owner}:{number}:autoScalingGroupName/{group.name}:policyName/{spec.policy_name}"
@@ -68,14 +69,20 @@ class GroupPolicyRun:
 
     @property
     def warmup_us(self) -> int:
-        """How long an instance does not count in the metric after it went into service."""
-        return self.group.warmup_us(self.spec.estimated_instance_warmup)
+        """How long an instance does not count in the metric after it went into service.
+
+        What the policy says, else the group's default instance warm-up, else its default cooldown: Amazon EC2 Auto Scaling API
+        Reference, API_PutScalingPolicy.html (EstimatedInstanceWarmup).
+        """
+        return self.group.warmup_us(self.spec.estimated_instance_warmup, self.group.spec.default_cooldown)
 
     def decide(self, alarm: AlarmRun) -> None:
         """Observe, decide, record, act."""
         group, now = self.group, self._kit.now
+        [point] = self._cloudwatch.windows(alarm.keys[0], alarm.until_us, alarm.period_us, 1)
         load = GroupLoad(
             metric=alarm.value,
+            measured=0 if point is None else round(point.count),
             warm=sum(1 for i in group.in_service if counts(i, now, self.warmup_us)),
             desired=group.desired,
             minimum=group.minimum,
@@ -98,7 +105,7 @@ class GroupPolicyRun:
                 METRIC,
                 load.metric,
                 tracking.target_value,
-                float(load.warm),
+                float(load.measured),
                 group.desired,
                 decision.capacity,
                 decision.because,

@@ -120,11 +120,10 @@ class AutoScalingGroupRun:
         """Return how long an instance may drain."""
         return self._kit.us("drain_deadline_s")
 
-    def warmup_us(self, stated_s: int | None = None) -> int:
-        """Return how long an instance warms up: what an action states, else the group's default, else its grace period."""
-        default = self.spec.default_instance_warmup
-        known = [s for s in (stated_s, default) if s is not None and s >= 0]
-        return (known[0] if known else self.spec.health_check_grace_period) * US_PER_S
+    def warmup_us(self, stated_s: int | None, otherwise_s: int) -> int:
+        """Return how long an instance warms up: what an action states, else the group's default, else what counts for such an action."""
+        known = [s for s in (stated_s, self.spec.default_instance_warmup) if s is not None and s >= 0]
+        return (known[0] if known else otherwise_s) * US_PER_S
 
     def cooldown_us(self) -> int:
         """Return how long the group's cooldown still lasts: at least all of it while an instance comes or goes."""

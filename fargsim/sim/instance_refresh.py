@@ -40,7 +40,7 @@ class InstanceRefresh:
         self._kit = kit
         self._group = group
         self._preferences = preferences
-        warm = group.warmup_us(preferences.instance_warmup)
+        warm = group.warmup_us(preferences.instance_warmup, group.spec.health_check_grace_period)
         self._warmup_us = warm
         current = group.template_version
         self._old = {

@@ -193,7 +193,7 @@ def scaling() -> list[Example]:
         "TargetValue": 50,
         "PredefinedMetricSpecification": {"PredefinedMetricType": "ASGAverageCPUUtilization"},
     }
-    four = track_group(GroupTargetTracking.model_validate(group), GroupLoad(31.25, 4, 4, 1, 10, "OK", "ALARM"))
+    four = track_group(GroupTargetTracking.model_validate(group), GroupLoad(31.25, 4, 4, 4, 1, 10, "OK", "ALARM"))
     quarter = _steps("PercentChangeInCapacity", (0, None, 25), MinAdjustmentMagnitude=2)
     metric = {
         "TargetValue": 50,

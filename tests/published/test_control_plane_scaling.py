@@ -30,7 +30,7 @@ def test_s4_a_removal_of_one_and_a_half_is_one() -> None:
     spec = GroupTargetTracking.model_validate(
         {"PredefinedMetricSpecification": {"PredefinedMetricType": "ASGAverageCPUUtilization"}, "TargetValue": 60}
     )
-    resized = track_group(spec, GroupLoad(45, 6, 6, 0, 10, "OK", "ALARM"))
+    resized = track_group(spec, GroupLoad(45, 6, 6, 6, 0, 10, "OK", "ALARM"))
     assert resized is not None
     assert resized.capacity == 6 - 1
 
