@@ -206,7 +206,7 @@ def counted(world: World, found: dict[str, Any], arrived_at_all: int) -> None:
     assert services.requests_served.sum() == served
     assert services.requests_arrived.sum() <= arrived_at_all, "a group without any service belongs to no row"
     assert found["latencies"].requests.sum() == served
-    columns = ["served", "failed", "refused_503", "no_target_503", "cut_502", "timeout_504"]
+    columns = ["served", "failed", "refused_503", "no_target_503", "cut_502", "timeout_504", "client_closed_460"]
     for _, rows in services.groupby("service"):
         for column in columns:
             assert (rows[f"requests_{column}"] >= 0).all()

@@ -22,7 +22,7 @@ NEXT_OF_DEPLOYMENT = {
     "ROLLBACK_IN_PROGRESS": {"ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"},
 }
 """Amazon ECS API Reference, API_ServiceDeployment.html."""
-OUTCOMES = ("served", "failed", "refused_full", "no_target", "cut_off", "timed_out", "in_flight")
+OUTCOMES = ("served", "failed", "refused_full", "no_target", "cut_off", "timed_out", "client_closed", "in_flight")
 
 
 def check(world: World, at_once: bool = False) -> None:

@@ -15,6 +15,7 @@ from fargsim.kernel import Outcome, Plane
 
 SERVED, REFUSED, NO_TARGET = Outcome.SERVED, Outcome.REFUSED_FULL, Outcome.NO_TARGET
 CUT_OFF, TIMED_OUT, FAILED = Outcome.CUT_OFF, Outcome.TIMED_OUT, Outcome.FAILED
+CLIENT_CLOSED = Outcome.CLIENT_CLOSED
 
 pytestmark = pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "twin"])
 
@@ -134,6 +135,43 @@ def test_time_out_and_work_goes_on(compiled: bool) -> None:
     assert endings(plane) == [(0, TIMED_OUT, 0, 100), (0, TIMED_OUT, -1, 150), (0, SERVED, 320, 340)]
     use = plane.slot(0)
     assert (use.busy_core_us, use.worked, use.served, use.timed_out) == (340.0, 3, 1, 2)
+
+
+def test_a_client_that_waits_less_than_the_balancer_leaves_and_the_work_goes_on(compiled: bool) -> None:
+    # the same as above, but for who ends it
+    plane = make(compiled, "least_outstanding_requests", idle_timeout_us=200, client_timeout_us=100)
+    plane.open_slot(0, cores=1.0, workers=1)
+    offer(plane, (0, 300), (50, 20), (290, 20))
+    plane.advance(100)
+    c = plane.counters()
+    assert (c.client_closed, c.timed_out, c.in_flight, c.orphaned) == (1, 0, 1, 1)
+    plane.advance(1000)
+    assert endings(plane) == [(0, CLIENT_CLOSED, 0, 100), (0, CLIENT_CLOSED, -1, 150), (0, SERVED, 320, 340)]
+
+
+@pytest.mark.parametrize("client_us", [0, 100, 500])
+def test_a_client_that_waits_as_long_as_the_balancer_or_longer_gets_504(compiled: bool, client_us: int) -> None:
+    plane = make(compiled, idle_timeout_us=100, client_timeout_us=client_us)
+    plane.open_slot(0, cores=1.0, workers=1)
+    offer(plane, (0, 300))
+    plane.advance(1000)
+    assert endings(plane) == [(0, TIMED_OUT, 0, 100)]
+    assert (plane.counters().timed_out, plane.counters().client_closed) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("client_us", "outcome", "end_us"), [(40, CLIENT_CLOSED, 40), (50, CLIENT_CLOSED, 50), (60, TIMED_OUT, 50)]
+)
+def test_who_gives_up_first_on_a_target_that_does_not_answer(
+    compiled: bool, client_us: int, outcome: Outcome, end_us: int
+) -> None:
+    plane = make(compiled, connect_timeout_us=50, client_timeout_us=client_us)
+    plane.open_slot(0, cores=1.0, mode="blackhole")
+    offer(plane, (0, 10))
+    plane.advance(1000)
+    assert endings(plane) == [(0, outcome, -1, end_us)]
+    c, late = plane.counters(), int(outcome == TIMED_OUT)
+    assert (c.client_closed, c.timed_out, c.connection_timed_out) == (1 - late, late, late)
 
 
 def test_time_out_with_cancel_frees_the_worker(compiled: bool) -> None:

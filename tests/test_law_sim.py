@@ -347,6 +347,7 @@ def check_tables(world: World) -> None:
                 "requests_no_target_503",
                 "requests_cut_502",
                 "requests_timeout_504",
+                "requests_client_closed_460",
             ]
         ].sum(axis=1)
         assert (rows.requests_arrived.cumsum() == ended.cumsum() + rows.requests_in_flight).all()

@@ -90,6 +90,19 @@ def test_each_metric_has_datapoints_by_its_own_criterion():
     assert there(region, {"TargetGroup": "tg"}, 6) == set()
 
 
+def test_clients_that_close_their_connection_are_4xx_of_the_balancer():
+    region = exact_region(seed=SEED)
+    register(region, behaviour={"request": {"cpu": "1 ms", "wait": "3 s"}})
+    group(region, balancer={"client_timeout": "2 s"})
+    service(region, "web", 2)
+    region.send_traffic("web", {"constant": "1 /s", "process": "regular"}, until="1 min")
+    region.run(until="2 min")
+    [sent] = sums(region, ["RequestCount"], BALANCER, 1)
+    closed = sum(sums(region, ["HTTPCode_ELB_4XX_Count"], BALANCER, minute)[0] for minute in (1, 2))
+    assert closed == sent == 59, "one a second, before the minute is over"
+    assert not any("5XX" in name and "ELB" in name for name in there(region, BALANCER, 1))
+
+
 def test_statistics_of_counts_and_times():
     region = exact_region(seed=SEED)
     register(region, cpu=1024, behaviour={"request": {"cpu": {"uniform": {"min": "10 ms", "max": "90 ms"}}}})

@@ -241,6 +241,35 @@ def test_a_request_ends_in_504_when_the_balancer_has_waited_long_enough(settings
 
 
 @pytest.mark.parametrize(
+    ("settings", "balancer"), [({}, {}), ({"Protocol": "TCP"}, {"Type": "network"})], ids=["application", "network"]
+)
+@pytest.mark.parametrize("cancels", [False, True])
+def test_clients_that_wait_less_than_the_balancer_leave_and_the_task_works_on_unless_it_cancels(
+    settings, balancer, cancels
+):
+    """load-balancer-troubleshooting.html (HTTP 460). One worker, 3 s for each of two requests, clients who wait 2 s."""
+    region = exact_region(seed=SEED, record=Record(requests="full"))
+    request = {"cpu": "3 s", "workers": 1, "cancel_on_timeout": cancels}
+    register(region, cpu=1024, behaviour={"request": request})
+    group(region, balancer={**balancer, "client_timeout": "2 s"}, **settings)
+    service(region, "web", 1)
+    region.send_traffic("web", {"instants": ["10 s", "11 s", "30 s"]})
+    region.run(until="2 min")
+    got = kept(region)
+    rows = region.kit.recorder.services.frame()
+    assert got.outcome.tolist() == ["client_closed_460"] * 3
+    assert (got.ended_at - got.arrived_at).tolist() == [2 * US] * 3
+    assert rows.requests_client_closed_460.sum() == 3
+    assert rows.requests_timeout_504.sum() == 0
+    tasks = region.kit.recorder.tasks.frame()
+    # one that cancels works 2 s for the first, and for the second from 12 to 13; the others 3 s for each
+    assert tasks.cpu_core_s.sum() == pytest.approx(2 + 1 + 2 if cancels else 9)
+    table = region.kit.recorder.load_balancers.frame()
+    assert table.http_code_elb_4xx_count.sum() == 3
+    assert table.http_code_elb_5xx_count.sum() == 0
+
+
+@pytest.mark.parametrize(
     ("minimum", "reached"),
     [({}, 1), ({"count": 2}, 4), ({"percentage": 25}, 1), ({"percentage": 26}, 4), ({"count": 1, "percentage": 50}, 4)],
 )

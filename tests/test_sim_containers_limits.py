@@ -291,6 +291,7 @@ def test_a_container_restarted_behind_a_balancer_cuts_off_its_requests_and_answe
         "requests_no_target_503",
         "requests_cut_502",
         "requests_timeout_504",
+        "requests_client_closed_460",
     ]
     assert services.requests_arrived.sum() == services[ended].sum().sum() + services.requests_in_flight.iloc[-1]
 

@@ -62,12 +62,13 @@ class Outcome(IntEnum):
     CUT_OFF = 4
     TIMED_OUT = 5
     FAILED = 6
+    CLIENT_CLOSED = 7
 
 
 class Counters(NamedTuple):
     """Requests since the plane was made.
 
-    ``arrived = served + refused_full + no_target + cut_off + timed_out + failed + in_flight``, always.
+    ``arrived = served + refused_full + no_target + cut_off + timed_out + client_closed + failed + in_flight``, always.
     """
 
     arrived: int
@@ -86,7 +87,7 @@ class Counters(NamedTuple):
     in_flight: int
     """Their users still wait."""
     orphaned: int
-    """Timed out, yet their slot still works on them (not in flight, not an ending of its own)."""
+    """Timed out, or their client gone, yet their slot still works on them (not in flight, not an ending of its own)."""
     latency_sum_us: float
     """Sum of end - arrival over served requests."""
     failed_latency_sum_us: float
@@ -95,6 +96,8 @@ class Counters(NamedTuple):
     """Of the cut off ones: nothing listened."""
     connection_timed_out: int = 0
     """Of the timed out ones: nothing answered the attempt to connect."""
+    client_closed: int = 0
+    """460: the client closed its connection before there was an answer, and before the idle time-out."""
 
     @property
     def target_connection_errors(self) -> int:

@@ -17,6 +17,7 @@ from fargsim.kernel.layout import (
     WEIGHTED_RANDOM,
     Counters,
     Ints,
+    Outcome,
     Records,
 )
 from fargsim.kernel.pending import Backlog, Pending
@@ -57,8 +58,11 @@ class Plane(Slots):
         the number that comes with the request: the first row up to which the weights exceed that part of their sum.
     idle_timeout_us
         The balancer's idle time-out in microseconds from arrival, after which the user gets 504; 0: none.
+    client_timeout_us
+        How long clients wait, microseconds from arrival; 0: for ever. Where that is shorter than the idle time-out they close their
+        connection then, which is 460.
     cancel_on_timeout
-        Whether the slot drops a request whose user has timed out. Otherwise it works on to the end.
+        Whether the slot drops a request whose user has timed out or gone. Otherwise it works on to the end.
     first_requests_us
         Makes a closed loop of as many users: the instants of their first requests, whole microseconds, shape
         ``(users,)``, in any order. A user whose request has ended, in whichever way, thinks and sends the next one.
@@ -80,8 +84,8 @@ class Plane(Slots):
     microsecond, the first at which the thing has happened.
 
     Source: Elastic Load Balancing, Application Load Balancers User Guide, edit-target-group-attributes.html (routing
-    algorithms), application-load-balancers.html (idle time-out), load-balancer-troubleshooting.html (502, 503, 504, 10 s to connect),
-    disable-cross-zone.html (requests stay in their zone).
+    algorithms), application-load-balancers.html (idle time-out), load-balancer-troubleshooting.html (460, 502, 503, 504, 10 s to
+    connect), disable-cross-zone.html (requests stay in their zone).
     What a slot does is an assumption of ours: limited processor sharing, described in `fargsim.kernel.reference`.
 
     Examples
@@ -103,6 +107,7 @@ class Plane(Slots):
         idle_timeout_us: int = 0,
         cancel_on_timeout: bool = False,
         *,
+        client_timeout_us: int = 0,
         first_requests_us: npt.ArrayLike | None = None,
         connect_timeout_us: int = 10_000_000,
         cross_zone: bool = True,
@@ -113,19 +118,24 @@ class Plane(Slots):
             raise ValueError(f"routing '{routing}' is not one of {', '.join(ROUTINGS)}")
         if idle_timeout_us < 0:
             raise ValueError(f"an idle time-out of {idle_timeout_us} us is before the arrival")
+        if client_timeout_us < 0:
+            raise ValueError(f"clients who wait {client_timeout_us} us leave before they arrive")
         if connect_timeout_us < 1:
             raise ValueError(f"an attempt to connect cannot last {connect_timeout_us} us")
         if record_every < 0:
             raise ValueError(f"cannot record every {record_every}th request")
         first = NOTHING.arrivals_us if first_requests_us is None else first_requests(first_requests_us)
         self.closed_loop = first_requests_us is not None
+        leave = 0 < client_timeout_us < (idle_timeout_us or LAST_INSTANT_US)
+        self._client_us = client_timeout_us if leave else 0
+        self._connect_us = int(connect_timeout_us)
         body = new_body(compiled)(
             ROUTINGS[routing],
-            idle_timeout_us,
+            client_timeout_us if leave else idle_timeout_us,
             cancel_on_timeout,
             record_every,
             first,
-            int(connect_timeout_us),
+            self._connect_us,
             cross_zone,
         )
         super().__init__(body, Backlog(self.closed_loop, ROUTINGS[routing] == WEIGHTED_RANDOM, not cross_zone))
@@ -292,7 +302,12 @@ class Plane(Slots):
 
     def counters(self) -> Counters:
         """Return the requests' counts since the plane was made."""
-        return self._body.counters()
+        found = self._body.counters()
+        if not self._client_us:
+            return found
+        # to the body all who outlast a plane's one limit are alike; only the balancer's attempts to connect can end before it
+        late = found.connection_timed_out if self._connect_us < self._client_us else 0
+        return found._replace(timed_out=late, connection_timed_out=late, client_closed=found.timed_out - late)
 
     def histogram(self) -> Ints:
         """Return counts of served requests by latency, shape ``(BUCKETS,)``: a copy, cumulative."""
@@ -307,4 +322,9 @@ class Plane(Slots):
             Structured, shape ``(n,)``, by running number of the request: ``request``, ``slot`` (-1: none),
             ``outcome`` (`Outcome`), ``arrival_us``, ``start_us`` (-1: never given a worker), ``end_us``.
         """
-        return self._body.take_outcomes()
+        found = self._body.take_outcomes()
+        if self._client_us:
+            waited = found["end_us"] - found["arrival_us"]
+            left = (found["outcome"] == Outcome.TIMED_OUT) & (waited >= self._client_us)
+            found["outcome"][left] = Outcome.CLIENT_CLOSED
+        return found

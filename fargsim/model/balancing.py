@@ -23,6 +23,7 @@ from fargsim.model.balancer_attributes import (
     unsupported,
 )
 from fargsim.model.base import EcsShape, Issue, Json, PascalShape, raise_faults
+from fargsim.model.quantity import DurationUs
 
 
 class Matcher(PascalShape):
@@ -351,6 +352,8 @@ class LoadBalancer(PascalShape):
     tags: tuple[Json, ...] = ()
     listeners: tuple[Listener, ...] = ()
     attributes: tuple[Attribute, ...] = ()
+    client_timeout: DurationUs | None = Field(default=None, gt=0, alias="client_timeout")
+    """How long its clients wait for an answer before they close the connection; None: for ever."""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:

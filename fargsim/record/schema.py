@@ -152,6 +152,7 @@ SERVICES = Table(
             "Requests cut off by the end of their task or connection.",
         ),
         whole("requests_timeout_504", "requests", "Requests that outlasted the balancer's idle time-out."),
+        whole("requests_client_closed_460", "requests", "Requests whose client waited no longer (`client_timeout`)."),
         whole("requests_in_flight", "requests", "Requests waiting or being served at the end of the period."),
         real("requests_active_mean", "requests", "Requests in flight, averaged over the period."),
         real("latency_mean_ms", "ms", "Mean latency of the requests served in the period.", nullable=True),

@@ -73,6 +73,12 @@ TARGET_GROUPS = Table(
             "http_code_elb_504_count", "answers", "504 of the balancer for an answer that came too late.", nullable=True
         ),
         whole(
+            "http_code_elb_460_count",
+            "answers",
+            "460 of the balancer for a client that closed its connection.",
+            nullable=True,
+        ),
+        whole(
             "anomalous_host_count",
             "targets",
             "Targets that fail more than their peers, at the end of the period (AnomalousHostCount); absent for TCP.",
@@ -101,6 +107,7 @@ LOAD_BALANCERS = Table(
         whole("http_code_elb_502_count", "answers", "HTTPCode_ELB_502_Count.", nullable=True),
         whole("http_code_elb_503_count", "answers", "HTTPCode_ELB_503_Count.", nullable=True),
         whole("http_code_elb_504_count", "answers", "HTTPCode_ELB_504_Count.", nullable=True),
+        whole("http_code_elb_4xx_count", "answers", "HTTPCode_ELB_4XX_Count: 460 only.", nullable=True),
         real("new_connection_count", "connections", "Connections opened by clients (NewConnectionCount)."),
         real(
             "active_connection_count", "connections", "Connections there at a time, on average (ActiveConnectionCount)."

@@ -21,6 +21,7 @@ KINDS = {
     "requests_refused_503": "503 full",
     "requests_no_target_503": "503 no target",
     "requests_timeout_504": "504",
+    "requests_client_closed_460": "460",
 }
 """Columns of the table `services`, and how they are headed."""
 MEANING = "application: a 5xx of its own; the others are the load balancer's answers."

@@ -83,6 +83,7 @@ ERRORS = (
     "requests_no_target_503",
     "requests_cut_502",
     "requests_timeout_504",
+    "requests_client_closed_460",
 )
 """Columns of ``services`` that count requests which ended badly."""
 Ints = npt.NDArray[np.int64]

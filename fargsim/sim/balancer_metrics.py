@@ -76,10 +76,10 @@ class BalancerMetrics:
             )
         for balancer in self._registry.balancers.values():
             period = together(p for g, p in found if g.balancer is balancer)
-            codes: tuple[int | None, ...] = (None,) * 5
+            codes: tuple[int | None, ...] = (None,) * 6
             if period.traffic:
                 own = period.own_codes.values()
-                codes = (period.requests, sum(own), *own)
+                codes = (period.requests, sum(own), *own, period.of("client_closed"))
             used = self._used(self._rows, balancer, period, end_us, span_s)
             units = used.units
             self._kit.recorder.load_balancers.append(
@@ -173,7 +173,8 @@ class BalancerMetrics:
                 time = merge(times[g] for g, _ in behind if g in times)
                 yield from _answers(period, own, minute, registered, time)
                 codes = period.own_codes
-                for name, number in (("5XX", sum(codes.values())), *codes.items()):
+                totals = (("4XX", period.of("client_closed")), ("5XX", sum(codes.values())))
+                for name, number in (*totals, *codes.items()):
                     if number:
                         yield f"HTTPCode_ELB_{name}_Count", own, minute.counted(number)
 
@@ -245,9 +246,9 @@ def _per_target(group: TargetGroupRun, period: Period) -> float | None:
 
 
 def _counts(group: TargetGroupRun, period: Period) -> tuple[float | None, ...]:
-    """Return the columns from ``request_count`` to ``http_code_elb_504_count``."""
+    """Return the columns from ``request_count`` to ``http_code_elb_460_count``."""
     if not period.traffic:
-        return (None,) * 11
+        return (None,) * 12
     network = group.spec.network
     return (
         period.requests,
@@ -255,7 +256,7 @@ def _counts(group: TargetGroupRun, period: Period) -> tuple[float | None, ...]:
         period.response_s,
         *((None,) * 4 if network else period.target_codes.values()),
         period.of("target_connection_errors"),
-        *((None,) * 3 if network else period.own_codes.values()),
+        *((None,) * 4 if network else (*period.own_codes.values(), period.of("client_closed"))),
     )
 
 

@@ -49,7 +49,7 @@ class Period:
 
     @property
     def own_codes(self) -> dict[str, int]:
-        """Errors of the balancer by code: ``502``, ``503`` and ``504``."""
+        """Errors of the balancer by code: ``502``, ``503`` and ``504``; what clients did is apart (`client_closed`)."""
         return {"502": self.of("cut_off"), "503": self.of("no_target"), "504": self.of("timed_out")}
 
     @property

@@ -51,23 +51,23 @@ def build(
     for name, answers in scenario.hooks.items():
         region.answer_hook(name, answers)
     for definition in scenario.task_definitions:
-        _call(region, "ecs.register_task_definition", _arguments(definition))
+        _call(region, "ecs.register_task_definition", arguments_of(definition))
 
     for cluster in scenario.clusters:
         plain = cluster.model_copy(update={"capacity_providers": (), "default_capacity_provider_strategy": ()})
-        _call(region, "ecs.create_cluster", _arguments(plain))
+        _call(region, "ecs.create_cluster", arguments_of(plain))
         if cluster.settings:  # the cluster "default" is there before
-            settings = [_arguments(setting) for setting in cluster.settings]
+            settings = [arguments_of(setting) for setting in cluster.settings]
             _call(region, "ecs.update_cluster_settings", {"cluster": cluster.cluster_name, "settings": settings})
     for template in scenario.launch_templates:
-        _call(region, "autoscaling.create_launch_template", _arguments(template))
+        _call(region, "autoscaling.create_launch_template", arguments_of(template))
     for group in scenario.auto_scaling_groups:
-        _call(region, "autoscaling.create_auto_scaling_group", _arguments(group))
+        _call(region, "autoscaling.create_auto_scaling_group", arguments_of(group))
     for provider in scenario.capacity_providers:
-        _call(region, "ecs.create_capacity_provider", _arguments(provider))
+        _call(region, "ecs.create_capacity_provider", arguments_of(provider))
     for cluster in scenario.clusters:
         if cluster.capacity_providers:
-            strategy = [_arguments(item) for item in cluster.default_capacity_provider_strategy]
+            strategy = [arguments_of(item) for item in cluster.default_capacity_provider_strategy]
             providers = {
                 "cluster": cluster.cluster_name,
                 "capacityProviders": list(cluster.capacity_providers),
@@ -75,26 +75,26 @@ def build(
             }
             _call(region, "ecs.put_cluster_capacity_providers", providers)
     for queue in dead_letters_first(scenario.queues):
-        _call(region, "sqs.create_queue", _arguments(queue))
+        _call(region, "sqs.create_queue", arguments_of(queue))
     for target_group in scenario.target_groups:
-        _call(region, "elbv2.create_target_group", _arguments(target_group))
+        _call(region, "elbv2.create_target_group", arguments_of(target_group))
     for balancer in scenario.load_balancers:
-        _call(region, "elbv2.create_load_balancer", _arguments(balancer))
+        _call(region, "elbv2.create_load_balancer", arguments_of(balancer))
     for service in scenario.services:
-        _call(region, "ecs.create_service", _arguments(service))
+        _call(region, "ecs.create_service", arguments_of(service))
         if scenario.initial_state == "running":
             region.registry.service(service.cluster, service.service_name).settle()
     for target in scenario.scaling:
-        _call(region, "application_autoscaling.register_scalable_target", _arguments(target))
+        _call(region, "application_autoscaling.register_scalable_target", arguments_of(target))
     for name, policy in (policies or {}).items():
         place, _, service_name = name.rpartition("/")
         region.application_autoscaling.use(service_name, policy, place or "default")
     for metric in scenario.metrics:
         region.cloudwatch.define(metric)
     for alarm in scenario.alarms:
-        _call(region, "cloudwatch.put_metric_alarm", _arguments(alarm))
+        _call(region, "cloudwatch.put_metric_alarm", arguments_of(alarm))
     for composite in scenario.composite_alarms:
-        _call(region, "cloudwatch.put_composite_alarm", _arguments(composite))
+        _call(region, "cloudwatch.put_composite_alarm", arguments_of(composite))
     for traffic in scenario.traffic:
         region.send_traffic(
             traffic.to,
@@ -151,9 +151,9 @@ def simulate(
     return region.finish()
 
 
-def _arguments(shape: Any) -> dict[str, Any]:
+def arguments_of(shape: Any) -> dict[str, Any]:
     """Return a model value as the arguments of a verb."""
-    dumped: dict[str, Any] = shape.model_dump(mode="python", by_alias=True, exclude_unset=True)
+    dumped: dict[str, Any] = shape.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return dumped
 
 
@@ -176,7 +176,7 @@ def _happen(region: Region, entry: TimelineEntry) -> None:
         if isinstance(argument, StopTask):
             _stop(region, argument)
             return
-        _call(region, verb, _arguments(argument))
+        _call(region, verb, arguments_of(argument))
     except AwsError as error:
         # a user's mistake during the run is an answer of the API, not the end of the run
         cluster = str(getattr(argument, "cluster", "default"))
@@ -197,7 +197,7 @@ class _Submission:
 
     def __init__(self, region: Region, scenario: Scenario, jobs: Jobs, rate: Rate) -> None:
         self._region = region
-        self._arguments = _arguments(jobs.run_task)
+        self._arguments = arguments_of(jobs.run_task)
         day_us = 86_400 * US_PER_S
         start_us = round(scenario.start.timestamp() * US_PER_S) % day_us
         stream = region.kit.streams[f"arrivals/{jobs.name}"]

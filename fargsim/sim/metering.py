@@ -46,6 +46,7 @@ OUTCOME_NAMES: dict[int, str] = {
     Outcome.CUT_OFF: "cut_502",
     Outcome.TIMED_OUT: "timeout_504",
     Outcome.FAILED: "failed",
+    Outcome.CLIENT_CLOSED: "client_closed_460",
 }
 
 
@@ -248,6 +249,7 @@ class ServiceMeter:
                 closed.no_target,
                 counters.cut_off - before.cut_off,
                 counters.timed_out - before.timed_out,
+                counters.client_closed - before.client_closed,
                 counters.in_flight,
                 use.inside_us / span,
                 *latency,

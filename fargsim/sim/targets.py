@@ -129,6 +129,7 @@ class TargetGroupRun:
         plane = Plane(
             routing,
             idle_timeout_us=kit.us("nlb_idle_timeout_s") if spec.network else idle_us,
+            client_timeout_us=(None if self.balancer is None else self.balancer.spec.client_timeout) or 0,
             cancel_on_timeout=request.cancel_on_timeout,
             first_requests_us=None if users is None else users.first_requests_us,
             connect_timeout_us=kit.us("alb_connect_timeout_s"),
