@@ -215,6 +215,9 @@ class World:
                 )
         elbv2.create_load_balancer(
             Name=f"lb-{name}",
+            **(
+                {"client_timeout": "3 s"} if name == NAMES[0] else {}
+            ),  # who waits for one service does not wait for ever
             Listeners=[
                 {
                     "Protocol": "HTTP",

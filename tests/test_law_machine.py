@@ -302,7 +302,7 @@ HEALTH = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_t
 
 def test_whatever_is_done() -> None:
     run_state_machine_as_test(
-        Machine, settings=settings(max_examples=6, stateful_step_count=150, suppress_health_check=HEALTH)
+        Machine, settings=settings(max_examples=6, stateful_step_count=220, suppress_health_check=HEALTH)
     )
 
 
