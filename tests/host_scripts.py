@@ -162,6 +162,7 @@ class Stage:
                 weight=action.weight,
                 zone=action.zone,
                 mode=action.mode,
+                max_concurrency=action.max_concurrency,
             )
             sittings = self.script.sittings
             sitting = sittings[sum(map(len, self.opened)) % len(sittings)]

@@ -31,6 +31,7 @@ class Opening:
     weight: float = 1.0
     zone: int = 0
     mode: str = "serve"
+    max_concurrency: int = UNLIMITED
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def full_scripts(draw: st.DrawFn, closed: bool | None = None) -> Script:
     script = draw(kinds.get(closed, scripts(ALL_CHANGES)))
     return replace(
         script,
-        routing=draw(st.sampled_from(["round_robin", "least_outstanding_requests", "weighted_random"])),
+        routing=draw(st.sampled_from(["round_robin", "least_outstanding_requests", "weighted_random", "when_ready"])),
         openings=tuple(
             replace(
                 opening,
@@ -146,6 +147,7 @@ def full_scripts(draw: st.DrawFn, closed: bool | None = None) -> Script:
                 weight=draw(weights),
                 zone=draw(st.integers(0, 2)),
                 mode=draw(modes),
+                max_concurrency=draw(st.one_of(st.integers(0, 3), st.just(UNLIMITED))),
             )
             for opening in script.openings
         ),
@@ -292,6 +294,7 @@ def play(
                         weight=action.weight,
                         zone=action.zone,
                         mode=action.mode,
+                        max_concurrency=action.max_concurrency,
                     )
                 )
                 continue

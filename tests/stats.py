@@ -19,7 +19,9 @@ from scipy import stats
 
 FAMILY = 20261123
 FAMILY_ERROR_RATE = 1e-3
-CHECKS = 36  # K: of test_statistical_*.py (counted there), 1 of test_kernel_pull.py, 2 of test_kernel_hosts.py; long runs: another family
+CHECKS = 37
+"""K: those of test_statistical_*.py (counted there), 1 of test_kernel_pull.py, 2 of test_kernel_hosts.py, 1 of test_sim_target_control.py;
+long runs are another family."""
 WIDTH = 0.02
 
 

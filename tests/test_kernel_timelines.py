@@ -121,6 +121,43 @@ def test_no_routable_slot(compiled: bool) -> None:
     assert endings(plane) == [(-1, NO_TARGET, -1, 0), (0, SERVED, 10, 20), (-1, NO_TARGET, -1, 20)]
 
 
+def test_when_ready_goes_round_those_who_have_room_and_refuses_when_nobody_has(compiled: bool) -> None:
+    plane = make(compiled, "when_ready")
+    one = plane.open_slot(0, cores=1.0, max_concurrency=1)
+    plane.open_slot(0, cores=2.0, max_concurrency=2)
+    offer(plane, (0, 100), (0, 100), (0, 100), (0, 100), (100, 10), (100, 10), (105, 10))
+    plane.advance(50)
+    assert (plane.counters().no_target, plane.counters().not_ready) == (1, 1)
+    plane.advance(1000)
+    # 0: one, other, other (one is busy), nobody; at 100 all are done, and the cursor stands behind the other: one, other; 105: the other
+    assert endings(plane) == [
+        (0, SERVED, 0, 100),
+        (1, SERVED, 0, 100),
+        (1, SERVED, 0, 100),
+        (-1, NO_TARGET, -1, 0),
+        (0, SERVED, 100, 110),
+        (1, SERVED, 100, 110),
+        (1, SERVED, 105, 115),
+    ]
+    plane.set_routable(1000, one, False)
+    plane.set_mode(1000, 1, "refuse")  # whose agent does not say that it is ready
+    plane.offer(np.array([1000]), np.array([10.0]))
+    plane.advance(1001)
+    assert (plane.counters().no_target, plane.counters().not_ready) == (2, 2)
+    plane.set_routable(1001, 1, False)
+    plane.offer(np.array([1001]), np.array([10.0]))
+    plane.advance(1002)
+    assert (plane.counters().no_target, plane.counters().not_ready) == (3, 2), "nobody is there at all"
+
+
+def test_a_slot_is_not_ready_while_it_works_for_who_has_gone(compiled: bool) -> None:
+    plane = make(compiled, "when_ready", idle_timeout_us=50)
+    plane.open_slot(0, cores=1.0, max_concurrency=1)
+    offer(plane, (0, 100), (60, 10), (100, 10))
+    plane.advance(1000)
+    assert endings(plane) == [(0, TIMED_OUT, 0, 50), (-1, NO_TARGET, -1, 60), (0, SERVED, 100, 110)]
+
+
 def test_time_out_and_work_goes_on(compiled: bool) -> None:
     # A would end at 300, its user leaves at 100; B (one worker) still has to wait for A's work, and times out queued
     plane = make(compiled, "least_outstanding_requests", idle_timeout_us=100)

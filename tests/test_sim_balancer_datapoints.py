@@ -313,6 +313,12 @@ def test_every_metric_that_can_be_watched_has_a_datapoint_once_its_cause_is_ther
     target_group = group(region, attributes={"deregistration_delay__timeout_seconds": 5})
     region.elbv2.create_rule(ListenerArn="lb-tg:80", Priority=1, Actions=[{"Type": "forward", "TargetGroupArn": "tg"}])
     service(region, "web", 2)
+    # agents that let one request in at once, and clients that wait less than it takes
+    agent = {"name": "agent", "image": "a:1", "environment": [{"name": "TARGET_CONTROL_MAX_CONCURRENCY", "value": "1"}]}
+    register(region, "slow", behaviour={"request": {**QUICK, "wait": "3 s"}}, others=[agent])
+    group(region, "controlled", TargetControlPort=3000, balancer={"client_timeout": "2 s"})
+    service(region, "slow", 2, revision="slow", to="controlled")
+    region.send_traffic("slow", {"constant": "5 /s"}, until="10 min")
     region.send_traffic("web", {"constant": "5 /s"}, until="10 min")
     region.run(until="2 min")
     unreachable = Contact(reachable=False)

@@ -37,6 +37,8 @@ def check_opening(opening: Opening) -> None:
     check_weight(opening.weight)
     if opening.workers < 1:
         raise ValueError(f"a slot needs a worker, not {opening.workers}")
+    if opening.max_concurrency < 0:
+        raise ValueError(f"a slot cannot have {opening.max_concurrency} requests at once")
     if opening.queue_limit < 0:
         raise ValueError(f"a queue cannot hold {opening.queue_limit} requests")
     if opening.profile < 0:

@@ -1,4 +1,4 @@
-"""The router's other ways: by weight, in zones. Runs that need neither never come here.
+"""The router's other ways: by weight, in zones, by who is ready. Runs that need neither never come here.
 
 Weights, masks and the number of routable rows of each zone are worked out between two runs, after every change.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from fargsim.kernel.jit import inlined, jit, trailing_zeros
-from fargsim.kernel.layout import LEAST_OUTSTANDING, LEVELS, TURN, Arrays, Chunk
+from fargsim.kernel.layout import LEAST_OUTSTANDING, LEVELS, SERVE, TURN, Arrays, Chunk
 from fargsim.kernel.router import least_of_top
 
 
@@ -100,6 +100,20 @@ def least_in(a: Arrays, zone: int, cursor: int) -> int:
 
 
 @jit
+def ready_in(a: Arrays, zone: int, cursor: int) -> int:
+    """Return the zone's first row from the cursor on that is ready; -1: none is."""
+    rows = a.levels.shape[1] << 6
+    first = next_of(a, 0, zone, cursor)
+    row = first
+    while True:
+        if a.terms[row].mode == SERVE and a.slots[row].in_task < a.terms[row].max_concurrency:
+            return row
+        row = next_of(a, 0, zone, row + 1 if row + 1 < rows else 0)
+        if row == first:
+            return -1
+
+
+@jit
 def choose(a: Arrays, chunk: Chunk, i: int) -> int:
     """Return the row that gets the chunk's i-th request, and turn the zone's cursor; -1 where no row is routable."""
     plane = a.plane[0]
@@ -109,7 +123,13 @@ def choose(a: Arrays, chunk: Chunk, i: int) -> int:
     if plane.weighted == 1:
         return by_weight(a, zone, chunk.draw[i])
     cursor = a.zones[zone].cursor if plane.zoned == 1 else plane.cursor
-    row = least_in(a, zone, cursor) if plane.routing == LEAST_OUTSTANDING else by_turns(a, zone, cursor)
+    if plane.ready == 1:
+        row = ready_in(a, zone, cursor)
+        if row < 0:
+            plane.not_ready += 1
+            return -1
+    else:
+        row = least_in(a, zone, cursor) if plane.routing == LEAST_OUTSTANDING else by_turns(a, zone, cursor)
     behind = row + 1 if row + 1 < a.levels.shape[1] << 6 else 0
     if plane.zoned == 1:
         a.zones[zone].cursor = behind

@@ -24,6 +24,7 @@ from fargsim.kernel.layout import (
     TERMS,
     USER,
     WEIGHTED_RANDOM,
+    WHEN_READY,
     ZONE,
     Arrays,
     Chunk,
@@ -63,6 +64,9 @@ class CompiledBody:
         plane["connect_us"] = connect_us
         if routing == WEIGHTED_RANDOM:
             routing = ROUND_ROBIN  # to all but the router: nobody asks how the slots are
+        if routing == WHEN_READY:
+            routing = ROUND_ROBIN_TOGETHER  # to all but the router: every arrival asks how they are
+            plane["ready"] = 1
         plane["routing"] = routing
         plane["idle_us"] = idle_us
         if first_us.size > 0:
@@ -122,6 +126,7 @@ class CompiledBody:
         self.arrays.slots[row] = s[0]
         t = np.zeros(1, dtype=TERMS)
         t["workers"], t["queue_limit"] = workers, opening.queue_limit
+        t["max_concurrency"] = opening.max_concurrency
         t["weight"], t["zone"], t["profile"] = opening.weight, opening.zone, opening.profile
         self.arrays.terms[row] = t[0]
         self.set_mode(now, row, opening.mode)
@@ -233,6 +238,7 @@ class CompiledBody:
             failed_latency_sum_us=p["failed_latency_ns"] / 1000.0,
             connection_refused=p["connection_refused"],
             connection_timed_out=p["connection_timed_out"],
+            not_ready=p["not_ready"],
         )
 
     def histogram(self) -> Ints:
@@ -324,7 +330,7 @@ class CompiledBody:
         routable = a.slots["routable"] == 1
         zoned, weighted = bool(a.plane["zoned"][0]), bool(a.plane["weighted"][0])
         thinned = a.plane["routing"][0] != LEAST_OUTSTANDING and bool(np.any(a.terms["weight"][routable] != 1.0))
-        a.plane["special"] = int(zoned or weighted or thinned)
+        a.plane["special"] = int(zoned or weighted or thinned or a.plane["ready"][0])
         if not a.plane["special"][0]:
             return
         zone = a.terms["zone"] if zoned else np.zeros(rows, np.int64)

@@ -30,11 +30,13 @@ ROUND_ROBIN_TOGETHER = 2
 """Round robin in a closed loop: slots cannot wait for their next arrival, which may depend on them."""
 
 WEIGHTED_RANDOM = 3
+WHEN_READY = 4
 
 ROUTINGS = {
     "round_robin": ROUND_ROBIN,
     "least_outstanding_requests": LEAST_OUTSTANDING,
     "weighted_random": WEIGHTED_RANDOM,
+    "when_ready": WHEN_READY,
 }
 
 SERVE, REFUSE, BLACKHOLE = 0, 1, 2
@@ -98,6 +100,8 @@ class Counters(NamedTuple):
     """Of the timed out ones: nothing answered the attempt to connect."""
     client_closed: int = 0
     """460: the client closed its connection before there was an answer, and before the idle time-out."""
+    not_ready: int = 0
+    """Of those without a target: there were routable slots, and none of them was ready."""
 
     @property
     def target_connection_errors(self) -> int:
@@ -190,6 +194,7 @@ class Opening(NamedTuple):
     weight: float
     zone: int
     mode: int
+    max_concurrency: int
 
 
 OUTCOMES = np.dtype(
@@ -231,6 +236,8 @@ PLANE = np.dtype(
         ("special", np.int64),  # the router asks for weights or zones, not for the table alone
         ("weighted", np.int64),  # weighted random
         ("zoned", np.int64),  # a request stays in the zone it entered by
+        ("ready", np.int64),  # only rows that are ready get requests
+        ("not_ready", np.int64),  # of those without a target: there were routable rows, and none was ready
         ("connect_us", np.int64),  # how long an attempt to connect lasts
         ("connection_refused", np.int64),
         ("connection_timed_out", np.int64),
@@ -288,6 +295,7 @@ TERMS = np.dtype(
         ("mode", np.int64),
         ("workers", np.int64),  # those of mode SERVE: in another the slot has none and no room, so that all end there
         ("queue_limit", np.int64),
+        ("max_concurrency", np.int64),  # it is ready while it has fewer requests
         ("connecting", np.int64),
         ("connection_errors", np.int64),
         ("member", np.int64),  # who it is on its host, where the plane has joined hosts

@@ -50,12 +50,14 @@ class Plane(Slots):
     Parameters
     ----------
     routing
-        ``"round_robin"``, ``"least_outstanding_requests"`` or ``"weighted_random"``. The first two keep a cursor over
+        ``"round_robin"``, ``"least_outstanding_requests"``, ``"weighted_random"`` or ``"when_ready"``. The first two keep a cursor over
         the rows of slots (an opened slot takes the lowest row that is free). Round robin sends a request to the first
         routable row from the cursor on, least outstanding requests to the first one of those with the fewest
         outstanding requests; the cursor then stands behind the chosen row. AWS does not publish how it breaks ties: the
         cursor is ours. Weighted random takes each routable slot with probability weight / sum of the weights, by
         the number that comes with the request: the first row up to which the weights exceed that part of their sum.
+        When ready is round robin among the slots that serve and have less than their `max_concurrency` of requests, those whose
+        users are gone included; where none is, the request finds no target (`Counters.not_ready`).
     idle_timeout_us
         The balancer's idle time-out in microseconds from arrival, after which the user gets 504; 0: none.
     client_timeout_us

@@ -78,6 +78,7 @@ class ReferenceBody:
             *(outcome.name.lower() for outcome in Outcome),
             "connection_refused",
             "connection_timed_out",
+            "not_ready",
         )
         self.count = dict.fromkeys(names, 0)
         self.latency_ns = {Outcome.SERVED: 0, Outcome.FAILED: 0}
@@ -254,6 +255,7 @@ class ReferenceBody:
         slot = self.router.route(self.live(), draw, entry)
         if slot is None:
             self.count["no_target"] += 1
+            self.count["not_ready"] += int(any(s.routable for s in self.live()))
             self.record(number, -1, Outcome.NO_TARGET, arrival, -1.0, float(arrival))
             self.think(user, float(arrival), think)
             return

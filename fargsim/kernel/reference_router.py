@@ -7,6 +7,8 @@
 * *Round robin, thinned by weights*: a candidate of the greatest weight takes the request as it comes up. Another one first
   saves up its weight over the greatest, in whole parts of a TURN, one part at least; it takes the request when it
   has a TURN, which is then spent, else the next candidate comes up.
+* *When ready* takes the first candidate from the cursor on that serves and has fewer requests than its most, those whose users are gone
+  included; where there is none, nobody gets it and the cursor stays.
 * *Weighted random* adds the candidates' weights up by row; the first up to which the sum exceeds the request's number
   times the whole (or is the whole) takes it.
 """
@@ -16,7 +18,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from fargsim.kernel.layout import LEAST_OUTSTANDING, TURN, WEIGHTED_RANDOM
+from fargsim.kernel.layout import LEAST_OUTSTANDING, TURN, WEIGHTED_RANDOM, WHEN_READY
 from fargsim.kernel.reference_slot import Slot
 
 
@@ -44,6 +46,10 @@ class Router:
             least = min(slot.outstanding() for slot in candidates)
             candidates = [slot for slot in candidates if slot.outstanding() == least]
         candidates = [s for s in candidates if s.row >= cursor] + [s for s in candidates if s.row < cursor]
+        if self.routing == WHEN_READY:
+            candidates = [slot for slot in candidates if slot.is_ready()][:1]
+            if not candidates:
+                return None
         chosen = candidates[0] if self.routing == LEAST_OUTSTANDING else by_turns(candidates)
         self.cursors[zone] = chosen.row + 1
         return chosen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from fargsim.kernel.layout import FIXED
+from fargsim.kernel.layout import FIXED, SERVE
 
 
 def nanoseconds(instant_us: float) -> int:
@@ -48,6 +48,7 @@ class Slot:
     weight: float
     zone: int
     mode: int
+    max_concurrency: int
     credit: int = 0
     attained: float = 0.0
     busy_core_us: float = 0.0
@@ -75,6 +76,10 @@ class Slot:
     def inside(self) -> list[Request]:
         """All requests in the slot."""
         return self.queue + self.waiting + self.running
+
+    def is_ready(self) -> bool:
+        """Whether it serves and may have another request."""
+        return self.mode == SERVE and len(self.inside()) < self.max_concurrency
 
     def outstanding(self) -> int:
         """Requests whose users still wait."""

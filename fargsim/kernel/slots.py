@@ -63,6 +63,7 @@ class Slots:
         weight: float = 1.0,
         zone: int = 0,
         mode: str = "serve",
+        max_concurrency: int = UNLIMITED,
     ) -> int:
         """Open a slot and return its id; ids count up from 0 and are never used again.
 
@@ -86,11 +87,13 @@ class Slots:
             0 to 255; without meaning where requests cross zones.
         mode
             See `set_mode`.
+        max_concurrency
+            Requests, in a worker or waiting for one, from which on it is not ready, 0: never; without meaning but where the router asks.
 
         Raises
         ------
         ValueError
-            `cores` or `speed` not positive and finite, `workers` below 1, `queue_limit` below 0, `now_us` in the past,
+            `cores` or `speed` not positive and finite, `workers` below 1, `queue_limit` or `max_concurrency` below 0, `now_us` in the past,
             a profile that the pending requests do not have; a weight, zone or mode that there is not.
         """
         opening = Opening(
@@ -103,6 +106,7 @@ class Slots:
             float(weight),
             int(zone),
             mode_of(mode),
+            int(max_concurrency),
         )
         check_opening(opening)
         self._reach(now_us)

@@ -14,6 +14,7 @@ from fargsim.model.quantity import format_duration
 from fargsim.model.scaling import HIGH_RESOLUTION
 from fargsim.model.scenario import Scenario
 from fargsim.model.service import CreateService, RunTask
+from fargsim.model.target_control import lacks_agent
 
 
 def load_notes(scenario: Scenario) -> tuple[str, ...]:
@@ -33,6 +34,7 @@ def load_notes(scenario: Scenario) -> tuple[str, ...]:
                 *deployment_notes(scenario),
                 *_expressions(scenario),
                 *_unseen(scenario),
+                *_uncontrolled(scenario, launches),
             )
         )
     )
@@ -165,6 +167,21 @@ def _odd(scenario: Scenario, launches: Launches, names: Names) -> Iterator[str]:
             ends = rate.instants[-1]
         if ends is not None and ends < scenario.duration:
             yield f"the trace of {name} ends at {format_duration(ends)}, before the run does: nothing arrives after it"
+
+
+def _uncontrolled(scenario: Scenario, launches: Launches) -> Iterator[str]:
+    """Yield a note for every service behind a target optimizer none of whose tasks ever says that it is ready."""
+    controlled = {g.name for g in scenario.target_groups if g.target_control_port is not None}
+    for service in _services(scenario):
+        definition = launches.definition(service.task_definition)
+        groups = [tail(b.target_group_arn) for b in service.load_balancers if b.target_group_arn is not None]
+        why = None if definition is None else lacks_agent(definition)
+        for group in groups:
+            if group in controlled and why is not None:
+                yield (
+                    f"target group {group} has a TargetControlPort, but tasks of service {service.service_name} never say that they are "
+                    f"ready, so that every request ends in 503: {why}"
+                )
 
 
 def _unseen(scenario: Scenario) -> Iterator[str]:

@@ -27,7 +27,7 @@ _OWN = (
     "NewConnectionCount",
     "ActiveConnectionCount",
     "RuleEvaluations",
-    *(f"HTTPCode_ELB_{code}_Count" for code in ("5XX", "502", "503", "504")),
+    *(f"HTTPCode_ELB_{code}_Count" for code in ("4XX", "5XX", "502", "503", "504")),
 )
 _HOSTS = dict.fromkeys(("HealthyHostCount", "UnHealthyHostCount"), (GROUP, ZONE))
 METRICS: dict[str, dict[str, tuple[Dimensions, ...]]] = {
@@ -37,6 +37,7 @@ METRICS: dict[str, dict[str, tuple[Dimensions, ...]]] = {
         **_HOSTS,
         "AnomalousHostCount": (GROUP,),
         "MitigatedHostCount": (GROUP,),
+        **dict.fromkeys(("TargetControlRequestCount", "TargetControlRequestRejectCount"), (BALANCER, GROUP)),
         "RequestCountPerTarget": (GROUP_ALONE, GROUP),
     },
     "AWS/NetworkELB": {

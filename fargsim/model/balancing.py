@@ -82,6 +82,8 @@ class TargetGroup(PascalShape):
     matcher: Matcher | None = None
     ip_address_type: str | None = None
     tags: tuple[Json, ...] = ()
+    target_control_port: int | None = Field(default=None, ge=1, le=65535)
+    """The port of the agents that tell the balancer when their target is ready (target optimizer)."""
     attributes: tuple[Attribute, ...] = ()
 
     @model_validator(mode="after")
@@ -176,8 +178,15 @@ class TargetGroup(PascalShape):
     def conflict(self) -> str | None:
         """Say which settings do not go together; None when all do.
 
-        Source: Application Load Balancers User Guide, edit-target-group-attributes.html.
+        Source: Application Load Balancers User Guide, edit-target-group-attributes.html, target-group-register-targets.html.
         """
+        if self.target_control_port is not None:
+            if self.network:
+                return f"TargetControlPort is for target groups of protocol HTTP or HTTPS, not of {self.protocol}"
+            if self.algorithm != "round_robin":
+                return f"TargetControlPort is for round_robin, not for {self.algorithm}"
+            if self.attribute("stickiness.enabled", "false") == "true":
+                return "TargetControlPort does not go with stickiness"
         if self.slow_start_s and self.algorithm != "round_robin":
             return f"slow_start.duration_seconds is for round_robin, not for {self.algorithm}"
         if self.anomaly_mitigation and self.algorithm != "weighted_random":

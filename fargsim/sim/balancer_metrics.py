@@ -149,6 +149,8 @@ class BalancerMetrics:
                 times[group] = self._response_times(group, period, start_us, end_us)
             registered = group.registered > 0 or period.requests > 0
             yield from _answers(period, both, minute, registered, times.get(group))
+            if group.spec.target_control_port is not None:
+                yield from _controlled(period, both, minute)
         for balancer in self._registry.balancers.values():
             if (balancer.spec.type == "network") != network:
                 continue
@@ -172,6 +174,8 @@ class BalancerMetrics:
                 registered = period.requests > 0 or any(g.registered for g, _ in behind)
                 time = merge(times[g] for g, _ in behind if g in times)
                 yield from _answers(period, own, minute, registered, time)
+                controlled = [p for g, p in behind if g.spec.target_control_port is not None]
+                yield from _controlled(together(controlled), own, minute)
                 codes = period.own_codes
                 totals = (("4XX", period.of("client_closed")), ("5XX", sum(codes.values())))
                 for name, number in (*totals, *codes.items()):
@@ -238,6 +242,13 @@ def _answers(
         yield "TargetConnectionErrorCount", dimensions, minute.counted(errors)
     if time is not None:
         yield "TargetResponseTime", dimensions, time
+
+
+def _controlled(period: Period, dimensions: dict[str, str], minute: _Minute) -> Iterator[Datapoint]:
+    """Yield what agents got, and what was refused because none of them was ready."""
+    for name, number in (("Request", period.requests), ("RequestReject", period.of("not_ready"))):
+        if number:
+            yield f"TargetControl{name}Count", dimensions, minute.counted(number)
 
 
 def _per_target(group: TargetGroupRun, period: Period) -> float | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from fargsim.kernel import UNLIMITED, Plane
 from fargsim.model.balancing import TargetGroup
 from fargsim.model.behaviour import RequestBehaviour
+from fargsim.model.target_control import max_concurrency
 from fargsim.policy.health import Health
 from fargsim.policy.routing import Minimum, routed
 from fargsim.sim.answer_codes import AnswerCodes, Codes
@@ -126,6 +127,8 @@ class TargetGroupRun:
         idle_us = US_PER_S * (60 if self.balancer is None else self.balancer.spec.idle_timeout_s)
         # a Network Load Balancer picks a target by a hash of the flow: a number of its own for every request, evenly
         routing = "weighted_random" if spec.network else spec.algorithm
+        if spec.target_control_port is not None:
+            routing = "when_ready"
         plane = Plane(
             routing,
             idle_timeout_us=kit.us("nlb_idle_timeout_s") if spec.network else idle_us,
@@ -349,6 +352,7 @@ class TargetGroupRun:
             profile=profile,
             zone=target.zone or 0,
             mode=target.mode,
+            max_concurrency=max_concurrency(task.revision.definition),
         )
         self._kit.sharing.seat_slot(task, self.bridge, target.slot)
         self._may_fail(target)
