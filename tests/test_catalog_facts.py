@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import re
 import subprocess
@@ -111,3 +112,21 @@ def test_data_files_hold_what_they_were_written_from(ours, theirs, rows, columns
     shared = [(c, columns.get(c, c)) for c in table(ours)[0] if c != "source"]
     for mine, other in zip(table(ours), original, strict=True):
         assert [mine[a] for a, _ in shared] == [other[b] for _, b in shared]
+
+
+def _read_by_somebody() -> list[str]:
+    """Every text of the code that may name a parameter, with what it fills in as a pattern."""
+    found: list[str] = []
+    for path in sorted(Path(catalog.__file__).parents[1].rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(re.escape(node.value))
+            elif isinstance(node, ast.JoinedStr):
+                parts = [re.escape(str(v.value)) if isinstance(v, ast.Constant) else ".+" for v in node.values]
+                found += ["".join(parts)] if "_" in "".join(parts) else []  # like f"spot_{name}_band_percent"
+    return found
+
+
+def test_every_parameter_that_a_scenario_can_set_is_read_by_somebody() -> None:
+    known = re.compile("|".join(f"(?:{pattern})" for pattern in dict.fromkeys(_read_by_somebody())))
+    assert [name for name in catalog.parameters() if known.fullmatch(name) is None] == []
