@@ -123,7 +123,8 @@ def _read_by_somebody() -> list[str]:
                 found.append(re.escape(node.value))
             elif isinstance(node, ast.JoinedStr):
                 parts = [re.escape(str(v.value)) if isinstance(v, ast.Constant) else ".+" for v in node.values]
-                found += ["".join(parts)] if "_" in "".join(parts) else []  # like f"spot_{name}_band_percent"
+                # f"spot_{name}_band_percent" names parameters, f"{one}_{other}" says nothing
+                found += ["".join(parts)] if any("_" in part and len(part) > 4 for part in parts) else []
     return found
 
 
