@@ -371,6 +371,39 @@ def test_a_version_is_refused_for_what_a_new_group_is(
         fleet(region, 0, after, name="new", **more)
 
 
+SPOT_VERSION = (
+    "timeline: [{at: 1 min, autoscaling.create_launch_template_version: {LaunchTemplateName: lt, "
+    "LaunchTemplateData: {InstanceType: c5.large, InstanceMarketOptions: {MarketType: spot}}}}]"
+)
+POOLED = "agent: {ECS_WARM_POOLS_CHECK: true}\n    WarmPoolConfiguration: {}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"template": mixed()}, "its MixedInstancesPolicy divides the markets itself"),
+        ({"group": POOLED}, "a warm pool does not go with Spot Instances"),
+    ],
+)
+def test_a_version_for_spot_does_not_go_with_a_mixed_policy_or_a_warm_pool(
+    tmp_path: Path, changes: dict[str, str], message: str
+) -> None:
+    at = "timeline[0].autoscaling.create_launch_template_version.LaunchTemplateData.InstanceMarketOptions"
+    [(path, said)] = found(tmp_path, text(timeline=SPOT_VERSION, **changes))
+    assert path == at
+    assert said.endswith(message)
+    assert load(place(tmp_path, text(timeline=SPOT_VERSION)))
+    region = exact_region()
+    template = {"LaunchTemplateSpecification": {"LaunchTemplateName": "asg"}}
+    policy = {"LaunchTemplate": template | {"Overrides": [{"InstanceType": "c5.4xlarge"}]}}
+    pooled = {"agent": {"ECS_WARM_POOLS_CHECK": True}, "WarmPoolConfiguration": {}}
+    fleet(region, 0, **({"LaunchTemplate": None, "MixedInstancesPolicy": policy} if "template" in changes else pooled))
+    spot = {"InstanceType": "c5.large", "InstanceMarketOptions": {"MarketType": "spot"}}
+    with pytest.raises(AwsError, match="does not go with"):
+        region.autoscaling.create_launch_template_version(LaunchTemplateName="asg", LaunchTemplateData=spot)
+    assert region.registry.launch_templates["asg"].instance_market_options is None
+
+
 def test_a_version_with_a_type_that_a_group_overrides_is_taken_as_a_new_group_is() -> None:
     region = exact_region()
     template = {"LaunchTemplateSpecification": {"LaunchTemplateName": "asg"}}

@@ -121,26 +121,35 @@ def _timeline(scenario: Scenario, names: Names) -> Iterator[Issue]:
                 message = unknown("launch template", version.launch_template_name, names.launch_templates)
                 yield Issue((*at, "LaunchTemplateName"), message)
             fault = offer_fault(version.launch_template_data.instance_type, scenario.region)
-            for message in _refusals(scenario, version) if fault is None else (fault,):
-                yield Issue((*at, "LaunchTemplateData", "InstanceType"), message)
+            for key, message in _refusals(scenario, version) if fault is None else (("InstanceType", fault),):
+                yield Issue((*at, "LaunchTemplateData", key), message)
         for path, group in _groups_meant(scenario, n):
             if tail(group) not in names.auto_scaling_groups:
                 message = unknown("Auto Scaling group", tail(group), names.auto_scaling_groups)
                 yield Issue((*path, "auto_scaling_group"), message)
 
 
-def _refusals(scenario: Scenario, version: CreateLaunchTemplateVersion) -> Iterator[str]:
-    """Yield why groups that would launch by a version of their template cannot; those that override its type do not look at it."""
+def _refusals(scenario: Scenario, version: CreateLaunchTemplateVersion) -> Iterator[tuple[str, str]]:
+    """Yield why groups that would launch by a version of their template cannot, by its key; who overrides the type does not look at it."""
     from fargsim.catalog.offers import windows_fault
 
-    kind = version.launch_template_data.instance_type
+    kind, spot = (
+        version.launch_template_data.instance_type,
+        version.launch_template_data.instance_market_options is not None,
+    )
     for group in scenario.auto_scaling_groups:
-        used = group.template
-        if used.launch_template_name == version.launch_template_name and used.moves and not group.overrides:
+        used, name = group.template, f"Auto Scaling group {group.auto_scaling_group_name}"
+        if used.launch_template_name != version.launch_template_name or not used.moves:
+            continue
+        if not group.overrides:
             windows = None if group.operating_system_family == "LINUX" else windows_fault(kind)
             fault = windows or _memory_fault(scenario, group, kind)
             if fault is not None:
-                yield f"Auto Scaling group {group.auto_scaling_group_name}: {fault}"
+                yield "InstanceType", f"{name}: {fault}"
+        if spot and group.mixed_instances_policy is not None:
+            yield "InstanceMarketOptions", f"{name}: its MixedInstancesPolicy divides the markets itself"
+        elif spot and group.warm_pool_configuration is not None:
+            yield "InstanceMarketOptions", f"{name}: a warm pool does not go with Spot Instances"
 
 
 def _groups_meant(scenario: Scenario, n: int) -> Iterator[tuple[Path, str]]:

@@ -63,16 +63,9 @@ class AutoScaling:
         for zone in spec.availability_zones:
             if zone not in self._kit.zones:
                 raise ValidationError(f"The zone '{zone}' is not one of {', '.join(self._kit.zones)}")
-        mixed = spec.mixed_instances_policy
         for name in spec.overrides:
             self._offered(name)
-        self._check_types(spec, template)
-        if mixed is not None and template.instance_market_options is not None:
-            raise ValidationError(
-                "Incompatible launch template: InstanceMarketOptions does not go with MixedInstancesPolicy"
-            )
-        if spec.warm_pool_configuration is not None:
-            self._check_warm_pool(spec, template.instance_market_options is not None, spec.warm_pool_configuration)
+        self._check_template(spec, template)
         zones = (
             tuple(dict.fromkeys(registry.subnets[s] for s in spec.subnets))
             or spec.availability_zones
@@ -92,8 +85,12 @@ class AutoScaling:
         if fault is not None:
             raise ValidationError(fault)
 
-    def _check_types(self, spec: AutoScalingGroup, template: LaunchTemplateData) -> None:
-        """Refuse a type that does not run the group's system, or whose agents cannot register with the memory they are to keep."""
+    def _check_template(self, spec: AutoScalingGroup, template: LaunchTemplateData) -> None:
+        """Refuse a template by which a group cannot launch.
+
+        For the market it names; for a type that does not run the group's system, or whose agents cannot register with the memory they
+        are to keep.
+        """
         factor = self._kit.parameters.number("registered_memory_factor")
         for name in spec.overrides or (template.instance_type,):
             windows = None if spec.operating_system_family == "LINUX" else windows_fault(name)
@@ -102,6 +99,12 @@ class AutoScaling:
             fault = memory_fault(name, spec.agent.ecs_reserved_memory_mib, factor)
             if fault is not None:
                 raise ValidationError(f"agent.ECS_RESERVED_MEMORY: {fault}")
+        if spec.mixed_instances_policy is not None and template.instance_market_options is not None:
+            raise ValidationError(
+                "Incompatible launch template: InstanceMarketOptions does not go with MixedInstancesPolicy"
+            )
+        if spec.warm_pool_configuration is not None:
+            self._check_warm_pool(spec, template.instance_market_options is not None, spec.warm_pool_configuration)
 
     @staticmethod
     def _check_warm_pool(spec: AutoScalingGroup, spot: bool, pool: WarmPoolConfiguration) -> None:
@@ -132,7 +135,7 @@ class AutoScaling:
             if g.asg_name is not None and g.spec.template.launch_template_name == name and g.spec.template.moves
         ]
         for group in using:
-            self._check_types(group.spec, spec.launch_template_data)
+            self._check_template(group.spec, spec.launch_template_data)
         self._registry.launch_templates[name] = spec.launch_template_data
         for group in using:
             group.use_template(spec.launch_template_data)
