@@ -126,7 +126,8 @@ def main() -> None:
     PAGE.write_text(
         "# Performance\n\n"
         "Written by `make bench`: each row measured in a process of its own, ratios within one run of one process.\n"
-        "Absolute times are those of one small shared machine; they move by tens of percent from run to run.\n\n"
+        "Absolute times are those of one small shared machine as fast as it was at that hour, which the drawing of random numbers\n"
+        "tells (last line; NumPy's work, not ours): between November 2026's runs it has moved from 17 to 27 ns, and they with it.\n\n"
         f"Machine: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}.\n\n"
         "| what | goal | measured | reached |\n|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
         f"Drawing arrivals and demands takes {ns['draw']:.0f} ns a request, waits {ns['draw_wait']:.0f} ns more; "
