@@ -128,7 +128,7 @@ def closed_scripts(changes: tuple[str, ...] = ("close", "routable", "unroutable"
 
 
 weights = st.one_of(st.sampled_from([1.0, 1.0, 0.5, 0.1, 1e-3]), st.floats(1e-6, 1.0))
-modes = st.sampled_from(["serve", "serve", "serve", "refuse", "blackhole"])
+modes = st.sampled_from(["serve", "serve", "serve", "refuse", "blackhole", "garble"])
 ALL_CHANGES = ("close", "routable", "unroutable", "rate", "weight", "mode", "mode")
 
 

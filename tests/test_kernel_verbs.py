@@ -56,7 +56,7 @@ def test_requests_are_conserved_at_every_cut(script: Script, cuts: tuple[int, ..
         last = ended
         assert c.in_flight == int(table.outstanding.sum())
         assert c.in_flight + c.orphaned == int(table.in_task.sum()) + int(table.connecting.sum())
-        assert c.connection_refused <= c.cut_off
+        assert c.connection_refused + c.misunderstood <= c.cut_off
         assert c.connection_timed_out <= c.timed_out
         assert bool(np.all(table.connection_errors <= table.cut_off + table.timed_out))
 
@@ -71,7 +71,7 @@ def test_every_request_ends_exactly_once_and_errors_belong_to_a_slot(script: Scr
         assert int(np.sum(answer.outcomes["outcome"] == outcome)) == getattr(answer.counters, outcome.name.lower())
     closed = [use for _, use in answer.closed]
     for column, total in (
-        ("connection_errors", answer.counters.target_connection_errors),
+        ("connection_errors", answer.counters.target_connection_errors + answer.counters.misunderstood),
         ("failed", answer.counters.failed),
         ("cut_off", answer.counters.cut_off),
         ("timed_out", answer.counters.timed_out),

@@ -318,6 +318,13 @@ def test_every_metric_that_can_be_watched_has_a_datapoint_once_its_cause_is_ther
     register(region, "slow", behaviour={"request": {**QUICK, "wait": "3 s"}}, others=[agent])
     group(region, "controlled", TargetControlPort=3000, balancer={"client_timeout": "2 s"})
     service(region, "slow", 2, revision="slow", to="controlled")
+    # applications that do not speak TLS, behind a target group that does
+    register(region, "plain", behaviour={"request": QUICK, "listen": {"protocol": "HTTP"}})
+    region.elbv2.create_target_group(Name="tls", Protocol="HTTPS")
+    forward = [{"Type": "forward", "TargetGroupArn": "tls"}]
+    region.elbv2.create_load_balancer(Name="lb-tls", Listeners=[{"Protocol": "HTTP", "DefaultActions": forward}])
+    service(region, "plain", 1, revision="plain", to="tls")
+    region.send_traffic("plain", {"constant": "5 /s"}, until="10 min")
     region.send_traffic("slow", {"constant": "5 /s"}, until="10 min")
     region.send_traffic("web", {"constant": "5 /s"}, until="10 min")
     region.run(until="2 min")

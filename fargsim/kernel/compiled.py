@@ -238,6 +238,7 @@ class CompiledBody:
             failed_latency_sum_us=p["failed_latency_ns"] / 1000.0,
             connection_refused=p["connection_refused"],
             connection_timed_out=p["connection_timed_out"],
+            misunderstood=p["misunderstood"],
             not_ready=p["not_ready"],
         )
 

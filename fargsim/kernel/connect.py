@@ -5,7 +5,7 @@ from __future__ import annotations
 from fargsim.kernel import heap
 from fargsim.kernel.calendar import relink
 from fargsim.kernel.jit import jit
-from fargsim.kernel.layout import BLACKHOLE, CONNECTING, REFUSE, Arrays, Outcome
+from fargsim.kernel.layout import BLACKHOLE, CONNECTING, GARBLE, REFUSE, Arrays, Outcome
 from fargsim.kernel.router import add_outstanding
 from fargsim.kernel.station import set_next, write_outcome
 
@@ -48,16 +48,19 @@ def connect_in_vain(a: Arrays, row: int, number: int, arrival: int) -> int:
 
 @jit
 def turn_away(a: Arrays, row: int, number: int, arrival: int) -> int:
-    """Answer for a slot that takes no more: 503 where it is full, 502 where nothing listens (-1), later where it is silent."""
+    """Answer for a slot that takes no more: 503 where it is full, 502 where nothing listens or understands, later where it is silent."""
     plane = a.plane[0]
     s = a.slots[row]
     if a.terms[row].mode == BLACKHOLE:
         return connect_in_vain(a, row, number, arrival)
     outcome = REFUSED_FULL
-    if a.terms[row].mode == REFUSE:
+    if a.terms[row].mode == REFUSE or a.terms[row].mode == GARBLE:
         outcome = CUT_OFF
         plane.cut_off += 1
-        plane.connection_refused += 1
+        if a.terms[row].mode == REFUSE:
+            plane.connection_refused += 1
+        else:
+            plane.misunderstood += 1
         s.cut_off += 1
         a.terms[row].connection_errors += 1
     else:

@@ -39,8 +39,8 @@ ROUTINGS = {
     "when_ready": WHEN_READY,
 }
 
-SERVE, REFUSE, BLACKHOLE = 0, 1, 2
-MODES = {"serve": SERVE, "refuse": REFUSE, "blackhole": BLACKHOLE}
+SERVE, REFUSE, BLACKHOLE, GARBLE = 0, 1, 2, 3
+MODES = {"serve": SERVE, "refuse": REFUSE, "blackhole": BLACKHOLE, "garble": GARBLE}
 
 FIXED, SHARED = 0, 1
 FREE, QUEUED, WAITING, RUNNING, CONNECTING = 0, 1, 2, 3, 4
@@ -100,6 +100,8 @@ class Counters(NamedTuple):
     """Of the timed out ones: nothing answered the attempt to connect."""
     client_closed: int = 0
     """460: the client closed its connection before there was an answer, and before the idle time-out."""
+    misunderstood: int = 0
+    """Of the cut off ones: the connection stood, and what came back was no answer."""
     not_ready: int = 0
     """Of those without a target: there were routable slots, and none of them was ready."""
 
@@ -153,7 +155,7 @@ class SlotUse:
     connecting: int = 0
     """Requests that wait for a connection which nothing will answer: outstanding, but not in the task."""
     connection_errors: int = 0
-    """Requests whose connection was refused or never answered (also in `cut_off` or `timed_out`)."""
+    """Requests whose connection was refused, never answered or not understood (also in `cut_off` or `timed_out`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,7 @@ PLANE = np.dtype(
         ("connect_us", np.int64),  # how long an attempt to connect lasts
         ("connection_refused", np.int64),
         ("connection_timed_out", np.int64),
+        ("misunderstood", np.int64),
     ]
 )
 

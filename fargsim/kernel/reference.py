@@ -47,6 +47,7 @@ from fargsim.kernel.histogram import BUCKETS, bucket_edges_us
 from fargsim.kernel.layout import (
     BLACKHOLE,
     FIXED,
+    GARBLE,
     OUTCOMES,
     REFUSE,
     SHARED,
@@ -78,6 +79,7 @@ class ReferenceBody:
             *(outcome.name.lower() for outcome in Outcome),
             "connection_refused",
             "connection_timed_out",
+            "misunderstood",
             "not_ready",
         )
         self.count = dict.fromkeys(names, 0)
@@ -264,10 +266,10 @@ class ReferenceBody:
         wait = float(chunk.wait_us[k]) if len(chunk.wait_us) else 0.0
         fails = bool(chunk.fails[k]) if len(chunk.fails) else False
         request = Request(number, arrival, float(chunk.cpu_us[k]), wait, fails, slot, user=user, think=think)
-        if slot.mode == REFUSE:
+        if slot.mode in (REFUSE, GARBLE):
             slot.cut_off += 1
             slot.connection_errors += 1
-            self.count["connection_refused"] += 1
+            self.count["connection_refused" if slot.mode == REFUSE else "misunderstood"] += 1
             self.end(request, Outcome.CUT_OFF, float(arrival))
         elif slot.mode == BLACKHOLE:
             request.due = float(arrival + self.patience_us)

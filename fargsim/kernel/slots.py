@@ -167,7 +167,8 @@ class Slots:
         mode
             ``"serve"``; ``"refuse"``: nothing listens, the user gets 502 at once (`Outcome.CUT_OFF`); ``"blackhole"``:
             nothing answers, the user gets 504 when the balancer gives up connecting (`Outcome.TIMED_OUT`), and
-            until then the request is outstanding, but not in the task.
+            until then the request is outstanding, but not in the task; ``"garble"``: it speaks another protocol, the user gets 502
+            at once.
 
         Raises
         ------

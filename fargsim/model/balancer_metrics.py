@@ -19,6 +19,7 @@ _ANSWERS = (
     "RequestCount",
     "TargetResponseTime",
     "TargetConnectionErrorCount",
+    "TargetTLSNegotiationErrorCount",
     *(f"HTTPCode_Target_{n}XX_Count" for n in (2, 3, 4, 5)),
 )
 _OWN = (

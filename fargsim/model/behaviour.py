@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -153,11 +153,24 @@ class Listen(Own):
         Ports it listens on; without any, those of its ``portMappings``.
     paths
         HTTP status by path, where a health check may ask; other paths answer 404. Without any, every path answers 200.
+    protocol
+        ``HTTP`` or ``HTTPS``; ``None``: what it is asked in.
     """
 
     address: str = "0.0.0.0"
     ports: tuple[int, ...] = ()
     paths: dict[str, int] = Field(default_factory=dict)
+    protocol: Literal["HTTP", "HTTPS"] | None = None
+
+    def speaks(self, protocol: str) -> bool:
+        """Whether it understands what is sent in a protocol of target groups or health checks; TCP and UDP only carry it.
+
+        >>> Listen(protocol="HTTP").speaks("HTTPS"), Listen(protocol="HTTPS").speaks("TLS"), Listen().speaks("HTTPS")
+        (False, True, True)
+        """
+        if self.protocol is None or protocol not in ("HTTP", "HTTPS", "TLS"):
+            return True
+        return (protocol == "HTTP") == (self.protocol == "HTTP")
 
     @property
     def local(self) -> bool:

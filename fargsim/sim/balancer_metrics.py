@@ -151,6 +151,8 @@ class BalancerMetrics:
             yield from _answers(period, both, minute, registered, times.get(group))
             if group.spec.target_control_port is not None:
                 yield from _controlled(period, both, minute)
+            if group.spec.protocol == "HTTPS":
+                yield from _garbled(period, both, minute)
         for balancer in self._registry.balancers.values():
             if (balancer.spec.type == "network") != network:
                 continue
@@ -176,6 +178,7 @@ class BalancerMetrics:
                 yield from _answers(period, own, minute, registered, time)
                 controlled = [p for g, p in behind if g.spec.target_control_port is not None]
                 yield from _controlled(together(controlled), own, minute)
+                yield from _garbled(together(p for g, p in behind if g.spec.protocol == "HTTPS"), own, minute)
                 codes = period.own_codes
                 totals = (("4XX", period.of("client_closed")), ("5XX", sum(codes.values())))
                 for name, number in (*totals, *codes.items()):
@@ -249,6 +252,12 @@ def _controlled(period: Period, dimensions: dict[str, str], minute: _Minute) -> 
     for name, number in (("Request", period.requests), ("RequestReject", period.of("not_ready"))):
         if number:
             yield f"TargetControl{name}Count", dimensions, minute.counted(number)
+
+
+def _garbled(period: Period, dimensions: dict[str, str], minute: _Minute) -> Iterator[Datapoint]:
+    """Yield the connections on which no TLS session came about, where targets are asked for one."""
+    if errors := period.of("misunderstood"):
+        yield "TargetTLSNegotiationErrorCount", dimensions, minute.counted(errors)
 
 
 def _per_target(group: TargetGroupRun, period: Period) -> float | None:

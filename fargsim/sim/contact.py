@@ -59,16 +59,20 @@ def contact(around: SurroundingsRun, task: TaskRun, group: TargetGroupRun) -> Co
         local = listen.local
     way = reachable(around, task, host_port, group)
     listens = port in ports and not local
+    understands = listen is None or listen.speaks(spec.protocol)
     if not reachable(around, task, check_host_port, group):
-        return Contact(way, listens, passes=False, silent=True, reason="Request timed out")
+        return Contact(way, listens, passes=False, silent=True, reason="Request timed out", understands=understands)
     if check_port not in ports or local:
-        return Contact(way, listens, passes=False)
+        return Contact(way, listens, passes=False, understands=understands)
     protocol = spec.health_check_protocol or ("HTTP" if spec.protocol in ("HTTP", "HTTPS") else "TCP")
+    if listen is not None and not listen.speaks(protocol):
+        return Contact(way, listens, passes=False, understands=understands)
     if listen is not None and listen.paths and protocol in ("HTTP", "HTTPS"):
         code = listen.paths.get((spec.health_check_path or "/").partition("?")[0], 404)
         if not _matches(code, spec.matcher.http_code if spec.matcher else None):
-            return Contact(way, listens, passes=False, reason=f"Health checks failed with these codes: [{code}]")
-    return Contact(way, listens)
+            reason = f"Health checks failed with these codes: [{code}]"
+            return Contact(way, listens, passes=False, reason=reason, understands=understands)
+    return Contact(way, listens, understands=understands)
 
 
 def _matches(code: int, matcher: str | None) -> bool:

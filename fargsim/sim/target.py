@@ -46,10 +46,12 @@ class Target:
 
     @property
     def mode(self) -> str:
-        """What becomes of a request that is sent to it: ``serve``, ``refuse`` or ``blackhole``."""
+        """What becomes of a request that is sent to it: ``serve``, ``refuse``, ``garble`` or ``blackhole``."""
         if not self.contact.reachable:
             return "blackhole"
-        return "serve" if self.contact.listens and self.listening else "refuse"
+        if not (self.contact.listens and self.listening):
+            return "refuse"
+        return "serve" if self.contact.understands else "garble"
 
 
 def error_rate(task: TaskRun) -> float:

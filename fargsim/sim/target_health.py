@@ -29,6 +29,8 @@ class Contact:
         False: packets are dropped on the way (a security group): checks time out, requests end in 504.
     listens
         False: nothing listens on the target's port: checks are refused, requests end in 502.
+    understands
+        False: it speaks another protocol than the target group: requests end in 502.
     passes
         False: the check gets an answer that does not pass (another path, another code), while requests are served.
     silent
@@ -42,6 +44,7 @@ class Contact:
     passes: bool = True
     silent: bool = False
     reason: str = "Health checks failed"
+    understands: bool = True
 
     @property
     def hangs(self) -> bool:
