@@ -5,9 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from fargsim.study.many import interrupts_held
 
 PROGRAM = """
 import ctypes, signal, sys, time
@@ -79,3 +82,48 @@ def test_an_error_that_nobody_asked_for_stays_an_error(tmp_path: Path) -> None:
     status, _, err = ended(tmp_path, "raise RuntimeError('a fault of its own')", signal.SIGINT)
     assert status == 1
     assert "a fault of its own" in err
+
+
+HELD = """
+import os, signal, sys, threading, time
+from fargsim.cli.interrupts import end_when_asked
+from fargsim.study.many import interrupts_held
+
+end_when_asked()
+threading.Thread(target=time.sleep, args=(5,), daemon=True).start()  # who may be given the signal in place of the main thread
+try:
+    with interrupts_held():
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(0.3)
+        print("started")
+finally:
+    print("cleaned up")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, None)])
+def test_a_request_to_end_waits_until_processes_are_started_whichever_thread_is_given_it(
+    tmp_path: Path, number: int, raised: str | None
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(HELD, encoding="utf-8")
+    words = [sys.executable, program, str(int(number))]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=50, check=False)
+    assert done.stdout == "started\ncleaned up\n"
+    assert done.returncode == (143 if raised is None else -signal.SIGINT)
+    assert raised is None or done.stderr.rstrip().endswith(raised)
+
+
+def test_interrupts_are_held_for_the_main_thread_only_and_handlers_are_as_before() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with interrupts_held():
+        assert signal.getsignal(signal.SIGINT) is not before[0]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(_handler_inside).result() is before[0]
+
+
+def _handler_inside() -> object:
+    with interrupts_held():
+        return signal.getsignal(signal.SIGINT)

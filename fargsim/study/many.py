@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal as signals
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context
-from signal import SIG_IGN, SIGINT, signal
+from signal import SIG_IGN, SIGINT, SIGTERM, signal
 
 from fargsim.model.scenario import Scenario
 from fargsim.study.run import Result, run
@@ -94,12 +95,37 @@ def _processes(workers: int) -> Iterator[Executor]:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back until afterwards; a process that is started meanwhile never hears of it."""
+def interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C, and a polite kill that has a handler, back until afterwards: a process that is half started would tell of it.
+
+    What is blocked here another thread may receive, one of a numeric library, and Python runs the handler in the main thread all the same:
+    so the handlers only take note meanwhile. Ctrl-C is blocked, too, for processes that are started inherit that and never hear of it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers run in the main thread, and disturb nothing here
+        return
+    came: list[int] = []
+    handlers = {number: signals.getsignal(number) for number in (SIGINT, SIGTERM)}
+    held = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in held:
+        signal(number, lambda number, frame: came.append(number))
+    try:
+        with _blocked(SIGINT):
+            yield
+    finally:
+        for number, handler in held.items():
+            signal(number, handler)
+        if came:
+            signals.raise_signal(came[0])
+
+
+@contextmanager
+def _blocked(number: int) -> Iterator[None]:
+    """Block a signal in this thread, and in the processes that it starts."""
     if not hasattr(signals, "pthread_sigmask"):
         yield
         return
-    before = signals.pthread_sigmask(signals.SIG_BLOCK, {SIGINT})
+    before = signals.pthread_sigmask(signals.SIG_BLOCK, {number})
     try:
         yield
     finally:
@@ -134,7 +160,7 @@ def _on(
     executor: Executor, work: Sequence[Job], progress: Callable[[Job, int], None] | None, draw: bool
 ) -> list[Result]:
     do = _drawn if draw else _plain
-    with _interrupts_held():
+    with interrupts_held():
         # the first submission starts the processes, which keep what is held back here until they can ignore it
         futures = {executor.submit(do, job): index for index, job in enumerate(work)}
     results: dict[int, Result] = {}
