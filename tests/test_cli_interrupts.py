@@ -28,6 +28,11 @@ def callback():
 def broken():
     1 / 0
 
+class Field:
+    def __set_name__(self, owner, name):
+        signal.raise_signal(int(sys.argv[1]))
+        on_for_long()
+
 def on_for_long():
     ends = time.monotonic() + 60
     while time.monotonic() < ends:
@@ -63,6 +68,7 @@ def ended(tmp_path: Path, body: str, number: int) -> tuple[int, str, str]:
         pytest.param("callback(); on_for_long()", id="lost-once"),
         pytest.param("[(callback(), time.sleep(0.05)) for _ in range(5)]; on_for_long()", id="lost-again-and-again"),
         pytest.param("callback(); raise RuntimeError('no compiled object yet')", id="its-loss-broke-something"),
+        pytest.param("type('Named', (), {'field': Field()})", id="it-became-another-error"),
     ],
 )
 def test_a_lost_request_to_end_ends_it_all_the_same(

@@ -33,15 +33,30 @@ def end_when_asked() -> None:
 
 @contextmanager
 def lost_ones_found() -> Iterator[None]:
-    """Raise the request to end that was lost in place of an error: the loss may be what caused it."""
+    """Raise the request to end in place of an error that it has become, or that its loss may have caused."""
     try:
         yield
-    except Exception:
-        if not _lost:
+    except Exception as error:
+        request = _behind(error)
+        if request is None and _lost:
+            request, timer = _lost[-1]
+            timer.cancel()
+        if request is None:
             raise
-        request, timer = _lost[-1]
-        timer.cancel()
         raise request from None
+
+
+def _behind(error: BaseException) -> BaseException | None:
+    """Return the request to end that an error was raised from; None where there is none.
+
+    Python makes a RuntimeError of whatever comes out of a ``__set_name__``, for one, while a module is being imported.
+    """
+    link = error.__cause__ or error.__context__
+    while link is not None:
+        if isinstance(link, (KeyboardInterrupt, SystemExit)):
+            return link
+        link = link.__cause__ or link.__context__
+    return None
 
 
 def _unwind(number: int, frame: FrameType | None) -> None:

@@ -85,13 +85,13 @@ def _processes(workers: int) -> Iterator[Executor]:
     try:
         yield pool
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
         # what they are working on is no longer wanted, and a run may take minutes
         for child in set(active_children()) - others:
             child.terminate()
+        # waited for: a thread of the pool that was still at it when the program ends would tell of pipes that are gone
+        pool.shutdown(cancel_futures=True)
         raise
-    finally:
-        pool.shutdown()
+    pool.shutdown()
 
 
 @contextmanager
