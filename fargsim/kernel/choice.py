@@ -1,4 +1,4 @@
-"""The router's other ways: by weight, in zones, by who is ready. Runs that need neither never come here.
+"""The router's other ways: by weight, in zones, by who is ready. Runs that need none of these never come here.
 
 Weights, masks and the number of routable rows of each zone are worked out between two runs, after every change.
 """

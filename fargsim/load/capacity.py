@@ -133,10 +133,8 @@ def _refusals(scenario: Scenario, version: CreateLaunchTemplateVersion) -> Itera
     """Yield why groups that would launch by a version of their template cannot, by its key; who overrides the type does not look at it."""
     from fargsim.catalog.offers import windows_fault
 
-    kind, spot = (
-        version.launch_template_data.instance_type,
-        version.launch_template_data.instance_market_options is not None,
-    )
+    data = version.launch_template_data
+    kind, spot = data.instance_type, data.instance_market_options is not None
     for group in scenario.auto_scaling_groups:
         used, name = group.template, f"Auto Scaling group {group.auto_scaling_group_name}"
         if used.launch_template_name != version.launch_template_name or not used.moves:

@@ -282,11 +282,14 @@ def _shifts(entry: TimelineEntry) -> Iterator[tuple[str, str, str, tuple[Action,
         yield "elbv2.modify_rule", "RuleArn", entry.modify_rule.rule_arn, entry.modify_rule.actions
 
 
-def _forwarded_before(scenario: Scenario, n: int) -> set[str]:
-    """Return the target groups that the timeline forwards to before one of its entries happens."""
-    until = (scenario.timeline[n].at, n)
-    earlier = [entry for m, entry in enumerate(scenario.timeline) if (entry.at, m) < until]
-    return {tail(g) for e in earlier for *_, actions in _shifts(e) for action in actions for g in forwards_to(action)}
+def _forwarded_since(scenario: Scenario) -> dict[str, tuple[int, int]]:
+    """Return the target groups that the timeline forwards to, and since when: the instant and the place of the first such entry."""
+    found: dict[str, tuple[int, int]] = {}
+    for n, entry in sorted(enumerate(scenario.timeline), key=lambda item: item[1].at):
+        for *_, actions in _shifts(entry):
+            for group in (g for action in actions for g in forwards_to(action)):
+                found.setdefault(tail(group), (entry.at, n))
+    return found
 
 
 def _attributes(scenario: Scenario, entry: TimelineEntry, names: Names, path: Path) -> Iterator[Issue]:
@@ -302,12 +305,12 @@ def _attributes(scenario: Scenario, entry: TimelineEntry, names: Names, path: Pa
 
 
 def _timeline(scenario: Scenario, names: Names, launches: Launches) -> Iterator[Issue]:
+    forwarded = _forwarded_since(scenario)
     for n, entry in enumerate(scenario.timeline):
         path: Path = ("timeline", n)
         if entry.create_service is not None:
-            yield from launches.service_faults(
-                entry.create_service, (*path, "ecs.create_service"), _forwarded_before(scenario, n)
-            )
+            by_then = {group for group, since in forwarded.items() if since < (entry.at, n)}
+            yield from launches.service_faults(entry.create_service, (*path, "ecs.create_service"), by_then)
         if entry.run_task is not None:
             yield from launches.launch_faults(entry.run_task, (*path, "ecs.run_task"))
         update = entry.update_service

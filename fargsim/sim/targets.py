@@ -352,7 +352,9 @@ class TargetGroupRun:
             profile=profile,
             zone=target.zone or 0,
             mode=target.mode,
-            max_concurrency=max_concurrency(task.revision.definition),
+            max_concurrency=UNLIMITED
+            if self.spec.target_control_port is None
+            else max_concurrency(task.revision.definition),
         )
         self._kit.sharing.seat_slot(task, self.bridge, target.slot)
         self._may_fail(target)
